@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "dialect/BQDialect.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+
+using namespace mlir;
+using namespace bq;
+
+namespace {
+
+/// A value read from text, reported at the parser's position where the text does not read.
+template <typename T>
+FailureOr<T> take(AsmParser &parser, SMLoc loc, Expected<T> value) {
+  if (value.ok())
+    return *value;
+  parser.emitError(loc) << value.error().message;
+  return failure();
+}
+
+/// `<` keyword `>`, read by `parse`.
+template <typename T>
+FailureOr<T> parseKeywordIn(AsmParser &parser, Expected<T> (*parse)(std::string_view)) {
+  StringRef keyword;
+  SMLoc loc;
+  if (parser.parseLess() || (loc = parser.getCurrentLocation(), parser.parseKeyword(&keyword)))
+    return failure();
+  FailureOr<T> value = take(parser, loc, parse(std::string_view(keyword)));
+  if (failed(value) || parser.parseGreater())
+    return failure();
+  return value;
+}
+
+} // namespace
+
+Attribute FormatAttr::parse(AsmParser &parser, Type) {
+  std::string text;
+  SMLoc loc;
+  if (parser.parseLess() || (loc = parser.getCurrentLocation(), parser.parseString(&text)))
+    return {};
+  FailureOr<Format> format = take(parser, loc, Format::parse(text));
+  if (failed(format) || parser.parseGreater())
+    return {};
+  return FormatAttr::get(parser.getContext(), *format);
+}
+
+void FormatAttr::print(AsmPrinter &printer) const { printer << "<\"" << getFormat().str() << "\">"; }
+
+Attribute ComputeAttr::parse(AsmParser &parser, Type) {
+  FailureOr<Compute> value = parseKeywordIn(parser, parseCompute);
+  return failed(value) ? Attribute() : ComputeAttr::get(parser.getContext(), *value);
+}
+
+void ComputeAttr::print(AsmPrinter &printer) const { printer << "<" << StringRef(str(getValue())) << ">"; }
+
+Attribute ActivationAttr::parse(AsmParser &parser, Type) {
+  FailureOr<Activation> value = parseKeywordIn(parser, parseActivation);
+  return failed(value) ? Attribute() : ActivationAttr::get(parser.getContext(), *value);
+}
+
+void ActivationAttr::print(AsmPrinter &printer) const { printer << "<" << StringRef(str(getValue())) << ">"; }
+
+Attribute ScheduleAttr::parse(AsmParser &parser, Type) {
+  StringRef algorithm;
+  int64_t rows = 0, vectors = 0;
+  LayoutAttr layout;
+  if (parser.parseLess() || parser.parseKeyword(&algorithm))
+    return {};
+  while (succeeded(parser.parseOptionalComma())) {
+    StringRef field;
+    SMLoc loc = parser.getCurrentLocation();
+    if (parser.parseKeyword(&field) || parser.parseEqual())
+      return {};
+    ParseResult parsed = success();
+    if (field == "rows")
+      parsed = parser.parseInteger(rows);
+    else if (field == "vectors")
+      parsed = parser.parseInteger(vectors);
+    else if (field == "layout")
+      parsed = parser.parseCustomAttributeWithFallback(layout);
+    else
+      return parser.emitError(loc) << "expected 'rows', 'vectors' or 'layout', got '" << field << "'", Attribute();
+    if (parsed)
+      return {};
+  }
+  if (parser.parseGreater())
+    return {};
+  return ScheduleAttr::get(parser.getContext(), algorithm, rows, vectors, layout);
+}
+
+void ScheduleAttr::print(AsmPrinter &printer) const {
+  printer << "<" << getAlgorithm();
+  if (getRows())
+    printer << ", rows = " << getRows();
+  if (getVectors())
+    printer << ", vectors = " << getVectors();
+  if (getLayout()) {
+    printer << ", layout = ";
+    printer.printStrippedAttrOrType(getLayout());
+  }
+  printer << ">";
+}
+
+LayoutAttr bq::toAttr(MLIRContext *context, const Layout &layout) {
+  std::vector<int> widths = layout.planes();
+  return LayoutAttr::get(context, layout.lanes, SmallVector<int64_t>(widths.begin(), widths.end()),
+                         layout.segmentCodes, layout.segmentSize);
+}

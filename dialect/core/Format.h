@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// What a packed weight means: the one format grammar, and the geometry of canonical codes.
+#ifndef BQ_DIALECT_CORE_FORMAT_H
+#define BQ_DIALECT_CORE_FORMAT_H
+
+#include "dialect/core/Status.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace bq {
+
+/// `int<b>`, `uint<b>`, `nf4`, `fp4`, `lut<b>` with an optional group size `:g<G>`, or `sign`.
+///
+/// Canonical codes are uint8 [N, rowBytes(K)]: for each row a little-endian bit stream, code k at bits [k*b, (k+1)*b),
+/// rows padded to a byte. Scales and zero points are [N, groupCount(K)]; the last group of a row may be short.
+struct Format {
+  enum class Kind { Int, UInt, NF4, FP4, Lut, Sign };
+
+  Kind kind = Kind::Int;
+  int bits = 8;
+  int64_t group = 0; ///< Codes that share a scale, along K; 0 = the whole row.
+
+  /// Errors name the text, the rule, and what is accepted.
+  static Expected<Format> parse(std::string_view text);
+  /// The text that parse() takes back to this format.
+  std::string str() const;
+
+  /// Codes are indices into a table of 2^bits values.
+  bool isTable() const { return kind == Kind::NF4 || kind == Kind::FP4 || kind == Kind::Lut; }
+  /// Weights are scale * (code - zero), zero given for each group.
+  bool hasZeroPoints() const { return kind == Kind::UInt; }
+  /// Scales are 1-D, a [N] then b [K], and there is one group.
+  bool hasColumnScale() const { return kind == Kind::Sign; }
+
+  int64_t groupSize(int64_t k) const { return group && group < k ? group : k; }
+  int64_t groupCount(int64_t k) const { return k ? (k + groupSize(k) - 1) / groupSize(k) : 0; }
+  /// Bytes of a row of canonical codes.
+  int64_t rowBytes(int64_t k) const { return (k * bits + 7) / 8; }
+
+  friend bool operator==(const Format &l, const Format &r) {
+    return l.kind == r.kind && l.bits == r.bits && l.group == r.group;
+  }
+  friend bool operator!=(const Format &l, const Format &r) { return !(l == r); }
+};
+
+/// The 16 values of nf4 (QLoRA, Dettmers et al. 2023, appendix E), ascending.
+extern const float nf4Table[16];
+/// The 16 values of fp4, E2M1 by bit pattern (Open Compute Project, MX formats 1.0).
+extern const float fp4Table[16];
+
+} // namespace bq
+
+#endif // BQ_DIALECT_CORE_FORMAT_H

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Element types, and the choices a layer's description makes: how its sum is taken and what follows it.
+#ifndef BQ_DIALECT_CORE_TYPES_H
+#define BQ_DIALECT_CORE_TYPES_H
+
+#include "dialect/core/Status.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace bq {
+
+/// Element type of activations, scales and results.
+enum class ElementType { F32, F16, BF16 };
+
+/// How a weight's zero points are stored. Formats without zero points have None.
+enum class ZeroPointType { None, U8, F32 };
+
+/// How the sum of products is taken. Always the caller's choice, never changed silently.
+enum class Compute {
+  F32,  ///< activations as they are, f32 sum
+  BF16, ///< activations rounded to bf16, bf16 products, f32 sum
+  I16,  ///< activations in fixed point, per row, 15 bits as two 8-bit planes; exact integer sums inside a segment
+  I8,   ///< activations in fixed point, per row, symmetric, 8 bits; exact integer sums inside a segment
+};
+
+/// What is applied to the sum, after the bias.
+enum class Activation { None, Relu, Gelu, GeluTanh, Silu };
+
+int64_t sizeOf(ElementType type);
+
+std::string_view str(ElementType type);   // "f32" "f16" "bf16"
+std::string_view str(ZeroPointType type); // "none" "u8" "f32"
+std::string_view str(Compute compute);    // "f32" "bf16" "i16" "i8"
+std::string_view str(Activation kind);    // "none" "relu" "gelu" "gelu_tanh" "silu"
+
+/// Errors name the text and list what is accepted.
+Expected<ElementType> parseElementType(std::string_view text);
+Expected<ZeroPointType> parseZeroPointType(std::string_view text);
+Expected<Compute> parseCompute(std::string_view text);
+Expected<Activation> parseActivation(std::string_view text);
+
+} // namespace bq
+
+#endif // BQ_DIALECT_CORE_TYPES_H

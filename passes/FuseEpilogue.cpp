@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "passes/Passes.h"
+
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+namespace bq {
+#define GEN_PASS_DEF_FUSEEPILOGUE
+#include "passes/Passes.h.inc"
+} // namespace bq
+
+using namespace mlir;
+using namespace bq;
+
+namespace {
+
+/// The layer that alone feeds `op`, where nothing else reads it.
+template <typename OpTy>
+FailureOr<LinearOp> getLayer(OpTy op, PatternRewriter &rewriter) {
+  auto layer = op.getInput().template getDefiningOp<LinearOp>();
+  if (!layer)
+    return rewriter.notifyMatchFailure(op, "input is not a layer");
+  if (!layer->hasOneUse())
+    return rewriter.notifyMatchFailure(op, "the layer has other uses");
+  if (layer.getActivationKind() != Activation::None)
+    return rewriter.notifyMatchFailure(op, "the layer has an activation already");
+  return layer;
+}
+
+struct FuseBias : OpRewritePattern<AddBiasOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(AddBiasOp op, PatternRewriter &rewriter) const override {
+    FailureOr<LinearOp> layer = getLayer(op, rewriter);
+    if (failed(layer))
+      return failure();
+    if (layer->getBias())
+      return rewriter.notifyMatchFailure(op, "the layer has a bias already");
+    // The bias may be defined after the layer.
+    rewriter.moveOpBefore(*layer, op);
+    rewriter.modifyOpInPlace(*layer, [&] { layer->getBiasMutable().assign(op.getBias()); });
+    rewriter.replaceOp(op, layer->getResult());
+    return success();
+  }
+};
+
+struct FuseActivation : OpRewritePattern<ActivateOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(ActivateOp op, PatternRewriter &rewriter) const override {
+    FailureOr<LinearOp> layer = getLayer(op, rewriter);
+    if (failed(layer))
+      return failure();
+    rewriter.modifyOpInPlace(*layer, [&] { layer->setActivationAttr(op.getActivation()); });
+    rewriter.replaceOp(op, layer->getResult());
+    return success();
+  }
+};
+
+struct FuseEpilogue : bq::impl::FuseEpilogueBase<FuseEpilogue> {
+  void runOnOperation() override {
+    auto count = [&](auto kind) {
+      int64_t ops = 0;
+      getOperation()->walk([&](decltype(kind)) { ++ops; });
+      return ops;
+    };
+    int64_t biases = count(AddBiasOp()), activations = count(ActivateOp());
+    RewritePatternSet patterns(&getContext());
+    patterns.add<FuseBias, FuseActivation>(&getContext());
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+      return signalPassFailure();
+    numBiases += biases - count(AddBiasOp());
+    numActivations += activations - count(ActivateOp());
+  }
+};
+
+} // namespace

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "passes/Passes.h"
+#include "passes/SoleOp.h"
+#include "passes/cpu/LinearPlan.h"
+
+#include "codegen/KernelAbi.h"
+
+namespace bq {
+#define GEN_PASS_DEF_LOWERLINEAR
+#include "passes/Passes.h.inc"
+} // namespace bq
+
+using namespace mlir;
+using namespace bq;
+
+namespace {
+
+struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    Expected<CpuTarget> target = CpuTarget::parse(cpu.getValue());
+    if (!target) {
+      getOperation().emitError() << target.error().message;
+      return signalPassFailure();
+    }
+    for (func::FuncOp func : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
+      if (failed(lowerSoleOp<LinearOp>(func, [&](LinearOp op) { return lower(func, op, *target); })))
+        return signalPassFailure();
+  }
+
+  LogicalResult lower(func::FuncOp func, LinearOp op, const CpuTarget &target) {
+    ScheduleAttr schedule = *op.getSchedule();
+    LinearPlan plan = LinearPlan::get(op, target);
+    if (schedule.getLayout() != toAttr(&getContext(), plan.layout))
+      return op.emitError() << "the schedule's layout is not that of cpu '" << target.name << "', "
+                            << toAttr(&getContext(), plan.layout);
+    auto write = llvm::StringSwitch<void (*)(KernelBuilder &, const LinearPlan &, const LinearBuffers &)>(
+                     schedule.getAlgorithm())
+                     .Case("stream", writeStreamLinear)
+                     .Case("panel", writePanelLinear)
+                     .Case("reference", writeReferenceLinear)
+                     .Default(nullptr);
+    if (!write)
+      return op.emitError() << "no lowering for schedule '" << schedule.getAlgorithm() << "'";
+
+    OpBuilder builder(func);
+    KernelBuilder b(op.getLoc(), builder, target, plan.layout.lanes);
+    writePrepare(b, plan, (func.getName() + "_prepare").str());
+    func::FuncOp kernel = makeFunction(b, func.getName(), kernelArguments(b, plan));
+    write(b, plan, views(b, plan, kernel));
+    func.erase();
+    return success();
+  }
+
+  void writePrepare(KernelBuilder &b, const LinearPlan &plan, StringRef name) {
+    OpBuilder::InsertionGuard guard(b);
+    Type index = b.getIndexType();
+    Type data = plan.isInteger()                        ? Type(b.getI8Type())
+                : plan.form == LinearPlan::Form::BF16 ? Type(b.getBF16Type())
+                                                        : Type(b.getF32Type());
+    func::FuncOp prepare =
+        makeFunction(b, name, {b.pointer(plan.dataType), b.pointer(b.getI32Type()), b.pointer(b.getF32Type()),
+                               b.pointer(data), b.pointer(plan.sumType(b)), b.pointer(b.getF32Type()),
+                               b.pointer(b.getF32Type()), index, index, index, index, index});
+    writePrepareActivations(b, plan, prepare);
+  }
+
+  SmallVector<Type> kernelArguments(KernelBuilder &b, const LinearPlan &plan) {
+    const Layout &layout = plan.layout;
+    Type index = b.getIndexType(), zeroType = b.getI8Type();
+    if (plan.zero == ZeroPointType::F32)
+      zeroType = b.getF32Type();
+    SmallVector<int64_t> perSegment = {layout.blocks(), layout.segments(), layout.lanes};
+    return {MemRefType::get({layout.blocks(), layout.segments(), layout.segmentBytes()}, b.getI8Type()),
+            MemRefType::get(perSegment, plan.scaleType),
+            MemRefType::get(perSegment, zeroType),
+            MemRefType::get({sizeof(abi::WeightTable)}, b.getI8Type()),
+            MemRefType::get({layout.n}, b.getF32Type()),
+            b.pointer(plan.dataWordType(b)),
+            b.pointer(plan.sumType(b)),
+            b.pointer(b.getF32Type()),
+            b.pointer(plan.dataType),
+            b.pointer(b.getF32Type()),
+            index, index, index, index, index};
+  }
+
+  LinearBuffers views(KernelBuilder &b, const LinearPlan &plan, func::FuncOp kernel) {
+    auto argument = [&](unsigned i) -> Value { return kernel.getArgument(i); };
+    LinearBuffers buffers;
+    buffers.codes = argument(0);
+    buffers.scales = argument(1);
+    buffers.zeros = argument(2);
+    buffers.table = argument(3);
+    buffers.bias = argument(4);
+    buffers.m = argument(11);
+    buffers.paddedRows = argument(12);
+    buffers.begin = argument(13);
+    buffers.end = argument(14);
+    const int64_t segments = plan.layout.segments(), dynamic = ShapedType::kDynamic;
+    buffers.data = b.view(argument(5), {plan.activationPlanes(), segments, dynamic, plan.segmentWords()}, buffers.paddedRows);
+    buffers.sums = b.view(argument(6), {segments, dynamic}, buffers.paddedRows);
+    buffers.rowScales = b.view(argument(7), {dynamic}, buffers.paddedRows);
+    buffers.y = b.view(argument(8), {dynamic, plan.layout.n}, buffers.m, argument(10));
+    buffers.scratch = argument(9);
+    return buffers;
+  }
+};
+
+} // namespace

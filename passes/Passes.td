@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The passes of bq.
+#ifndef BQ_PASSES_PASSES_TD
+#define BQ_PASSES_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+class CpuOption : Option<"cpu", "cpu", "std::string", "\"host\"",
+                         "CPU to make kernels for: `host`, or a name such as `znver4` or `haswell`">;
+
+def FuseEpilogue : Pass<"bq-fuse-epilogue"> {
+  let summary = "Fold bias and activation into the layer before them";
+  let description = [{
+    `bq.add_bias` and `bq.activate` whose only source is a `bq.linear` without use elsewhere become its `bias` and
+    `activation`. A bias is not folded after an activation, nor a second of either. Linear in the number of ops.
+
+    ```mlir
+    %0 = bq.linear %x, %w {compute = #bq.compute<i8>} : ...
+    %1 = bq.add_bias %0, %b : ...
+    %2 = bq.activate %1 {activation = #bq.activation<gelu>} : ...
+    // becomes
+    %2 = bq.linear %x, %w bias(%b : ...) {activation = #bq.activation<gelu>, compute = #bq.compute<i8>} : ...
+    ```
+  }];
+  let statistics = [
+    Statistic<"numBiases", "num-biases", "Biases folded">,
+    Statistic<"numActivations", "num-activations", "Activations folded">
+  ];
+}
+
+def SelectSchedule : Pass<"bq-select-schedule"> {
+  let summary = "Choose how each layer is computed";
+  let description = [{
+    Asks an ordered list of candidates and attaches the `#bq.schedule` of the first that accepts. Every refusal has a
+    reason, shown with `remarks` and by `bqc explain`. An op that has a schedule already keeps it.
+
+    - `stream`: for 1 to 8 rows of activations, known when compiling.
+    - `panel`: for any number of rows.
+    - `rows`: for ops that work row by row over a canonical weight.
+    - `reference`: row after row, for whatever the others refuse.
+
+    ```mlir
+    %y = bq.linear %x, %w {compute = #bq.compute<i8>} : (tensor<1x4096xf32>, ...
+    // becomes
+    %y = bq.linear %x, %w {compute = #bq.compute<i8>, schedule = #bq.schedule<stream, rows = 1, ...>} : ...
+    ```
+  }];
+  let options = [
+    CpuOption<>,
+    Option<"schedule", "schedule", "std::string", "\"\"", "Algorithm to force; an error where it refuses">,
+    Option<"remarks", "remarks", "bool", "false", "Report every candidate and its reason as a remark">
+  ];
+}
+
+def LowerLinear : Pass<"bq-lower-linear", "::mlir::ModuleOp"> {
+  let summary = "Lower bq.linear to loops, buffers and vectors";
+  let description = [{
+    A function that is one scheduled `bq.linear` becomes two, on raw buffers, with the signatures of
+    `codegen/KernelAbi.h`: `<name>_prepare`, which converts rows of activations to the form that `compute` wants, and
+    `<name>`, which does blocks of rows of the weight as the schedule says. The vector length is the schedule's.
+  }];
+  let options = [CpuOption<>];
+  let dependentDialects = ["::bq::BQDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::vector::VectorDialect"];
+}
+
+def LowerDequantize : Pass<"bq-lower-dequantize", "::mlir::ModuleOp"> {
+  let summary = "Lower bq.dequantize and bq.embedding to loops, buffers and vectors";
+  let description = [{
+    A function that is one scheduled `bq.dequantize` or `bq.embedding` becomes a function on raw buffers with the
+    signature of `codegen/KernelAbi.h`. Sixteen codes of the canonical bit stream are taken apart at a time by a shuffle
+    and a shift for each lane.
+  }];
+  let options = [CpuOption<>];
+  let dependentDialects = ["::bq::BQDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+}
+
+def LowerQuantize : Pass<"bq-lower-quantize", "::mlir::ModuleOp"> {
+  let summary = "Lower bq.quantize to loops, buffers and vectors";
+  let description = [{
+    A function that is one scheduled `bq.quantize` becomes a function on raw buffers with the signature of
+    `codegen/KernelAbi.h`: for each group one pass for its range, one for its codes, which are packed as they are made.
+  }];
+  let options = [CpuOption<>];
+  let dependentDialects = ["::bq::BQDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::vector::VectorDialect"];
+}
+
+def LowerTile : Pass<"bq-lower-tile"> {
+  let summary = "Lower the tile level's ops to what the CPU has";
+  let description = [{
+    `bq.dot` and `bq.lookup` become the instruction that does them, such as `vpdpbusd` or `vpermb`, where the CPU has one,
+    else a sequence with the same result. Fused multiply-adds, rounding and 16-bit floats become plain arithmetic on a CPU
+    without them, since a kernel cannot call a library.
+  }];
+  let options = [CpuOption<>];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",
+                           "::mlir::vector::VectorDialect"];
+}
+
+def ConvertToLLVM : Pass<"bq-convert-to-llvm", "::mlir::ModuleOp"> {
+  let summary = "Convert tile level functions to the LLVM dialect";
+  let description = [{
+    One conversion of loops, buffers, vectors and arithmetic. Buffers are passed as bare pointers, so that a function has
+    the C signature of `codegen/KernelAbi.h`. Fails on every op of another dialect that is left.
+  }];
+  let dependentDialects = ["::mlir::cf::ControlFlowDialect", "::mlir::LLVM::LLVMDialect"];
+}
+
+#endif // BQ_PASSES_PASSES_TD

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "passes/Pipelines.h"
+
+#include "passes/Passes.h"
+
+#include "mlir/Dialect/Math/Transforms/Passes.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace bq;
+
+void bq::buildCpuPipeline(OpPassManager &manager, const std::string &cpu, const std::string &schedule, Level last) {
+  // Layer: epilogues into their layer.
+  manager.addNestedPass<func::FuncOp>(createFuseEpilogue());
+  if (last == Level::Layer)
+    return;
+  // Schedule: an algorithm and a layout for each layer.
+  manager.addNestedPass<func::FuncOp>(createSelectSchedule({cpu, schedule, /*remarks=*/false}));
+  if (last == Level::Schedule)
+    return;
+  // Tile: layers to loops and vectors.
+  manager.addPass(createLowerLinear({cpu}));
+  manager.addPass(createLowerDequantize({cpu}));
+  manager.addPass(createLowerQuantize({cpu}));
+  if (last == Level::Tile)
+    return;
+  // Target: functions that have an instruction, then those that do not, then LLVM.
+  manager.addNestedPass<func::FuncOp>(createLowerTile({cpu}));
+  manager.addPass(createConvertToLLVM());
+}
+
+void bq::registerPipelines() {
+  PassPipelineRegistration<CpuPipelineOptions>(
+      "bq-cpu-pipeline", "From layers to the LLVM dialect, for a CPU",
+      [](OpPassManager &manager, const CpuPipelineOptions &options) {
+        buildCpuPipeline(manager, options.cpu, options.schedule, Level::Target);
+      });
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// The ordered list of ways to compute an op.
+#ifndef BQ_PASSES_SCHEDULES_H
+#define BQ_PASSES_SCHEDULES_H
+
+#include "dialect/BQDialect.h"
+#include "dialect/core/CpuTarget.h"
+
+#include <string>
+
+namespace bq {
+
+/// One way to compute an op.
+struct Candidate {
+  llvm::StringLiteral name;
+  /// The schedule, or null with the reason of refusal in `reason`.
+  ScheduleAttr (*propose)(mlir::Operation *op, const CpuTarget &target, std::string &reason);
+};
+
+/// Best first; the last accepts whatever the others refuse. Empty for ops that have no schedule.
+llvm::ArrayRef<Candidate> candidatesFor(mlir::Operation *op);
+
+/// Rows of the weight in a block, its layout on `target`: what both `stream` and `panel` read.
+Layout layoutFor(WeightType weight, const CpuTarget &target);
+
+} // namespace bq
+
+#endif // BQ_PASSES_SCHEDULES_H

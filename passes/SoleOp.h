@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// What the lowering passes share: a function that is one layer becomes functions on buffers.
+#ifndef BQ_PASSES_SOLEOP_H
+#define BQ_PASSES_SOLEOP_H
+
+#include "passes/cpu/KernelBuilder.h"
+
+namespace bq {
+
+/// Calls `lower` with the function's op of type OpTy, if it has one. The function must be that op on its arguments and a
+/// return of its result, and the op must have a schedule; else an error that says so.
+template <typename OpTy>
+mlir::LogicalResult lowerSoleOp(mlir::func::FuncOp func, llvm::function_ref<mlir::LogicalResult(OpTy)> lower) {
+  if (func.isDeclaration() || func.getOps<OpTy>().empty())
+    return mlir::success();
+  OpTy op = *func.getOps<OpTy>().begin();
+  for (mlir::Operation &other : func.front())
+    if (&other != op && !mlir::isa<mlir::func::ReturnOp>(other))
+      return other.emitError("a kernel is one layer: nothing else may stand beside '") << op->getName() << "'";
+  if (!op.getSchedule())
+    return op.emitError("has no schedule: run bq-select-schedule first");
+  return lower(op);
+}
+
+/// An empty function of these arguments with a body that returns; the builder is set to the start of the body.
+mlir::func::FuncOp makeFunction(KernelBuilder &b, llvm::StringRef name, mlir::TypeRange arguments);
+
+} // namespace bq
+
+#endif // BQ_PASSES_SOLEOP_H

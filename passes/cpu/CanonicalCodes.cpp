@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "passes/cpu/CanonicalCodes.h"
+
+using namespace mlir;
+using namespace bq;
+
+Value bq::writeUnpackCodes(KernelBuilder &b, Value bytes, int64_t bits) {
+  // Lane i gets the two bytes that hold bits [i * bits, (i + 1) * bits), then each is shifted by what it is off.
+  const int64_t count = 2 * bits;
+  Value zeros = b.zero(b.vec(b.getI8Type(), count));
+  SmallVector<int64_t> source;
+  SmallVector<int32_t> shifts;
+  for (int64_t lane = 0; lane < codesPerStep; ++lane) {
+    int64_t first = lane * bits / 8;
+    source.append({first, std::min(first + 1, count - 1), count, count});
+    shifts.push_back(lane * bits % 8);
+  }
+  Value pairs = vector::ShuffleOp::create(b, bytes, zeros, source);
+  Value lanes = b.bitcast(b.vec(b.getI32Type(), codesPerStep), pairs);
+  return b.bitAnd(arith::ShRUIOp::create(b, lanes, b.ints(shifts)), (1 << bits) - 1);
+}
+
+Value bq::writePackCodes(KernelBuilder &b, Value codes, int64_t bits) {
+  // Eight codes fill `bits` bytes: shifted into place as 64-bit integers and joined, once for each half.
+  VectorType half = b.vec(b.getI64Type(), 8);
+  SmallVector<int64_t> shifts;
+  for (int64_t lane = 0; lane < 8; ++lane)
+    shifts.push_back(lane * bits);
+  Value places = arith::ConstantOp::create(b, DenseElementsAttr::get(half, ArrayRef<int64_t>(shifts)));
+  Value packed = b.zero(b.vec(b.getI64Type(), 2));
+  for (int64_t i = 0; i < 2; ++i) {
+    Value part = vector::ExtractStridedSliceOp::create(b, codes, 8 * i, 8, 1);
+    Value placed = arith::ShLIOp::create(b, arith::ExtUIOp::create(b, half, part), places);
+    Value joined = vector::ReductionOp::create(b, vector::CombiningKind::OR, placed);
+    packed = vector::InsertOp::create(b, joined, packed, i);
+  }
+  Value bytes = b.bitcast(b.vec(b.getI8Type(), 16), packed);
+  SmallVector<int64_t> order;
+  for (int64_t i = 0; i < 2 * bits; ++i)
+    order.push_back(i < bits ? i : 8 + i - bits);
+  return vector::ShuffleOp::create(b, bytes, bytes, order);
+}
+
+Value bq::writeLoadCode(KernelBuilder &b, Value buffer, Value rowBegin, Value k, int64_t bits) {
+  Value position = b.mul(k, bits);
+  Value at = b.add(rowBegin, b.div(position, 8));
+  Value shift = arith::IndexCastOp::create(b, b.getI32Type(), b.rem(position, 8));
+  auto byteAt = [&](Value index) -> Value {
+    return arith::ExtUIOp::create(b, b.getI32Type(), b.loadScalar(buffer, index));
+  };
+  Value word = byteAt(at);
+  if (8 % bits != 0) {
+    // The second byte where the code reaches into it, else the first again, whose bits fall to the mask.
+    Value crosses = arith::CmpIOp::create(b, arith::CmpIPredicate::sgt, shift, b.i32(8 - bits));
+    Value second = byteAt(b.select(crosses, b.add(at, 1), at));
+    word = b.bitOr(word, arith::ShLIOp::create(b, second, b.i32(8)));
+  }
+  Value code = arith::ShRUIOp::create(b, word, shift);
+  return arith::AndIOp::create(b, code, b.i32((1 << bits) - 1));
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// From the sum of a layer to its result.
+#include "passes/cpu/LinearPlan.h"
+
+#include "codegen/KernelAbi.h"
+
+#include "mlir/IR/TypeUtilities.h"
+
+#include <cstddef>
+#include <numeric>
+
+using namespace mlir;
+using namespace bq;
+
+Value bq::writeRowScale(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers, Value m) {
+  if (!plan.isInteger())
+    return {};
+  Value scale = b.loadScalar(buffers.rowScales, m);
+  if (plan.format.isTable()) {
+    size_t offset = plan.form == LinearPlan::Form::I8 ? offsetof(abi::WeightTable, i8Scale)
+                                                      : offsetof(abi::WeightTable, i16Scale);
+    Value bytes = b.load(b.vec(b.getI8Type(), 4), buffers.table, b.index(offset));
+    Value one = vector::ExtractOp::create(b, b.bitcast(b.vec(b.getF32Type(), 1), bytes), int64_t(0));
+    scale = b.mulF(scale, one);
+  }
+  return b.broadcast(scale);
+}
+
+/// activation(x), with NaN kept.
+static Value writeActivation(KernelBuilder &b, Activation kind, Value x) {
+  Value half = b.splat(0.5f), one = b.splat(1.0f);
+  switch (kind) {
+  case Activation::None:
+    return x;
+  case Activation::Relu: {
+    Value negative = arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, x, b.splat(0.0f));
+    return b.select(negative, b.splat(0.0f), x);
+  }
+  case Activation::Gelu: {
+    // x/2 (1 + erf(x / sqrt 2))
+    Value erf = math::ErfOp::create(b, b.mulF(x, b.splat(0.70710678118654752f)));
+    return b.mulF(b.mulF(x, half), b.addF(erf, one));
+  }
+  case Activation::GeluTanh: {
+    // x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
+    Value cube = b.mulF(b.mulF(x, x), x);
+    Value inner = b.mulF(b.splat(0.79788456080286536f), b.fma(cube, b.splat(0.044715f), x));
+    return b.mulF(b.mulF(x, half), b.addF(math::TanhOp::create(b, inner), one));
+  }
+  case Activation::Silu: {
+    Value negated = arith::NegFOp::create(b, x);
+    return b.divF(x, b.addF(math::ExpOp::create(b, negated), one));
+  }
+  }
+  llvm_unreachable("every activation is listed");
+}
+
+void bq::writeEpilogue(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers, Value sum,
+                       Value rowScale, Value m, Value column) {
+  const bool isRagged = plan.layout.n % (b.lanes * plan.vectors) != 0;
+  Value mask;
+  if (isRagged) {
+    SmallVector<int32_t> lane(b.lanes);
+    std::iota(lane.begin(), lane.end(), 0);
+    Value left = arith::IndexCastOp::create(b, b.getI32Type(), b.sub(b.index(plan.layout.n), column));
+    mask = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, b.ints(lane), b.broadcast(left));
+  }
+  Value x = rowScale ? b.mulF(sum, rowScale) : sum;
+  if (plan.hasBias) {
+    Value bias = isRagged ? Value(vector::MaskedLoadOp::create(b, b.f32s(), buffers.bias, column, mask, b.splat(0.0f)))
+                          : b.load(b.f32s(), buffers.bias, column);
+    x = b.addF(x, bias);
+  }
+  Value y = b.truncateFloat(writeActivation(b, plan.activation, x), plan.dataType);
+  if (isRagged)
+    vector::MaskedStoreOp::create(b, buffers.y, ValueRange{m, column}, mask, y);
+  else
+    b.store(y, buffers.y, {m, column});
+}

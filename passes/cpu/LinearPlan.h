@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// What the kernels of one scheduled bq.linear have in common, and the functions that write them.
+#ifndef BQ_PASSES_CPU_LINEARPLAN_H
+#define BQ_PASSES_CPU_LINEARPLAN_H
+
+#include "passes/cpu/KernelBuilder.h"
+
+namespace bq {
+
+struct LinearPlan {
+  /// The form of the converted activations, and so of the products.
+  enum class Form { F32, BF16, I8, I16 };
+
+  Format format;
+  Layout layout;
+  Activation activation = Activation::None;
+  bool hasBias = false, permuted = false;
+  mlir::Type dataType, scaleType;
+  ZeroPointType zero = ZeroPointType::None;
+  Form form = Form::F32;
+  /// bf16 asked for on a CPU without its dot product: activations rounded to bf16 take part in f32 products, which are exact.
+  bool roundToBF16 = false;
+  int64_t rows = 0, vectors = 0; ///< Of the schedule.
+
+  static LinearPlan get(LinearOp op, const CpuTarget &target);
+
+  bool isInteger() const { return form == Form::I8 || form == Form::I16; }
+  /// Activations are this many planes of bytes, most significant first; 1 for float forms.
+  int64_t activationPlanes() const { return form == Form::I16 ? 2 : 1; }
+  /// Activations in a 32-bit word of the panel.
+  int64_t perWord() const { return form == Form::F32 ? 1 : form == Form::BF16 ? 2 : 4; }
+  /// 32-bit words of one row's segment, in one plane.
+  int64_t segmentWords() const { return layout.segmentSize / perWord(); }
+  /// Largest magnitude in fixed point: 127, or what two planes of 7 and 8 bits hold.
+  float fixedPointMax() const { return form == Form::I8 ? 127.0f : 127.0f * 128.0f; }
+  /// Zero point that all codes of the format share (int stores value + 2^(bits-1)); 0 where there is none.
+  int64_t staticZero() const { return format.kind == Format::Kind::Int ? int64_t(1) << (format.bits - 1) : 0; }
+  /// Whether kernels read the sums of activations.
+  bool readsSums() const { return isInteger() || (form == Form::BF16 && zero != ZeroPointType::None); }
+
+  /// Element types of the panel's data (32-bit words, or f32) and sums.
+  mlir::Type dataWordType(mlir::Builder &b) const { return form == Form::F32 ? mlir::Type(b.getF32Type()) : b.getI32Type(); }
+  mlir::Type sumType(mlir::Builder &b) const { return isInteger() ? mlir::Type(b.getI32Type()) : b.getF32Type(); }
+};
+
+/// Buffers of a kernel with the signature abi::LinearFn, as views of known shape.
+struct LinearBuffers {
+  mlir::Value codes;  ///< [blocks, segments, bytes] i8
+  mlir::Value scales; ///< [blocks, segments, lanes]
+  mlir::Value zeros;  ///< [blocks, segments, lanes], or null
+  mlir::Value table;  ///< bytes of abi::WeightTable, or null
+  mlir::Value bias;   ///< [n] f32, or null
+  mlir::Value data;   ///< [planes, segments, rows, words]
+  mlir::Value sums;   ///< [segments, rows]
+  mlir::Value rowScales; ///< [rows] f32
+  mlir::Value y;         ///< [m, n]
+  mlir::Value scratch;   ///< pointer to f32
+  mlir::Value m, paddedRows, begin, end;
+};
+
+/// Writes abi::PrepareFn. `func` has its arguments and an empty body.
+void writePrepareActivations(KernelBuilder &b, const LinearPlan &plan, mlir::func::FuncOp func);
+
+/// The kernels, one for each algorithm; tasks are blocks of `vectors` blocks of rows of the weight.
+void writeStreamLinear(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers);
+void writePanelLinear(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers);
+void writeReferenceLinear(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers);
+
+/// Height of the tile for the rows that whole tiles of a panel leave; a panel's rows are padded to a multiple of it.
+constexpr int64_t panelRowMultiple = 2;
+
+/// Bytes of scratch for each thread.
+int64_t prepareScratchBytes(const LinearPlan &plan);
+int64_t panelScratchBytes(const LinearPlan &plan);
+
+/// The sum of one vector of results, in units of the fixed point where there is one, to y[m, column..]: scale, bias,
+/// activation, rounding, and a store that leaves alone what lies beyond column n.
+void writeEpilogue(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers, mlir::Value sum,
+                   mlir::Value rowScale, mlir::Value m, mlir::Value column);
+/// What `rowScale` is for row m: value of one unit of the sum in every lane, or null where that is 1.
+mlir::Value writeRowScale(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers, mlir::Value m);
+
+} // namespace bq
+
+#endif // BQ_PASSES_CPU_LINEARPLAN_H

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// For many rows of activations: a segment of a few blocks of weights is decoded once, to a panel that stays in the
+// nearest cache, and meets tiles of activations whose accumulators fill the registers.
+#include "passes/cpu/WeightDecoder.h"
+
+using namespace mlir;
+using namespace bq;
+
+namespace {
+
+/// Rows of activations for which a panel is decoded once; their sums stay in the cache with it. A multiple of every tile.
+constexpr int64_t rowBlock = 96;
+
+int64_t panelWords(const LinearPlan &plan) { return plan.segmentWords() * plan.vectors * plan.layout.lanes; }
+int64_t sumWords(const LinearPlan &plan) { return rowBlock * plan.vectors * plan.layout.lanes; }
+
+class PanelLinear {
+public:
+  PanelLinear(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers)
+      : b(b), plan(plan), buffers(buffers),
+        decoder(b, plan, buffers, WeightDecoder::IntegerMode::Whole) {
+    // Scratch: the sums of a block of rows, then the panel.
+    sums = b.view(buffers.scratch, {rowBlock, plan.vectors * b.lanes});
+    Value words = memref::ReinterpretCastOp::create(
+        b, MemRefType::get({panelWords(plan)}, b.getF32Type(),
+                           StridedLayoutAttr::get(b.getContext(), sumWords(plan), {1})),
+        buffers.scratch, OpFoldResult(b.getIndexAttr(sumWords(plan))),
+        ArrayRef<OpFoldResult>{b.getIndexAttr(panelWords(plan))}, ArrayRef<OpFoldResult>{b.getIndexAttr(1)});
+    panel = words;
+  }
+
+  void write() {
+    b.loop(buffers.begin, buffers.end, 1, [&](Value task) {
+      b.loop(b.index(0), buffers.paddedRows, rowBlock, [&](Value firstRow) {
+        Value rows = b.min(b.sub(buffers.paddedRows, firstRow), b.index(rowBlock));
+        b.loop(b.index(0), rows, 1, [&](Value row) {
+          for (int64_t v = 0; v < plan.vectors; ++v)
+            b.store(b.splat(0.0f), sums, {row, b.index(v * b.lanes)});
+        });
+        b.loop(b.index(0), b.index(plan.layout.segments()), 1, [&](Value segment) {
+          for (int64_t pass = 0; pass < (decoder.hasTwoBytes() ? 2 : 1); ++pass) {
+            decodePanel(task, segment, pass);
+            multiplyPanel(task, segment, pass, firstRow, rows);
+          }
+        });
+        Value realRows = b.min(b.sub(buffers.m, firstRow), b.index(rowBlock));
+        b.loop(b.index(0), realRows, 1, [&](Value row) {
+          Value m = b.add(firstRow, row);
+          Value scale = writeRowScale(b, plan, buffers, m);
+          for (int64_t v = 0; v < plan.vectors; ++v) {
+            Value column = b.add(b.mul(task, plan.vectors * b.lanes), v * b.lanes);
+            writeEpilogue(b, plan, buffers, b.load(b.f32s(), sums, {row, b.index(v * b.lanes)}), scale, m, column);
+          }
+        });
+      });
+    });
+  }
+
+private:
+  /// The v-th block of rows of a task. The last task may have fewer: it reads the last block again, and does not store.
+  Value blockOf(Value task, int64_t v) {
+    Value block = b.add(b.mul(task, plan.vectors), v);
+    return plan.layout.blocks() % plan.vectors ? b.min(block, b.index(plan.layout.blocks() - 1)) : block;
+  }
+
+  Value panelAt(Value word, int64_t v) { return b.add(b.mul(word, plan.vectors * b.lanes), v * b.lanes); }
+
+  void decodePanel(Value task, Value segment, int64_t pass) {
+    const int64_t words = plan.layout.tileCodes() / plan.perWord();
+    SmallVector<Value> blocks, zeros;
+    for (int64_t v = 0; v < plan.vectors; ++v) {
+      blocks.push_back(blockOf(task, v));
+      zeros.push_back(plan.form == LinearPlan::Form::F32 ? decoder.loadZeros(blocks[v], segment) : Value());
+    }
+    b.loop(b.index(0), b.index(plan.layout.tilesPerSegment()), 1, [&](Value tile) {
+      for (int64_t v = 0; v < plan.vectors; ++v) {
+        WeightDecoder::Lines lines = decoder.loadTile(blocks[v], segment, tile);
+        for (int64_t word = 0; word < words; ++word) {
+          Value weights = decoder.panelWord(lines, word, pass, zeros[v]);
+          b.store(b.bitcast(b.f32s(), weights), panel, panelAt(b.add(b.mul(tile, words), word), v));
+        }
+      }
+    });
+  }
+
+  void multiplyPanel(Value task, Value segment, int64_t pass, Value firstRow, Value rows) {
+    SmallVector<Value> scales, zeros;
+    for (int64_t v = 0; v < plan.vectors; ++v) {
+      Value block = blockOf(task, v);
+      Value scale = decoder.loadScales(block, segment);
+      scales.push_back(decoder.hasTwoBytes() && pass == 0 ? b.mulF(scale, b.splat(256.0f)) : scale);
+      zeros.push_back(plan.form == LinearPlan::Form::F32 ? Value() : decoder.loadZeros(block, segment));
+    }
+    Value whole = b.mul(b.div(rows, plan.rows), plan.rows);
+    b.loop(b.index(0), whole, plan.rows,
+           [&](Value row) { multiplyTile(plan.rows, segment, pass, firstRow, row, scales, zeros); });
+    if (plan.rows > panelRowMultiple)
+      b.loop(whole, rows, panelRowMultiple,
+             [&](Value row) { multiplyTile(panelRowMultiple, segment, pass, firstRow, row, scales, zeros); });
+  }
+
+  void multiplyTile(int64_t height, Value segment, int64_t pass, Value firstRow, Value row, ArrayRef<Value> scales,
+                    ArrayRef<Value> zeros) {
+    VectorType type = plan.isInteger() ? b.i32s() : b.f32s();
+    SmallVector<Value> state(height * plan.vectors, b.zero(type));
+    const int64_t words = plan.segmentWords();
+    // Two words in a step: enough to hide the loop.
+    const int64_t unroll = words % 2 == 0 ? 2 : 1;
+    for (int64_t plane = 0; plane < plan.activationPlanes(); ++plane) {
+      if (plane)
+        for (Value &sum : state)
+          sum = b.shiftLeft(sum, 7);
+      state = b.loop(b.index(0), b.index(words), unroll, state, [&](Value word, ValueRange carried) {
+        SmallVector<Value> next(carried);
+        for (int64_t i = 0; i < unroll; ++i)
+          multiplyWord(height, segment, plane, b.add(firstRow, row), b.add(word, i), next);
+        return next;
+      });
+    }
+    for (int64_t i = 0; i < height; ++i) {
+      Value m = b.add(row, i), activationSum;
+      if (plan.readsSums())
+        activationSum = b.loadScalar(buffers.sums, {segment, b.add(firstRow, m)});
+      for (int64_t v = 0; v < plan.vectors; ++v) {
+        Value total = finish(state[i * plan.vectors + v], pass, activationSum, zeros[v]);
+        Value before = b.load(b.f32s(), sums, {m, b.index(v * b.lanes)});
+        b.store(b.fma(total, scales[v], before), sums, {m, b.index(v * b.lanes)});
+      }
+    }
+  }
+
+  /// The low bytes of a two-byte table have no zero point.
+  Value finish(Value total, int64_t pass, Value activationSum, Value zeros) {
+    if (!decoder.hasTwoBytes())
+      return decoder.finishSegment(total, activationSum, zeros);
+    if (pass == 1)
+      return b.toFloat(total);
+    return b.toFloat(b.subI(total, b.broadcast(b.mulI(activationSum, b.i32(128)))));
+  }
+
+  void multiplyWord(int64_t height, Value segment, int64_t plane, Value row, Value word, SmallVector<Value> &state) {
+    SmallVector<Value> weights;
+    VectorType type = plan.isInteger() ? b.bytes() : plan.form == LinearPlan::Form::BF16 ? b.bf16s() : b.f32s();
+    for (int64_t v = 0; v < plan.vectors; ++v)
+      weights.push_back(b.bitcast(type, b.load(b.f32s(), panel, panelAt(word, v), plan.layout.lineBytes())));
+    const int64_t max = plan.format.isTable() ? 255 : (1 << plan.format.bits) - 1;
+    for (int64_t i = 0; i < height; ++i) {
+      Value x = b.broadcastLoad(type, buffers.data, {b.index(plane), segment, b.add(row, i), word});
+      for (int64_t v = 0; v < plan.vectors; ++v) {
+        Value &sum = state[i * plan.vectors + v];
+        sum = plan.form == LinearPlan::Form::F32 ? b.fma(weights[v], x, sum)
+                                                 : Value(DotOp::create(b, sum.getType(), sum, weights[v], x, max));
+      }
+    }
+  }
+
+  KernelBuilder &b;
+  const LinearPlan &plan;
+  const LinearBuffers &buffers;
+  WeightDecoder decoder;
+  Value sums;  ///< [rowBlock, vectors * lanes] f32
+  Value panel; ///< [segment words, vectors, lanes] as f32
+};
+
+} // namespace
+
+void bq::writePanelLinear(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers) {
+  PanelLinear(b, plan, buffers).write();
+}
+
+int64_t bq::panelScratchBytes(const LinearPlan &plan) { return 4 * (sumWords(plan) + panelWords(plan)); }

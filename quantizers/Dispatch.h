@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Calls of bq's operators through LibTorch's dispatcher, so that autograd, tracing and fake tensors see them.
+#ifndef BQ_QUANTIZERS_DISPATCH_H
+#define BQ_QUANTIZERS_DISPATCH_H
+
+#include "quantizers/PackedWeight.h"
+
+#include <ATen/ATen.h>
+
+#include <optional>
+
+namespace bq::dispatch {
+
+using OptionalTensor = std::optional<at::Tensor>;
+using PackedPtr = c10::intrusive_ptr<PackedWeight>;
+
+at::Tensor linear(const at::Tensor &x, const at::Tensor &codes, const at::Tensor &scales, const OptionalTensor &zeros,
+                  const OptionalTensor &bias, c10::string_view format, c10::string_view compute,
+                  c10::string_view activation, const OptionalTensor &groupIndex);
+at::Tensor embedding(const at::Tensor &indices, const at::Tensor &codes, const at::Tensor &scales,
+                     const OptionalTensor &zeros, c10::string_view format, int64_t dim);
+at::Tensor linearPacked(const at::Tensor &x, const PackedPtr &weight, const OptionalTensor &bias,
+                        c10::string_view compute, c10::string_view activation);
+at::Tensor embeddingPacked(const at::Tensor &indices, const PackedPtr &weight);
+
+/// bq::dequantize, also for a weight whose columns have a group index: in the type of the scales, or in `type`, computed
+/// in float then.
+at::Tensor dequantize(const at::Tensor &codes, const at::Tensor &scales, const OptionalTensor &zeros,
+                      const Format &format, at::IntArrayRef shape, const OptionalTensor &groupIndex,
+                      std::optional<at::ScalarType> type);
+
+} // namespace bq::dispatch
+
+#endif // BQ_QUANTIZERS_DISPATCH_H

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "quantizers/Autograd.h"
+#include "quantizers/Linear.h"
+#include "quantizers/Quantize.h"
+#include "quantizers/WeightMemo.h"
+
+#include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
+#include <torch/library.h>
+
+using namespace bq;
+
+using at::Tensor;
+using dispatch::OptionalTensor;
+using Quantized = std::tuple<Tensor, Tensor, Tensor>;
+using dispatch::PackedPtr;
+
+namespace {
+
+Format parseFormat(const char *op, c10::string_view format) { return take(op, Format::parse(format)); }
+
+//===---------------------------------------------------------------------===//
+// quantize, dequantize
+//===---------------------------------------------------------------------===//
+
+Quantized quantizeCpu(const Tensor &weight, c10::string_view format, std::optional<at::ScalarType> scaleType) {
+  return quantize(weight, parseFormat("bq::quantize", format), scaleType);
+}
+
+Quantized quantizeMeta(const Tensor &weight, c10::string_view text, std::optional<at::ScalarType> scaleType) {
+  constexpr const char *op = "bq::quantize";
+  Format format = parseFormat(op, text);
+  elementType(op, "weight", weight.scalar_type());
+  at::ScalarType storedType = scaleType.value_or(weight.scalar_type());
+  elementType(op, "scale_dtype", storedType);
+  at::DimVector shape;
+  for (const c10::SymInt &size : weight.sym_sizes())
+    shape.push_back(size.guard_int(__FILE__, __LINE__));
+  auto [n, k] = matrixShape(op, shape);
+  auto make = [&](at::IntArrayRef sizes, at::ScalarType type) {
+    return at::empty(sizes, weight.options().dtype(type).memory_format(at::MemoryFormat::Contiguous));
+  };
+  int64_t groups = format.groupCount(k);
+  return {make({n, format.rowBytes(k)}, at::kByte),
+          format.hasColumnScale() ? make({n + k}, storedType) : make({n, groups}, storedType),
+          format.hasZeroPoints() ? make({n, groups}, at::kByte) : make({0}, at::kByte)};
+}
+
+Tensor dequantizeCpu(const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros, c10::string_view format,
+                     at::IntArrayRef shape) {
+  return dequantize(codes, scales, zeros, parseFormat("bq::dequantize", format), shape);
+}
+
+Tensor dequantizeMeta(const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros, c10::string_view format,
+                      at::IntArrayRef shape) {
+  constexpr const char *op = "bq::dequantize";
+  checkWeight(op, {codes, scales, zeros, std::nullopt}, parseFormat(op, format), matrixShape(op, shape).second);
+  return at::empty(shape, scales.options());
+}
+
+//===---------------------------------------------------------------------===//
+// linear, embedding
+//===---------------------------------------------------------------------===//
+
+/// What the CPU and the meta kernel of bq::linear check alike.
+struct LinearCall {
+  static constexpr const char *op = "bq::linear";
+  WeightTensors weight;
+  Format format;
+  LinearChoice choice;
+  int64_t n, k;
+
+  LinearCall(const Tensor &x, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
+             c10::string_view formatText, c10::string_view compute, c10::string_view activation,
+             const OptionalTensor &groupIndex)
+      : weight{codes, scales, zeros, groupIndex}, format(parseFormat(op, formatText)),
+        choice(LinearChoice::parse(op, compute, activation)), k(inputFeatures(op, x)) {
+    checkDevice(op, "codes", codes, x.device());
+    TORCH_CHECK(codes.dim() != 2 || codes.sym_size(1) == format.rowBytes(k), op, ": 'x' ", x.sym_sizes(),
+                " does not fit 'codes' ", codes.sym_sizes(), ": a row of K = ", k, " in ", format.str(), " has ",
+                format.rowBytes(k), " bytes");
+    n = checkWeight(op, weight, format, k);
+  }
+};
+
+Tensor linearCpu(const Tensor &x, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
+                 const OptionalTensor &bias, c10::string_view format, c10::string_view compute,
+                 c10::string_view activation, const OptionalTensor &groupIndex) {
+  LinearCall call(x, codes, scales, zeros, format, compute, activation, groupIndex);
+  return runLinear(call.op, x, bias, call.n, call.k, call.choice,
+                   [&] { return prepackRemembered(call.op, call.weight, call.format, call.k); });
+}
+
+Tensor linearMeta(const Tensor &x, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
+                  const OptionalTensor &bias, c10::string_view format, c10::string_view compute,
+                  c10::string_view activation, const OptionalTensor &groupIndex) {
+  LinearCall call(x, codes, scales, zeros, format, compute, activation, groupIndex);
+  return emptyLinearResult(call.op, x, bias, call.n);
+}
+
+Tensor embeddingCpu(const Tensor &indices, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
+                    c10::string_view text, int64_t dim) {
+  constexpr const char *op = "bq::embedding";
+  Format format = parseFormat(op, text);
+  WeightTensors weight{codes, scales, zeros, std::nullopt};
+  checkWeight(op, weight, format, dim);
+  return runEmbedding(op, indices, weight, format, dim);
+}
+
+Tensor embeddingMeta(const Tensor &indices, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
+                     c10::string_view text, int64_t dim) {
+  constexpr const char *op = "bq::embedding";
+  WeightTensors weight{codes, scales, zeros, std::nullopt};
+  checkWeight(op, weight, parseFormat(op, text), dim);
+  return emptyEmbeddingResult(op, indices, weight, dim);
+}
+
+//===---------------------------------------------------------------------===//
+// linear_packed, embedding_packed
+//===---------------------------------------------------------------------===//
+
+constexpr const char *linearPackedName = "bq::linear_packed";
+
+void checkPackedInput(const Tensor &x, const PackedWeight &weight) {
+  TORCH_CHECK(inputFeatures(linearPackedName, x) == weight.shape()[1], linearPackedName, ": 'x' ", x.sym_sizes(),
+              " does not fit the weight ", shapeText(weight.shape()));
+}
+
+Tensor linearPackedCpu(const Tensor &x, const PackedPtr &weight, const OptionalTensor &bias, c10::string_view compute,
+                       c10::string_view activation) {
+  LinearChoice choice = LinearChoice::parse(linearPackedName, compute, activation);
+  checkPackedInput(x, *weight);
+  checkDevice(linearPackedName, "weight", weight->codes(), x.device());
+  return runLinear(linearPackedName, x, bias, weight->shape()[0], weight->shape()[1], choice,
+                   [&] { return weight->prepacked(); });
+}
+
+Tensor linearPackedMeta(const Tensor &x, const PackedPtr &weight, const OptionalTensor &bias, c10::string_view compute,
+                        c10::string_view activation) {
+  LinearChoice::parse(linearPackedName, compute, activation);
+  checkPackedInput(x, *weight);
+  return emptyLinearResult(linearPackedName, x, bias, weight->shape()[0]);
+}
+
+Tensor embeddingPackedCpu(const Tensor &indices, const PackedPtr &weight) {
+  return runEmbedding("bq::embedding_packed", indices,
+                      {weight->codes(), weight->scales(), weight->zeros(), weight->groupIndex()}, weight->format(),
+                      weight->shape()[1]);
+}
+
+Tensor embeddingPackedMeta(const Tensor &indices, const PackedPtr &weight) {
+  c10::SymDimVector sizes(indices.sym_sizes());
+  sizes.push_back(weight->shape()[1]);
+  return at::empty_symint(sizes, indices.options().dtype(weight->scales().scalar_type()));
+}
+
+//===---------------------------------------------------------------------===//
+// Other devices
+//===---------------------------------------------------------------------===//
+
+void refuseDevice(const c10::OperatorHandle &op, torch::jit::Stack *stack) {
+  const c10::FunctionSchema &schema = op.schema();
+  std::string devices;
+  for (size_t i = 0; i < schema.arguments().size(); ++i) {
+    const c10::IValue &value = torch::jit::peek(*stack, i, schema.arguments().size());
+    if (value.isTensor() && value.toTensor().defined())
+      devices += (devices.empty() ? "'" : ", '") + schema.arguments()[i].name() + "' on " +
+                 value.toTensor().device().str();
+  }
+  TORCH_CHECK(false, op.schema().name(), ": this build of bq runs on cpu only, got ", devices);
+}
+
+} // namespace
+
+//===---------------------------------------------------------------------===//
+// Registration, all in this file: the class must be known before an operator that takes one
+//===---------------------------------------------------------------------===//
+
+TORCH_LIBRARY(bq, m) {
+  m.class_<PackedWeight>("PackedWeight")
+      .def(torch::init([](Tensor codes, Tensor scales, OptionalTensor zeros, std::string format,
+                          std::vector<int64_t> shape, OptionalTensor groupIndex) {
+             return c10::make_intrusive<PackedWeight>(std::move(codes), std::move(scales), std::move(zeros),
+                                                      parseFormat("torch.classes.bq.PackedWeight", format),
+                                                      std::move(shape), std::move(groupIndex));
+           }),
+           "", {torch::arg("codes"), torch::arg("scales"), torch::arg("zeros"), torch::arg("format"),
+                torch::arg("shape"), torch::arg("g_idx") = c10::IValue()})
+      .def("linear",
+           [](const PackedPtr &self, const Tensor &x, const OptionalTensor &bias, std::string compute,
+              std::string activation) {
+             LinearChoice choice = LinearChoice::parse(linearPackedName, compute, activation);
+             return self->linear(x, bias, choice.compute, choice.activation);
+           },
+           "", {torch::arg("x"), torch::arg("bias") = c10::IValue(), torch::arg("compute") = "f32",
+                torch::arg("activation") = "none"})
+      .def("embedding", [](const PackedPtr &self, const Tensor &indices) { return self->embedding(indices); })
+      .def("dequantize", [](const PackedPtr &self) { return self->dequantize(); })
+      .def("codes", [](const PackedPtr &self) { return self->codes(); })
+      .def("scales", [](const PackedPtr &self) { return self->scales(); })
+      .def("zeros", [](const PackedPtr &self) { return self->zeros(); })
+      .def("g_idx", [](const PackedPtr &self) { return self->groupIndex(); })
+      .def("format", [](const PackedPtr &self) { return self->format().str(); })
+      .def("shape", [](const PackedPtr &self) { return self->shape(); })
+      .def("bytes", [](const PackedPtr &self) { return self->bytes(); })
+      .def("resident_bytes", [](const PackedPtr &self) { return self->residentBytes(); })
+      .def_pickle([](const PackedPtr &self) { return self->state(); },
+                  [](PackedWeight::State state) { return PackedWeight::fromState(std::move(state)); });
+
+  const std::vector<at::Tag> tags{at::Tag::pt2_compliant_tag};
+  m.def("quantize(Tensor weight, str format, ScalarType? scale_dtype=None) -> "
+        "(Tensor codes, Tensor scales, Tensor zeros)",
+        tags);
+  m.def("dequantize(Tensor codes, Tensor scales, Tensor? zeros, str format, int[] shape) -> Tensor", tags);
+  m.def("linear(Tensor x, Tensor codes, Tensor scales, Tensor? zeros, Tensor? bias, str format, str compute=\"f32\", "
+        "str activation=\"none\", Tensor? g_idx=None) -> Tensor",
+        tags);
+  m.def("embedding(Tensor indices, Tensor codes, Tensor scales, Tensor? zeros, str format, int dim) -> Tensor", tags);
+  m.def("linear_packed(Tensor x, __torch__.torch.classes.bq.PackedWeight weight, Tensor? bias, str compute=\"f32\", "
+        "str activation=\"none\") -> Tensor",
+        tags);
+  m.def("embedding_packed(Tensor indices, __torch__.torch.classes.bq.PackedWeight weight) -> Tensor", tags);
+}
+
+TORCH_LIBRARY_IMPL(bq, CPU, m) {
+  m.impl("quantize", quantizeCpu);
+  m.impl("dequantize", dequantizeCpu);
+  m.impl("linear", linearCpu);
+  m.impl("embedding", embeddingCpu);
+  m.impl("linear_packed", linearPackedCpu);
+  m.impl("embedding_packed", embeddingPackedCpu);
+}
+
+TORCH_LIBRARY_IMPL(bq, Meta, m) {
+  m.impl("quantize", quantizeMeta);
+  m.impl("dequantize", dequantizeMeta);
+  m.impl("linear", linearMeta);
+  m.impl("embedding", embeddingMeta);
+  m.impl("linear_packed", linearPackedMeta);
+  m.impl("embedding_packed", embeddingPackedMeta);
+}
+
+TORCH_LIBRARY_IMPL(bq, CUDA, m) {
+  for (const char *name : {"quantize", "dequantize", "linear", "embedding", "linear_packed", "embedding_packed"})
+    m.impl(name, torch::CppFunction::makeFromBoxedFunction<&refuseDevice>());
+}
+
+TORCH_LIBRARY_IMPL(bq, Autograd, m) {
+  m.impl("linear", linearAutograd);
+  m.impl("linear_packed", linearPackedAutograd);
+  for (const char *name : {"quantize", "dequantize", "embedding", "embedding_packed"})
+    m.impl(name, torch::autograd::autogradNotImplementedFallback());
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// torch.classes.bq.PackedWeight: a quantized weight that a TorchScript model holds.
+#ifndef BQ_QUANTIZERS_PACKEDWEIGHT_H
+#define BQ_QUANTIZERS_PACKEDWEIGHT_H
+
+#include "dialect/core/Format.h"
+#include "dialect/core/Types.h"
+#include "quantizers/Export.h"
+
+#include <ATen/ATen.h>
+#include <torch/custom_class.h>
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+namespace bq {
+
+class PrepackedWeight;
+class WeightStamp;
+
+/// Always held by an intrusive_ptr. Holds the canonical tensors (shared with the caller, not copied) and saves exactly those. The first linear() prepacks
+/// the weight and keeps that form beside them; it is made anew after an in-place change of a tensor. Usable from any
+/// thread. Tensors live on the CPU, and so must inputs: others are refused.
+class BQ_TORCH_API PackedWeight : public torch::CustomClassHolder {
+public:
+  /// What is pickled: version of this tuple (1), format, shape, codes, scales, zeros, group index.
+  using State = std::tuple<int64_t, std::string, std::vector<int64_t>, at::Tensor, at::Tensor,
+                           std::optional<at::Tensor>, std::optional<at::Tensor>>;
+
+  /// Throws c10::Error where tensors, format and shape ([N, K]) do not fit each other.
+  PackedWeight(at::Tensor codes, at::Tensor scales, std::optional<at::Tensor> zeros, const Format &format,
+               std::vector<int64_t> shape, std::optional<at::Tensor> groupIndex = std::nullopt);
+  ~PackedWeight() override;
+
+  /// Quantizes a weight [N, K]; scales get its type.
+  static c10::intrusive_ptr<PackedWeight> quantize(const at::Tensor &weight, const Format &format);
+  static c10::intrusive_ptr<PackedWeight> fromState(State state);
+  State state() const;
+
+  /// activation(x W^T + bias), differentiable with respect to x and bias; in the type of x.
+  at::Tensor linear(const at::Tensor &x, const std::optional<at::Tensor> &bias, Compute compute = Compute::F32,
+                    Activation activation = Activation::None) const;
+  /// W[indices[i], :], in the type of the scales.
+  at::Tensor embedding(const at::Tensor &indices) const;
+  /// W, in the type of the scales, or in `type`, computed in float then.
+  at::Tensor dequantize(std::optional<at::ScalarType> type = std::nullopt) const;
+
+  const Format &format() const { return weightFormat; }
+  const std::vector<int64_t> &shape() const { return weightShape; }
+  const at::Tensor &codes() const { return codesTensor; }
+  const at::Tensor &scales() const { return scalesTensor; }
+  const std::optional<at::Tensor> &zeros() const { return zerosTensor; }
+  const std::optional<at::Tensor> &groupIndex() const { return groupIndexTensor; }
+  /// Bytes of the canonical tensors: what a saved model holds.
+  int64_t bytes() const;
+  /// Bytes in memory now: the canonical tensors, and the prepacked form where it has been made.
+  int64_t residentBytes() const;
+  /// The form that linear() uses; makes it where needed.
+  std::shared_ptr<const PrepackedWeight> prepacked() const;
+
+private:
+  Format weightFormat;
+  std::vector<int64_t> weightShape;
+  at::Tensor codesTensor, scalesTensor;
+  std::optional<at::Tensor> zerosTensor, groupIndexTensor;
+
+  mutable std::mutex mutex; ///< Guards the two below.
+  mutable std::shared_ptr<const PrepackedWeight> prepackedForm;
+  mutable std::unique_ptr<WeightStamp> stamp; ///< Of what prepackedForm was made from; none for inference tensors.
+};
+
+} // namespace bq
+
+#endif // BQ_QUANTIZERS_PACKEDWEIGHT_H

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "quantizers/Quantize.h"
+
+#include "quantizers/Tensors.h"
+
+using namespace bq;
+
+std::pair<int64_t, int64_t> bq::matrixShape(const char *op, at::IntArrayRef shape) {
+  TORCH_CHECK(shape.size() == 2 || shape.size() == 4, op, ": expected a weight [N, K] or [O, I, kh, kw], got ",
+              shapeText(shape));
+  for (int64_t size : shape)
+    TORCH_CHECK(size >= 0, op, ": sizes cannot be negative, got ", shapeText(shape));
+  return {shape[0], c10::multiply_integers(shape.slice(1))};
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor> bq::quantize(const at::Tensor &weight, const Format &format,
+                                                            std::optional<at::ScalarType> scaleType) {
+  constexpr const char *op = "bq::quantize";
+  ElementType dataType = elementType(op, "weight", weight.scalar_type());
+  at::ScalarType storedType = scaleType.value_or(weight.scalar_type());
+  auto [n, k] = matrixShape(op, weight.sizes());
+  TORCH_CHECK(weight.device().is_cpu(), op, ": expected 'weight' on cpu, got ", weight.device());
+  TORCH_CHECK(format.kind != Format::Kind::Lut, op, ": ", format.str(),
+              " cannot be quantized to: its table comes from the caller");
+  TORCH_CHECK(at::isfinite(weight).all().item<bool>(), op, ": 'weight' ", shapeText(weight.sizes()),
+              " holds NaN or infinity");
+
+  at::NoGradGuard noGrad;
+  at::Tensor matrix = (weight.dim() == 4 ? weight.permute({0, 2, 3, 1}).reshape({n, k}) : weight).detach();
+  // Kernels read rows of contiguous columns; a row's stride may be anything that does not make rows overlap.
+  if (k > 1 && (matrix.stride(1) != 1 || (n > 1 && matrix.stride(0) < k)))
+    matrix = matrix.contiguous();
+
+  QuantizeArgs args;
+  args.format = format;
+  args.n = n;
+  args.k = k;
+  args.dataType = dataType;
+  args.scaleType = elementType(op, "scale_dtype", storedType);
+  at::Tensor codes = at::empty({n, format.rowBytes(k)}, at::kByte);
+  int64_t groups = format.groupCount(k);
+  at::Tensor scales = format.hasColumnScale() ? signScales(matrix.to(at::kFloat).contiguous()).to(storedType)
+                                              : at::empty({n, groups}, storedType);
+  at::Tensor zeros = format.hasZeroPoints() ? at::empty({n, groups}, at::kByte) : at::empty({0}, at::kByte);
+  if (n && k) {
+    args.weight = matrix.const_data_ptr();
+    args.stride = n > 1 ? matrix.stride(0) : k;
+    args.codes = codes.mutable_data_ptr<uint8_t>();
+    args.scales = format.hasColumnScale() ? nullptr : scales.mutable_data_ptr();
+    args.zeros = format.hasZeroPoints() ? zeros.mutable_data_ptr<uint8_t>() : nullptr;
+    check(op, backend(op).quantize(args, parallelFor));
+  }
+  return {codes, scales, zeros};
+}
+
+at::Tensor bq::dequantize(const at::Tensor &codes, const at::Tensor &scales, const std::optional<at::Tensor> &zeros,
+                          const Format &format, at::IntArrayRef shape) {
+  constexpr const char *op = "bq::dequantize";
+  auto [n, k] = matrixShape(op, shape);
+  WeightTensors weight{codes, scales, zeros, std::nullopt};
+  int64_t rows = checkWeight(op, weight, format, k);
+  TORCH_CHECK(rows == n, op, ": 'codes' ", shapeText(codes.sizes()), " hold ", rows, " rows, 'shape' ", shapeText(shape),
+              " asks for ", n);
+  at::Tensor matrix = at::empty({n, k}, scales.scalar_type());
+  if (n && k) {
+    BorrowedWeight borrowed = borrow(weight, format, k);
+    check(op, backend(op).dequantize(borrowed.view, matrix.mutable_data_ptr(), parallelFor));
+  }
+  if (shape.size() == 2)
+    return matrix;
+  return matrix.reshape({shape[0], shape[2], shape[3], shape[1]}).permute({0, 3, 1, 2}).contiguous();
+}

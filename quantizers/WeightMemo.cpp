@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "quantizers/WeightMemo.h"
+
+#include <list>
+#include <mutex>
+#include <unordered_map>
+
+using namespace bq;
+
+std::optional<WeightStamp> WeightStamp::of(const WeightTensors &weight, const Format &format, int64_t k) {
+  WeightStamp stamp;
+  stamp.format = format;
+  stamp.k = k;
+  for (const at::Tensor &tensor : weight.all()) {
+    if (tensor.is_inference())
+      return std::nullopt;
+    stamp.entries.push_back({decltype(Entry::tensor)(tensor.getIntrusivePtr()), tensor.storage().getWeakStorageImpl(),
+                             tensor.const_data_ptr(), tensor._version(), at::DimVector(tensor.sizes()),
+                             at::DimVector(tensor.strides())});
+  }
+  return stamp;
+}
+
+bool WeightStamp::matches(const WeightTensors &weight, const Format &otherFormat, int64_t otherK) const {
+  std::vector<at::Tensor> tensors = weight.all();
+  if (format != otherFormat || k != otherK || tensors.size() != entries.size())
+    return false;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const Entry &entry = entries[i];
+    const at::Tensor &tensor = tensors[i];
+    // A weak reference keeps the address from being given to another tensor or storage.
+    if (entry.tensor._unsafe_get_target() != tensor.unsafeGetTensorImpl() || tensor.is_inference() ||
+        entry.storage._unsafe_get_target() != tensor.storage().unsafeGetStorageImpl() ||
+        entry.data != tensor.const_data_ptr() || entry.version != tensor._version() ||
+        at::IntArrayRef(entry.sizes) != tensor.sizes() || at::IntArrayRef(entry.strides) != tensor.strides())
+      return false;
+  }
+  return true;
+}
+
+bool WeightStamp::expired() const {
+  for (const Entry &entry : entries)
+    if (entry.tensor.expired() || entry.storage.expired())
+      return true;
+  return false;
+}
+
+std::shared_ptr<const PrepackedWeight> bq::prepack(const char *op, const WeightTensors &weight, const Format &format,
+                                                   int64_t k) {
+  BorrowedWeight borrowed = borrow(weight, format, k);
+  return take(op, backend(op).prepack(borrowed.view, parallelFor));
+}
+
+namespace {
+
+constexpr size_t maxEntries = 1024;
+
+/// Most recently used first; found by the codes' tensor.
+struct Memo {
+  struct Entry {
+    const c10::TensorImpl *codes;
+    WeightStamp stamp;
+    std::shared_ptr<const PrepackedWeight> prepacked;
+  };
+  std::mutex mutex;
+  std::list<Entry> entries;
+  std::unordered_map<const c10::TensorImpl *, std::list<Entry>::iterator> index;
+
+  void erase(std::list<Entry>::iterator entry) {
+    index.erase(entry->codes);
+    entries.erase(entry);
+  }
+};
+
+/// Never destroyed: tensors of other libraries may outlive this one's static objects.
+Memo &memo() {
+  static Memo *instance = new Memo;
+  return *instance;
+}
+
+} // namespace
+
+std::shared_ptr<const PrepackedWeight> bq::prepackRemembered(const char *op, const WeightTensors &weight,
+                                                             const Format &format, int64_t k) {
+  const c10::TensorImpl *codes = weight.codes.unsafeGetTensorImpl();
+  Memo &known = memo();
+  {
+    std::lock_guard<std::mutex> lock(known.mutex);
+    auto found = known.index.find(codes);
+    if (found != known.index.end() && found->second->stamp.matches(weight, format, k)) {
+      known.entries.splice(known.entries.begin(), known.entries, found->second);
+      return found->second->prepacked;
+    }
+  }
+
+  // Stamped before it is read: a change made meanwhile is noticed at the next call.
+  std::optional<WeightStamp> stamp = WeightStamp::of(weight, format, k);
+  std::shared_ptr<const PrepackedWeight> prepacked = prepack(op, weight, format, k);
+  if (!stamp)
+    return prepacked;
+
+  std::lock_guard<std::mutex> lock(known.mutex);
+  for (auto entry = known.entries.begin(); entry != known.entries.end();) {
+    auto current = entry++;
+    if (current->codes == codes || current->stamp.expired())
+      known.erase(current);
+  }
+  if (known.entries.size() >= maxEntries)
+    known.erase(std::prev(known.entries.end()));
+  known.entries.push_front({codes, std::move(*stamp), prepacked});
+  known.index[codes] = known.entries.begin();
+  return prepacked;
+}

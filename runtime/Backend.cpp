@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/Backend.h"
+
+#include <limits>
+#include <string>
+#include <vector>
+
+using namespace bq;
+
+void bq::serialFor(int64_t begin, int64_t end, int64_t, const std::function<void(int64_t, int64_t)> &body) {
+  if (begin < end)
+    body(begin, end);
+}
+
+PrepackedWeight::~PrepackedWeight() = default;
+Backend::~Backend() = default;
+
+namespace {
+
+/// Sizes of a weight: with this every product of n, k and an element's size or bits fits 64 bits.
+Status verifySizes(int64_t n, int64_t k) {
+  constexpr int64_t most = std::numeric_limits<int64_t>::max() / 64;
+  if (n < 0)
+    return invalidArgument("n is " + std::to_string(n) + ": a weight has 0 rows or more");
+  if (k < 1)
+    return invalidArgument("k is " + std::to_string(k) + ": a weight has 1 column or more");
+  if (k > most || n > most / k)
+    return invalidArgument("n is " + std::to_string(n) + " and k is " + std::to_string(k) + ": a weight has at most " +
+                           std::to_string(most) + " elements");
+  return {};
+}
+
+Status verifyFormat(const Format &format) {
+  Expected<Format> parsed = Format::parse(format.str());
+  if (!parsed)
+    return parsed.error();
+  if (*parsed != format)
+    return invalidArgument("format '" + format.str() + "' has fields that its text does not: use Format::parse");
+  return {};
+}
+
+Status present(const char *name, const void *pointer, const Format &format) {
+  if (pointer)
+    return {};
+  return invalidArgument(std::string(name) + " is null: format '" + format.str() + "' needs it");
+}
+
+Status absent(const char *name, const void *pointer, const Format &format) {
+  if (!pointer)
+    return {};
+  return invalidArgument(std::string(name) + " is given, but format '" + format.str() + "' has none: pass null");
+}
+
+Status verifyGroupIndex(const CanonicalWeight &weight) {
+  int64_t groups = weight.format.groupCount(weight.k), size = weight.format.groupSize(weight.k);
+  std::vector<int64_t> columns(groups);
+  for (int64_t column = 0; column < weight.k; ++column) {
+    int32_t group = weight.groupIndex[column];
+    if (group < 0 || group >= groups)
+      return invalidArgument("groupIndex[" + std::to_string(column) + "] is " + std::to_string(group) + ": format '" +
+                             weight.format.str() + "' has groups 0 to " + std::to_string(groups - 1) +
+                             " for k = " + std::to_string(weight.k));
+    ++columns[group];
+  }
+  for (int64_t group = 0; group < groups; ++group) {
+    int64_t expected = std::min(size, weight.k - group * size);
+    if (columns[group] != expected)
+      return invalidArgument("groupIndex puts " + std::to_string(columns[group]) + " columns in group " +
+                             std::to_string(group) + ": format '" + weight.format.str() + "' has " +
+                             std::to_string(expected) + " there for k = " + std::to_string(weight.k));
+  }
+  return {};
+}
+
+} // namespace
+
+Status CanonicalWeight::verify() const {
+  if (Status status = verifyFormat(format); !status)
+    return status;
+  if (Status status = verifySizes(n, k); !status)
+    return status;
+  if (n) {
+    if (Status status = present("codes", codes, format); !status)
+      return status;
+    if (Status status = present("scales", scales, format); !status)
+      return status;
+  }
+  if (format.hasZeroPoints() != (zeroType != ZeroPointType::None))
+    return invalidArgument("zero points are of type " + std::string(str(zeroType)) + ": format '" + format.str() +
+                           (format.hasZeroPoints() ? "' needs u8 or f32" : "' has none"));
+  if (Status status = !format.hasZeroPoints() ? absent("zeros", zeros, format)
+                      : n                     ? present("zeros", zeros, format)
+                                              : Status();
+      !status)
+    return status;
+  bool hasTable = format.kind == Format::Kind::Lut;
+  if (Status status = hasTable ? present("table", table, format) : absent("table", table, format); !status)
+    return status;
+  return groupIndex ? verifyGroupIndex(*this) : Status();
+}
+
+Status QuantizeArgs::verify() const {
+  if (Status status = verifyFormat(format); !status)
+    return status;
+  if (format.kind == Format::Kind::Lut)
+    return invalidArgument(
+        "format '" + format.str() +
+        "' cannot be quantized to: its table comes from the caller; use int, uint, nf4, fp4 or sign");
+  if (Status status = verifySizes(n, k); !status)
+    return status;
+  if (n > 1 && stride < k)
+    return invalidArgument("stride is " + std::to_string(stride) + ": rows of " + std::to_string(k) +
+                           " elements are at least that far apart");
+  if (!n)
+    return {};
+  if (Status status = present("weight", weight, format); !status)
+    return status;
+  if (Status status = present("codes", codes, format); !status)
+    return status;
+  if (!format.hasColumnScale())
+    if (Status status = present("scales", scales, format); !status)
+      return status;
+  return format.hasZeroPoints() ? present("zeros", zeros, format) : absent("zeros", zeros, format);
+}

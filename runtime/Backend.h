@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// What every backend can do: the meaning of each call is that of the reference backend, plain loops in double
+/// precision.
+#ifndef BQ_RUNTIME_BACKEND_H
+#define BQ_RUNTIME_BACKEND_H
+
+#include "dialect/core/Format.h"
+#include "dialect/core/Types.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+namespace bq {
+
+/// Runs body over disjoint ranges that cover [begin, end), on any threads, none shorter than `grain` but the last;
+/// returns when all are done. The caller's: at::parallel_for in LibTorch programs. bq has no threads of its own.
+using ParallelFor = void (*)(int64_t begin, int64_t end, int64_t grain,
+                             const std::function<void(int64_t, int64_t)> &body);
+/// The ParallelFor that runs everything on the calling thread.
+void serialFor(int64_t begin, int64_t end, int64_t grain, const std::function<void(int64_t, int64_t)> &body);
+
+/// A quantized weight [n, k] in canonical form (Format), borrowed: contiguous memory that outlives the call.
+struct CanonicalWeight {
+  Format format;
+  int64_t n = 0, k = 0;
+  const uint8_t *codes = nullptr; ///< [n, format.rowBytes(k)]
+  const void *scales = nullptr;   ///< [n, groupCount(k)]; for sign a [n] then b [k]
+  ElementType scaleType = ElementType::F32;
+  const void *zeros = nullptr; ///< [n, groupCount(k)] of zeroType
+  ZeroPointType zeroType = ZeroPointType::None;
+  const float *table = nullptr; ///< [2^bits] for lut; nf4 and fp4 bring their own
+  /// [k]: group of each column (GPTQ's activation order), or null. Each group must have exactly the columns that it has
+  /// in order: groupSize(k), the last what is left.
+  const int32_t *groupIndex = nullptr;
+
+  /// Whether the fields fit each other; errors name field, value and rule. Every Backend call checks this first.
+  Status verify() const;
+};
+
+/// A weight in the form a backend's kernels want. Immutable, owned by its holders, usable from any thread; never saved.
+class PrepackedWeight {
+public:
+  virtual ~PrepackedWeight();
+  virtual const Format &format() const = 0;
+  virtual int64_t n() const = 0;
+  virtual int64_t k() const = 0;
+  /// Memory held, in bytes.
+  virtual int64_t bytes() const = 0;
+};
+
+struct LinearArgs {
+  ElementType dataType = ElementType::F32; ///< of x and y
+  const void *x = nullptr;                 ///< [m, k], rows xStride elements apart, columns contiguous
+  int64_t m = 0, xStride = 0;
+  const float *bias = nullptr; ///< [n], or null
+  Compute compute = Compute::F32;
+  Activation activation = Activation::None;
+  void *y = nullptr; ///< [m, n], rows yStride elements apart
+  int64_t yStride = 0;
+
+  /// Whether the fields fit each other and a weight [n, k]; errors name field, value and rule. Backend::linear checks
+  /// this first. Nothing to do (m = 0) is no error.
+  Status verify(int64_t n, int64_t k) const;
+};
+
+struct QuantizeArgs {
+  Format format; ///< int, uint, nf4, fp4, sign (codes only: the caller chooses a and b)
+  int64_t n = 0, k = 0;
+  const void *weight = nullptr; ///< [n, k], rows `stride` elements apart
+  ElementType dataType = ElementType::F32;
+  int64_t stride = 0;
+  ElementType scaleType = ElementType::F32;
+  uint8_t *codes = nullptr; ///< [n, rowBytes(k)], written whole
+  void *scales = nullptr;   ///< [n, groupCount(k)] of scaleType
+  uint8_t *zeros = nullptr; ///< [n, groupCount(k)] for uint, else null
+
+  Status verify() const;
+};
+
+/// All calls may come from any thread; each may compile, which takes milliseconds the first time a kernel is needed.
+class Backend {
+public:
+  virtual ~Backend();
+  virtual std::string_view name() const = 0;
+
+  virtual Expected<std::shared_ptr<const PrepackedWeight>> prepack(const CanonicalWeight &weight,
+                                                                   ParallelFor parallel) = 0;
+  /// y = activation(x W^T + bias). `weight` must come from this backend's prepack().
+  virtual Status linear(const PrepackedWeight &weight, const LinearArgs &args, ParallelFor parallel) = 0;
+  /// y[i, :] = W[indices[i], :] in weight.scaleType, y contiguous. Indices outside [0, n) are an error; nothing is
+  /// written.
+  virtual Status embedding(const CanonicalWeight &weight, const int64_t *indices, int64_t count, void *y,
+                           ParallelFor parallel) = 0;
+  /// y = W [n, k] in weight.scaleType, contiguous.
+  virtual Status dequantize(const CanonicalWeight &weight, void *y, ParallelFor parallel) = 0;
+  virtual Status quantize(const QuantizeArgs &args, ParallelFor parallel) = 0;
+};
+
+/// Plain loops in double precision: what every op means. Lives as long as the process.
+Backend &referenceBackend();
+/// Kernels made for this CPU (or BQ_CPU) by the process-wide KernelCache; an error where BQ_CPU or the cache's
+/// environment variables are wrong. Lives as long as the process.
+Expected<Backend *> cpuBackend();
+
+} // namespace bq
+
+#endif // BQ_RUNTIME_BACKEND_H

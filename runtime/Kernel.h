@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// A kernel that can be called.
+#ifndef BQ_RUNTIME_KERNEL_H
+#define BQ_RUNTIME_KERNEL_H
+
+#include "codegen/Artifact.h"
+#include "codegen/KernelAbi.h"
+#include "codegen/KernelSpec.h"
+#include "runtime/ElfLoader.h"
+
+#include <memory>
+
+namespace bq {
+
+/// Code, what it was made from, and what a caller must know to run it. Immutable, usable from any thread; the entry
+/// points live as long as the kernel. Only the one that belongs to spec().op may be called.
+class Kernel {
+public:
+  /// Loads the artifact's object and looks up the entry points of spec.op. Internal where the artifact does not hold
+  /// what the spec needs.
+  static Expected<std::shared_ptr<const Kernel>> load(const KernelSpec &spec, Artifact artifact);
+
+  const KernelSpec &spec() const { return description; }
+  /// All but the object, which is dropped once it is loaded.
+  const Artifact &artifact() const { return metadata; }
+
+  abi::LinearFn linear() const { return reinterpret_cast<abi::LinearFn>(entry); }
+  abi::PrepareFn prepare() const { return reinterpret_cast<abi::PrepareFn>(prepareEntry); }
+  abi::EmbeddingFn embedding() const { return reinterpret_cast<abi::EmbeddingFn>(entry); }
+  abi::DequantizeFn dequantize() const { return reinterpret_cast<abi::DequantizeFn>(entry); }
+  abi::QuantizeFn quantize() const { return reinterpret_cast<abi::QuantizeFn>(entry); }
+
+private:
+  Kernel(KernelSpec spec, Artifact artifact, LoadedObject object);
+
+  KernelSpec description;
+  Artifact metadata;
+  LoadedObject code;
+  void *entry = nullptr;
+  void *prepareEntry = nullptr;
+};
+
+} // namespace bq
+
+#endif // BQ_RUNTIME_KERNEL_H

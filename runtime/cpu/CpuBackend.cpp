@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/cpu/CpuBackend.h"
+
+#include "runtime/Fork.h"
+#include "runtime/cpu/CpuLinear.h"
+#include "runtime/cpu/CpuRows.h"
+
+using namespace bq;
+
+namespace {
+
+class CpuBackend final : public Backend {
+public:
+  CpuBackend(const CpuTarget &target, KernelCache &cache) : target(target), cache(cache), rows(target, cache) {}
+
+  std::string_view name() const override { return "cpu"; }
+
+  Expected<std::shared_ptr<const PrepackedWeight>> prepack(const CanonicalWeight &weight,
+                                                           ParallelFor parallel) override {
+    if (Status status = weight.verify(); !status)
+      return status.error();
+    Expected<std::shared_ptr<const CpuWeight>> packed = CpuWeight::pack(weight, target, parallel);
+    if (!packed)
+      return packed.error();
+    return std::shared_ptr<const PrepackedWeight>(std::move(*packed));
+  }
+
+  Status linear(const PrepackedWeight &weight, const LinearArgs &args, ParallelFor parallel) override {
+    auto *packed = dynamic_cast<const CpuWeight *>(&weight);
+    if (!packed)
+      return invalidArgument("the weight was not prepacked by the cpu backend");
+    return runLinear(*packed, args, cache, parallel);
+  }
+
+  Status embedding(const CanonicalWeight &weight, const int64_t *indices, int64_t count, void *y,
+                   ParallelFor parallel) override {
+    if (Status status = weight.verify(); !status)
+      return status;
+    return rows.embedding(weight, indices, count, y, parallel);
+  }
+
+  Status dequantize(const CanonicalWeight &weight, void *y, ParallelFor parallel) override {
+    if (Status status = weight.verify(); !status)
+      return status;
+    return rows.dequantize(weight, y, parallel);
+  }
+
+  Status quantize(const QuantizeArgs &args, ParallelFor parallel) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    return rows.quantize(args, parallel);
+  }
+
+private:
+  CpuTarget target;
+  KernelCache &cache;
+  CpuRows rows;
+};
+
+Expected<Backend *> makeProcessBackend() {
+  Expected<CpuTarget> target = CpuTarget::fromEnvironment();
+  if (!target)
+    return target.error();
+  Expected<KernelCache *> cache = KernelCache::process();
+  if (!cache)
+    return cache.error();
+  Expected<std::unique_ptr<Backend>> backend = createCpuBackend(*target, **cache);
+  if (!backend)
+    return backend.error();
+  return backend->release();
+}
+
+} // namespace
+
+Expected<std::unique_ptr<Backend>> bq::createCpuBackend(const CpuTarget &target, KernelCache &cache) {
+  if (!target.runsOn(CpuTarget::host()))
+    return unsupported("cpu '" + target.str() + "' has instructions that this machine (" + CpuTarget::host().str() +
+                       ") has not");
+  return std::unique_ptr<Backend>(new CpuBackend(target, cache));
+}
+
+Expected<Backend *> bq::cpuBackend() {
+  // As in KernelCache::process().
+  ForkDelay delay;
+  static const Expected<Backend *> backend = makeProcessBackend();
+  return backend;
+}

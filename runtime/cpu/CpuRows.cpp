@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/cpu/CpuRows.h"
+
+#include "dialect/core/Half.h"
+#include "runtime/cpu/CodeBits.h"
+#include "runtime/cpu/CpuWeight.h"
+
+#include <algorithm>
+#include <cstring>
+
+using namespace bq;
+
+namespace {
+
+/// Elements for which a thread is worth waking.
+int64_t rowGrain(int64_t k) { return std::max<int64_t>(1, (int64_t{1} << 15) / k); }
+
+/// What row kernels read beside codes, scales and zero points.
+struct RowConstants {
+  explicit RowConstants(const CanonicalWeight &weight) {
+    for (int i = 0; weight.format.isTable() && i < 16; ++i)
+      table[i] = tableOf(weight)[i % (1 << weight.format.bits)];
+    if (!weight.format.hasColumnScale())
+      return;
+    columnScale.resize(weight.k);
+    for (int64_t i = 0; i < weight.k; ++i)
+      columnScale[i] = loadElement(weight.scaleType, weight.scales, weight.n + i);
+  }
+
+  float table[16] = {};
+  std::vector<float> columnScale;
+};
+
+size_t zeroBytes(ZeroPointType type) { return type == ZeroPointType::None ? 0 : type == ZeroPointType::U8 ? 1 : 4; }
+
+} // namespace
+
+Expected<const Kernel *> CpuRows::kernelFor(const Key &key) {
+  if (const Kernel *kernel = known.find(key))
+    return kernel;
+  CompileRequest request;
+  request.target = target;
+  request.spec.op = key.op;
+  request.spec.format = key.format;
+  request.spec.k = key.k;
+  request.spec.dataType = key.dataType;
+  request.spec.scaleType = key.scaleType;
+  request.spec.zeroType = key.zeroType;
+  Expected<std::shared_ptr<const Kernel>> kernel = cache.get(request);
+  if (!kernel)
+    return kernel.error();
+  if (cache.options().verboseDispatch)
+    logLine("dispatch: " + (*kernel)->artifact().name + ", schedule " + (*kernel)->artifact().schedule);
+  known.add(key, *kernel);
+  return kernel->get();
+}
+
+Status CpuRows::embedding(const CanonicalWeight &weight, const int64_t *indices, int64_t count, void *y,
+                          ParallelFor parallel) {
+  if (count < 0)
+    return invalidArgument("count is " + std::to_string(count) + ": an embedding has 0 indices or more");
+  if (!count)
+    return {};
+  if (!indices || !y)
+    return invalidArgument(std::string(indices ? "y" : "indices") + " is null: count is " + std::to_string(count));
+  for (int64_t i = 0; i < count; ++i)
+    if (indices[i] < 0 || indices[i] >= weight.n)
+      return invalidArgument("indices[" + std::to_string(i) + "] is " + std::to_string(indices[i]) +
+                             ": the weight has rows 0 to " + std::to_string(weight.n - 1));
+  if (std::vector<int32_t> columns = columnsByGroup(weight); !columns.empty())
+    return permutedRows(weight, columns, indices, count, y, parallel);
+  Expected<const Kernel *> kernel = kernelFor(
+      {KernelSpec::Op::Embedding, weight.format, weight.k, ElementType::F32, weight.scaleType, weight.zeroType});
+  if (!kernel)
+    return kernel.error();
+  RowConstants constants(weight);
+  auto run = [&](int64_t begin, int64_t end) {
+    (*kernel)->embedding()(indices, weight.codes, weight.scales, weight.zeros, constants.table,
+                           constants.columnScale.data(), y, begin, end);
+  };
+  parallel(0, count, rowGrain(weight.k), run);
+  return {};
+}
+
+Status CpuRows::dequantize(const CanonicalWeight &weight, void *y, ParallelFor parallel) {
+  if (!weight.n)
+    return {};
+  if (!y)
+    return invalidArgument("y is null: the weight has " + std::to_string(weight.n) + " rows");
+  if (std::vector<int32_t> columns = columnsByGroup(weight); !columns.empty())
+    return permutedRows(weight, columns, nullptr, weight.n, y, parallel);
+  Expected<const Kernel *> kernel = kernelFor(
+      {KernelSpec::Op::Dequantize, weight.format, weight.k, ElementType::F32, weight.scaleType, weight.zeroType});
+  if (!kernel)
+    return kernel.error();
+  RowConstants constants(weight);
+  auto run = [&](int64_t begin, int64_t end) {
+    (*kernel)->dequantize()(weight.codes, weight.scales, weight.zeros, constants.table, constants.columnScale.data(), y,
+                            begin, end);
+  };
+  parallel(0, weight.n, rowGrain(weight.k), run);
+  return {};
+}
+
+/// Rows `indices` (all in order where null) of a weight whose columns belong to groups in any order: each row is sorted
+/// by group, dequantized as one of an ordinary weight, and its columns go back to their places.
+Status CpuRows::permutedRows(const CanonicalWeight &weight, const std::vector<int32_t> &columns, const int64_t *indices,
+                             int64_t count, void *y, ParallelFor parallel) {
+  Expected<const Kernel *> kernel = kernelFor(
+      {KernelSpec::Op::Dequantize, weight.format, weight.k, ElementType::F32, weight.scaleType, weight.zeroType});
+  if (!kernel)
+    return kernel.error();
+  RowConstants constants(weight);
+  const int64_t k = weight.k, groups = weight.format.groupCount(k), rowBytes = weight.format.rowBytes(k);
+  const size_t element = sizeOf(weight.scaleType), scaleBytes = groups * element;
+  const size_t zeroRowBytes = groups * zeroBytes(weight.zeroType);
+  auto run = [&](int64_t begin, int64_t end) {
+    std::vector<uint8_t> codes(k), sorted(k), packed(rowBytes);
+    // Of f32, as that is the strictest alignment of what they hold.
+    std::vector<float> scales(groups), zeros(groups), values(k);
+    auto *from = reinterpret_cast<const uint8_t *>(values.data());
+    for (int64_t i = begin; i < end; ++i) {
+      int64_t row = indices ? indices[i] : i;
+      unpackCodes(weight.codes + row * rowBytes, weight.format.bits, k, codes.data());
+      for (int64_t c = 0; c < k; ++c)
+        sorted[c] = codes[columns[c]];
+      packCodes(sorted.data(), weight.format.bits, k, packed.data());
+      std::memcpy(scales.data(), static_cast<const uint8_t *>(weight.scales) + row * scaleBytes, scaleBytes);
+      if (zeroRowBytes)
+        std::memcpy(zeros.data(), static_cast<const uint8_t *>(weight.zeros) + row * zeroRowBytes, zeroRowBytes);
+      (*kernel)->dequantize()(packed.data(), scales.data(), zeroRowBytes ? zeros.data() : nullptr, constants.table,
+                              nullptr, values.data(), 0, 1);
+      uint8_t *to = static_cast<uint8_t *>(y) + i * k * element;
+      for (int64_t c = 0; c < k; ++c)
+        std::memcpy(to + columns[c] * element, from + c * element, element);
+    }
+  };
+  parallel(0, count, rowGrain(k), run);
+  return {};
+}
+
+Status CpuRows::quantize(const QuantizeArgs &args, ParallelFor parallel) {
+  if (!args.n)
+    return {};
+  // Only codes are written for sign, whatever the type of the scales.
+  ElementType scaleType = args.format.hasColumnScale() ? ElementType::F32 : args.scaleType;
+  Expected<const Kernel *> kernel = kernelFor({KernelSpec::Op::Quantize, args.format, args.k, args.dataType, scaleType,
+                                               args.format.hasZeroPoints() ? ZeroPointType::U8 : ZeroPointType::None});
+  if (!kernel)
+    return kernel.error();
+  auto run = [&](int64_t begin, int64_t end) {
+    (*kernel)->quantize()(args.weight, args.codes, args.scales, args.zeros, args.stride, begin, end);
+  };
+  parallel(0, args.n, rowGrain(args.k), run);
+  return {};
+}

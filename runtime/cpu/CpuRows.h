@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// What the CPU does row by row on canonical weights: embedding, dequantize, quantize.
+#ifndef BQ_RUNTIME_CPU_CPUROWS_H
+#define BQ_RUNTIME_CPU_CPUROWS_H
+
+#include "dialect/core/CpuTarget.h"
+#include "runtime/Backend.h"
+#include "runtime/KernelCache.h"
+#include "runtime/cpu/KernelTable.h"
+
+namespace bq {
+
+/// The row-wise calls of Backend, on verified arguments. Any thread.
+class CpuRows {
+public:
+  /// `cache` outlives this.
+  CpuRows(const CpuTarget &target, KernelCache &cache) : target(target), cache(cache) {}
+
+  Status embedding(const CanonicalWeight &weight, const int64_t *indices, int64_t count, void *y, ParallelFor parallel);
+  Status dequantize(const CanonicalWeight &weight, void *y, ParallelFor parallel);
+  Status quantize(const QuantizeArgs &args, ParallelFor parallel);
+
+private:
+  /// What tells the kernels of this class apart.
+  struct Key {
+    KernelSpec::Op op;
+    Format format;
+    int64_t k;
+    ElementType dataType, scaleType;
+    ZeroPointType zeroType;
+    friend bool operator==(const Key &l, const Key &r) {
+      return l.op == r.op && l.format == r.format && l.k == r.k && l.dataType == r.dataType &&
+             l.scaleType == r.scaleType && l.zeroType == r.zeroType;
+    }
+  };
+  Expected<const Kernel *> kernelFor(const Key &key);
+  Status permutedRows(const CanonicalWeight &weight, const std::vector<int32_t> &columns, const int64_t *indices,
+                      int64_t count, void *y, ParallelFor parallel);
+
+  CpuTarget target;
+  KernelCache &cache;
+  KernelTable<Key> known;
+};
+
+} // namespace bq
+
+#endif // BQ_RUNTIME_CPU_CPUROWS_H

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/cpu/CpuWeight.h"
+
+#include "dialect/core/Half.h"
+#include "runtime/cpu/CodeBits.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+using namespace bq;
+
+std::vector<int32_t> bq::columnsByGroup(const CanonicalWeight &weight) {
+  if (!weight.groupIndex || std::is_sorted(weight.groupIndex, weight.groupIndex + weight.k))
+    return {};
+  std::vector<int32_t> order(weight.k);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int32_t l, int32_t r) { return weight.groupIndex[l] < weight.groupIndex[r]; });
+  return order;
+}
+
+const float *bq::tableOf(const CanonicalWeight &weight) {
+  switch (weight.format.kind) {
+  case Format::Kind::NF4:
+    return nf4Table;
+  case Format::Kind::FP4:
+    return fp4Table;
+  default:
+    return weight.table;
+  }
+}
+
+void bq::fillTable(abi::WeightTable &table, const float *values, int count) {
+  float max = 0;
+  for (int i = 0; i < count; ++i)
+    max = std::max(max, std::fabs(values[i]));
+  // A table of zeros, or one that is not finite, has no fixed point: all codes are then the code of zero, and the scale
+  // carries what the result has to become.
+  bool finite = std::isfinite(max) && std::none_of(values, values + count, [](float v) { return std::isnan(v); });
+  bool fixed = finite && max > 0;
+  table.i8Scale = finite ? max / 127 : NAN;
+  table.i16Scale = finite ? max / 32767 : NAN;
+  for (int i = 0; i < 16; ++i) {
+    float value = values[i % count];
+    table.f32[i] = value;
+    table.bf16[i] = table.bf16[i + 16] = floatToBF16(value);
+    long wide = (fixed ? std::lround(value / max * 32767) : 0) + 32768;
+    table.i8[i] = static_cast<uint8_t>((fixed ? std::lround(value / max * 127) : 0) + 128);
+    table.i16High[i] = static_cast<uint8_t>(wide >> 8);
+    table.i16Low[i] = static_cast<uint8_t>(wide);
+  }
+}
+
+namespace {
+
+/// Rows [begin, end) of blocks of one value for each row and group, into [block][segment][lane].
+template <typename In, typename Out, typename Convert>
+void reorder(const Layout &layout, const void *in, void *out, int64_t begin, int64_t end, Convert convert) {
+  const int64_t lanes = layout.lanes, segments = layout.segments();
+  for (int64_t row = begin * lanes; row < std::min(end * lanes, layout.n); ++row) {
+    auto *from = static_cast<const In *>(in) + row * layout.groups();
+    auto *to = static_cast<Out *>(out) + row / lanes * segments * lanes + row % lanes;
+    for (int64_t group = 0; group < layout.groups(); ++group)
+      for (int64_t part = 0; part < layout.segmentsPerGroup; ++part, to += lanes)
+        *to = convert(from[group]);
+  }
+}
+
+template <typename T>
+void copyReordered(const Layout &layout, const void *in, void *out, int64_t begin, int64_t end) {
+  reorder<T, T>(layout, in, out, begin, end, [](T value) { return value; });
+}
+
+} // namespace
+
+Status CpuWeight::allocate(const CanonicalWeight &weight, bool permuted) {
+  size_t size = 0;
+  auto reserve = [&](size_t bytes) {
+    size_t offset = size;
+    size = (size + bytes + AlignedBuffer::alignment - 1) / AlignedBuffer::alignment * AlignedBuffer::alignment;
+    return offset;
+  };
+  reserve(order.codeBytes());
+  scaleOffset = reserve(order.scaleCount() * sizeOf(elementType));
+  if (zeroPoints != ZeroPointType::None)
+    zeroOffset = reserve(order.scaleCount() * (zeroPoints == ZeroPointType::U8 ? 1 : 4));
+  if (weightFormat.isTable())
+    tableOffset = reserve(sizeof(abi::WeightTable));
+  if (permuted)
+    permutationOffset = reserve(columns * sizeof(int32_t));
+  if (weightFormat.hasColumnScale())
+    columnScaleOffset = reserve(columns * sizeof(float));
+  Expected<AlignedBuffer> memory = AlignedBuffer::allocate(size);
+  if (!memory)
+    return memory.error();
+  storage = std::move(*memory);
+  return {};
+}
+
+void CpuWeight::packBlocks(const CanonicalWeight &weight, int64_t begin, int64_t end) {
+  std::vector<uint8_t> codes(columns), sorted(permutation() ? columns : 0);
+  int64_t last = std::min(end * order.lanes, rows);
+  for (int64_t row = begin * order.lanes; row < last; ++row) {
+    unpackCodes(weight.codes + row * weightFormat.rowBytes(columns), weightFormat.bits, columns, codes.data());
+    if (const int32_t *columnAt = permutation()) {
+      for (int64_t i = 0; i < columns; ++i)
+        sorted[i] = codes[columnAt[i]];
+      order.packRow(row, sorted.data(), storage.data());
+    } else {
+      order.packRow(row, codes.data(), storage.data());
+    }
+  }
+
+  uint8_t *scaleData = storage.data() + scaleOffset, *zeroData = storage.data() + zeroOffset;
+  if (weight.scaleType == ElementType::F32)
+    copyReordered<float>(order, weight.scales, scaleData, begin, end);
+  else if (elementType == weight.scaleType)
+    copyReordered<uint16_t>(order, weight.scales, scaleData, begin, end);
+  else
+    reorder<uint16_t, float>(order, weight.scales, scaleData, begin, end,
+                             weight.scaleType == ElementType::F16 ? f16ToFloat : bf16ToFloat);
+  if (zeroPoints == ZeroPointType::U8)
+    copyReordered<uint8_t>(order, weight.zeros, zeroData, begin, end);
+  else if (zeroPoints == ZeroPointType::F32)
+    copyReordered<float>(order, weight.zeros, zeroData, begin, end);
+}
+
+Expected<std::shared_ptr<const CpuWeight>> CpuWeight::pack(const CanonicalWeight &weight, const CpuTarget &target,
+                                                           ParallelFor parallel) {
+  std::shared_ptr<CpuWeight> packed(new CpuWeight);
+  packed->weightFormat = weight.format;
+  packed->rows = weight.n;
+  packed->columns = weight.k;
+  packed->cpu = target;
+  packed->elementType = target.has(CpuTarget::F16C) ? weight.scaleType : ElementType::F32;
+  packed->zeroPoints = weight.zeroType;
+  if (!weight.n)
+    return std::shared_ptr<const CpuWeight>(packed);
+  const Layout &order = packed->order = Layout::get(weight.format, weight.n, weight.k, target);
+
+  std::vector<int32_t> permutation = columnsByGroup(weight);
+  if (Status status = packed->allocate(weight, !permutation.empty()); !status)
+    return status.error();
+  uint8_t *memory = packed->storage.data();
+  if (weight.format.isTable())
+    fillTable(*reinterpret_cast<abi::WeightTable *>(memory + packed->tableOffset), tableOf(weight),
+              1 << weight.format.bits);
+  if (!permutation.empty())
+    std::memcpy(memory + packed->permutationOffset, permutation.data(), permutation.size() * sizeof(int32_t));
+  for (int64_t i = 0; weight.format.hasColumnScale() && i < weight.k; ++i)
+    reinterpret_cast<float *>(memory + packed->columnScaleOffset)[i] =
+        loadElement(weight.scaleType, weight.scales, weight.n + i);
+
+  // As many codes for a thread as are worth waking it for.
+  int64_t grain = std::max<int64_t>(1, (int64_t{1} << 18) / (order.lanes * weight.k));
+  parallel(0, order.blocks(), grain, [&](int64_t begin, int64_t end) { packed->packBlocks(weight, begin, end); });
+  return std::shared_ptr<const CpuWeight>(packed);
+}

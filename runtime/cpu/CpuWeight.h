@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// A weight in the order in which this CPU's kernels read it.
+#ifndef BQ_RUNTIME_CPU_CPUWEIGHT_H
+#define BQ_RUNTIME_CPU_CPUWEIGHT_H
+
+#include "codegen/KernelAbi.h"
+#include "dialect/core/CpuTarget.h"
+#include "dialect/core/Layout.h"
+#include "runtime/Backend.h"
+#include "runtime/cpu/AlignedBuffer.h"
+#include "runtime/cpu/KernelTable.h"
+
+#include <memory>
+#include <vector>
+
+namespace bq {
+
+/// Column of the canonical weight for each column in the order of groups, stable; empty where that is the order already
+/// or there is no group index. The weight has been verified.
+std::vector<int32_t> columnsByGroup(const CanonicalWeight &weight);
+
+/// The values of a table format, 2^bits of them.
+const float *tableOf(const CanonicalWeight &weight);
+
+/// Every form of a table of `count` values (a power of two up to 16), shorter ones repeated.
+void fillTable(abi::WeightTable &table, const float *values, int count);
+
+/// Everything is in one allocation: codes, scales and zero points in the order of the layout, then table, permutation
+/// and column scale, as KernelAbi.h describes them. Immutable but for the table of kernels.
+class CpuWeight final : public PrepackedWeight {
+public:
+  /// `weight` has been verified. Parallel over blocks of rows. An error where memory runs out.
+  static Expected<std::shared_ptr<const CpuWeight>> pack(const CanonicalWeight &weight, const CpuTarget &target,
+                                                         ParallelFor parallel);
+
+  const Format &format() const override { return weightFormat; }
+  int64_t n() const override { return rows; }
+  int64_t k() const override { return columns; }
+  int64_t bytes() const override { return static_cast<int64_t>(storage.size()); }
+
+  /// Only where n is positive; so are all below.
+  const Layout &layout() const { return order; }
+  const uint8_t *codes() const { return storage.data(); }
+  const void *scales() const { return storage.data() + scaleOffset; }
+  /// Null where the format has none; so are the three below.
+  const void *zeros() const { return at(zeroOffset); }
+  const abi::WeightTable *table() const { return static_cast<const abi::WeightTable *>(at(tableOffset)); }
+  const int32_t *permutation() const { return static_cast<const int32_t *>(at(permutationOffset)); }
+  const float *columnScale() const { return static_cast<const float *>(at(columnScaleOffset)); }
+  /// Of scales(): f32 where the target cannot convert what the weight has.
+  ElementType scaleType() const { return elementType; }
+  ZeroPointType zeroType() const { return zeroPoints; }
+  /// The target that it was packed for; linear kernels are made for the same.
+  const CpuTarget &target() const { return cpu; }
+
+  /// Linear kernels met so far, by what a call can vary (CpuLinear).
+  KernelTable<uint32_t> &kernels() const { return known; }
+
+private:
+  CpuWeight() = default;
+  const void *at(size_t offset) const { return offset ? storage.data() + offset : nullptr; }
+  Status allocate(const CanonicalWeight &weight, bool permuted);
+  void packBlocks(const CanonicalWeight &weight, int64_t begin, int64_t end);
+
+  Format weightFormat;
+  int64_t rows = 0, columns = 0;
+  CpuTarget cpu;
+  Layout order;
+  ElementType elementType = ElementType::F32;
+  ZeroPointType zeroPoints = ZeroPointType::None;
+  AlignedBuffer storage;
+  size_t scaleOffset = 0, zeroOffset = 0, tableOffset = 0, permutationOffset = 0, columnScaleOffset = 0;
+  mutable KernelTable<uint32_t> known;
+};
+
+} // namespace bq
+
+#endif // BQ_RUNTIME_CPU_CPUWEIGHT_H

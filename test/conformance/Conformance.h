@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// The conformance suite: which backends it runs on, and what its parts share.
+#ifndef BQ_TEST_CONFORMANCE_CONFORMANCE_H
+#define BQ_TEST_CONFORMANCE_CONFORMANCE_H
+
+#include "runtime/Backend.h"
+#include "test/conformance/Buffer.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace bq::conformance {
+
+/// A backend under test.
+struct Subject {
+  std::string name;
+  Backend *backend = nullptr;
+  bool exact = false; ///< Sums in double precision, whatever the compute: the reference itself.
+};
+
+/// A backend that can be made where its hardware is there. Add a line to subjects() to test another.
+struct Candidate {
+  std::string name;
+  std::function<Expected<Backend *>()> make; ///< Error code Unsupported = skipped with the text.
+  bool exact = false;
+};
+const std::vector<Candidate> &candidates();
+
+/// Adds the tests of one part of the suite for one backend; their names begin with the backend's.
+void addLinearTests(const Subject &subject, uint64_t seed);
+void addRowTests(const Subject &subject, uint64_t seed);
+void addQuantizeTests(const Subject &subject, uint64_t seed);
+void addRuleTests(const Subject &subject);
+
+/// One gtest test, `subject/part.name`. Its failures are followed by a line that runs it alone.
+void addTest(const Subject &subject, const std::string &part, const std::string &name, std::function<void()> body);
+
+/// ParallelFor functions that a backend must work with: on one thread, in pieces from the last to the first, on
+/// threads.
+ParallelFor parallelFor(int which);
+constexpr int parallelForCount = 3;
+
+/// The greatest error seen, as a part of what is allowed, under a label; printed when all tests have run. It says
+/// whether the bounds mean anything: near 0 they would not notice a wrong kernel.
+void noteRatio(const std::string &label, double ratio);
+void printRatios();
+
+} // namespace bq::conformance
+
+#endif // BQ_TEST_CONFORMANCE_CONFORMANCE_H

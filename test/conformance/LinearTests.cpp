@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "dialect/core/Half.h"
+#include "test/conformance/Bounds.h"
+#include "test/conformance/Cases.h"
+#include "test/conformance/Conformance.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <limits>
+
+using namespace bq;
+using namespace bq::conformance;
+
+namespace {
+
+/// What the activations of every third row are; the other rows are Normal, and must not be disturbed.
+enum class XValues { Normal, Equal, Zero, Denormal, Tiny, Huge, Spike, Infinite, NaN };
+constexpr const char *xNames[] = {"normal", "equal", "zero", "denormal", "tiny", "huge", "spike", "infinite", "nan"};
+constexpr const char *weightValueNames[] = {"", "codes", "scales"};
+
+/// M by the kernel that serves it: one row, few, many.
+constexpr int64_t rowsOfX[3][4] = {{1, 1, 1, 1}, {2, 3, 7, 8}, {9, 17, 61, 130}};
+
+struct LinearCase {
+  WeightShape weight;
+  Compute compute = Compute::F32;
+  int64_t m = 1;
+  ElementType dataType = ElementType::F32;
+  bool hasBias = false, stridedX = false, stridedY = false;
+  Activation activation = Activation::None;
+  XValues x = XValues::Normal;
+  int parallel = 0;
+  uint64_t seed = 0;
+
+  std::string name() const {
+    const WeightShape &w = weight;
+    std::string text = weightName(w.format, w.zeroType, w.scaleType) + "_" + std::string(str(compute)) + "_" +
+                       std::string(str(dataType)) + "_m" + std::to_string(m) + "n" + std::to_string(w.n) + "k" +
+                       std::to_string(w.k);
+    text += hasBias ? "_bias" : "";
+    text += activation == Activation::None ? "" : "_" + std::string(str(activation));
+    text += stridedX ? "_stridedx" : "";
+    text += stridedY ? "_stridedy" : "";
+    text += w.permuted ? "_permuted" : "";
+    text += "_" + std::string(xNames[static_cast<int>(x)]);
+    text += w.values == WeightValues::Random ? "" : "_" + std::string(weightValueNames[static_cast<int>(w.values)]);
+    return text;
+  }
+};
+
+/// Every pair of levels, and every format with every compute and each of the three kernels for M.
+std::vector<LinearCase> linearCases(uint64_t seed) {
+  enum { Kind, Comp, RowsClass, Rows, N, K, Group, Data, Scale, Bias, Act, StrideX, StrideY, Permuted, X, Values, Par };
+  const std::vector<int> levels = {static_cast<int>(weightKinds().size()),
+                                   computes.size(),
+                                   3,
+                                   4,
+                                   rowCounts.size(),
+                                   columnCounts.size(),
+                                   groupSizes.size(),
+                                   elementTypes.size(),
+                                   elementTypes.size(),
+                                   2,
+                                   activations.size(),
+                                   2,
+                                   2,
+                                   2,
+                                   std::size(xNames),
+                                   std::size(weightValueNames),
+                                   parallelForCount};
+  std::vector<LinearCase> cases;
+  for (const std::vector<int> &row : coverPairs(levels, {{Kind, Comp, RowsClass}}, seed)) {
+    LinearCase c;
+    const WeightKind &kind = weightKinds()[row[Kind]];
+    c.weight = {kind.grouped(groupSizes[row[Group]]),
+                rowCounts[row[N]],
+                columnCounts[row[K]],
+                elementTypes[row[Scale]],
+                kind.zeroType,
+                row[Permuted] == 1,
+                static_cast<WeightValues>(row[Values])};
+    c.compute = computes[row[Comp]];
+    c.m = rowsOfX[row[RowsClass]][row[Rows]];
+    c.dataType = elementTypes[row[Data]];
+    c.hasBias = row[Bias];
+    c.activation = activations[row[Act]];
+    c.stridedX = row[StrideX];
+    c.stridedY = row[StrideY];
+    c.x = static_cast<XValues>(row[X]);
+    c.parallel = row[Par];
+    c.seed = seed * 1000003 + cases.size();
+    cases.push_back(c);
+  }
+  return cases;
+}
+
+float special(XValues kind, ElementType type, bool chosenColumn, Random &random) {
+  switch (kind) {
+  case XValues::Normal:
+    return random.unit();
+  case XValues::Equal:
+    return 0.7f;
+  case XValues::Zero:
+    return 0;
+  case XValues::Denormal:
+    return random.unit() * minNormal(type);
+  case XValues::Tiny: // normal, but with f32 steps below the least normal number
+    return type == ElementType::F16 ? random.unit() * 0x1p-12f : random.unit() * 0x1p-110f;
+  case XValues::Huge:
+    return random.unit() * (type == ElementType::F16 ? 60000.0f : 1e30f);
+  case XValues::Spike:
+    return chosenColumn ? 1000.0f : random.unit() * 0.01f;
+  case XValues::Infinite:
+    return chosenColumn ? (random.below(2) ? INFINITY : -INFINITY) : random.unit();
+  case XValues::NaN:
+    return chosenColumn ? NAN : random.unit();
+  }
+  return 0;
+}
+
+std::vector<float> makeX(const LinearCase &c, Random &random) {
+  const int64_t k = c.weight.k;
+  std::vector<float> x;
+  for (int64_t i = 0; i < c.m; ++i) {
+    const XValues kind = c.x == XValues::Equal || i % 3 == c.m / 2 % 3 ? c.x : XValues::Normal;
+    const int64_t chosen = random.below(k);
+    for (int64_t column = 0; column < k; ++column)
+      x.push_back(roundTo(c.dataType, special(kind, c.dataType, column == chosen, random)));
+  }
+  return x;
+}
+
+/// Rows of `type`, `stride` elements apart, in memory that holds no element after the last.
+struct Matrix {
+  ElementType type;
+  int64_t m, columns, stride;
+  GuardedBuffer buffer;
+
+  Matrix(ElementType type, int64_t m, int64_t columns, int64_t stride)
+      : type(type), m(m), columns(columns), stride(stride), buffer(((m - 1) * stride + columns) * sizeOf(type)) {}
+  float at(int64_t i, int64_t j) const { return loadElement(type, buffer.data(), i * stride + j); }
+  void set(int64_t i, int64_t j, float value) { storeElement(type, buffer.data(), i * stride + j, value); }
+  /// Whether nothing was written before the matrix or between its rows.
+  bool intactAround() const {
+    bool intact = buffer.intactBefore();
+    const int64_t size = sizeOf(type);
+    for (int64_t i = 0; i + 1 < m; ++i)
+      for (int64_t byte = (i * stride + columns) * size; byte < (i + 1) * stride * size; ++byte)
+        intact &= buffer.data()[byte] == GuardedBuffer::filler;
+    return intact;
+  }
+};
+
+void runLinear(const Subject &subject, const LinearCase &c) {
+  Random random(c.seed);
+  const Weight weight(c.weight, random);
+  const int64_t n = c.weight.n, k = c.weight.k;
+  const std::vector<float> xValues = makeX(c, random);
+  Matrix x(c.dataType, c.m, k, c.stridedX ? k + 1 + random.below(20) : k);
+  Matrix y(c.dataType, c.m, n, c.stridedY ? n + 1 + random.below(20) : n);
+  for (int64_t i = 0; i < c.m; ++i)
+    for (int64_t column = 0; column < k; ++column)
+      x.set(i, column, xValues[i * k + column]);
+  GuardedBuffer bias(c.hasBias ? n * 4 : 0);
+  const float *biasValues = c.hasBias ? reinterpret_cast<const float *>(bias.data()) : nullptr;
+  for (int64_t j = 0; c.hasBias && j < n; ++j)
+    storeElement(ElementType::F32, bias.data(), j, random.unit());
+
+  auto prepacked = subject.backend->prepack(weight.canonical(), parallelFor(c.parallel));
+  ASSERT_TRUE(prepacked) << prepacked.error().message;
+  EXPECT_EQ((*prepacked)->n(), n);
+  EXPECT_EQ((*prepacked)->k(), k);
+  EXPECT_EQ((*prepacked)->format(), c.weight.format);
+
+  LinearArgs args;
+  args.dataType = c.dataType;
+  args.x = x.buffer.data();
+  args.m = c.m;
+  args.xStride = x.stride;
+  args.bias = biasValues;
+  args.compute = c.compute;
+  args.activation = c.activation;
+  args.y = y.buffer.data();
+  args.yStride = y.stride;
+  const Status status = subject.backend->linear(**prepacked, args, parallelFor(c.parallel));
+  ASSERT_TRUE(status) << status.error().message;
+  EXPECT_TRUE(y.intactAround()) << "memory around y was written";
+
+  LinearProblem problem;
+  problem.weight = &weight;
+  problem.m = c.m;
+  problem.x = xValues.data();
+  problem.bias = biasValues;
+  problem.dataType = c.dataType;
+  problem.compute = c.compute;
+  problem.activation = c.activation;
+  problem.exact = subject.exact;
+  const std::vector<Expectation> expected = expectLinear(problem);
+  double worst = 0;
+  int64_t wrong = 0, first = -1;
+  for (int64_t i = 0; i < c.m * n; ++i) {
+    double ratio = 0;
+    if (!accepts(expected[i], y.at(i / n, i % n), ratio) && wrong++ == 0)
+      first = i;
+    worst = std::max(worst, ratio);
+  }
+  // Rounding the result to 16 bits would hide how near the sums come to their bounds.
+  if (c.dataType == ElementType::F32)
+    noteRatio(subject.name + " " + std::string(str(c.compute)), worst);
+  if (wrong) {
+    const Expectation &e = expected[first];
+    ADD_FAILURE() << wrong << " of " << c.m * n << " results are wrong, first y[" << first / n << ", " << first % n
+                  << "] = " << y.at(first / n, first % n) << ", expected "
+                  << (e.rowIsFinite ? "" : "a result that is not finite, as ") << e.value << " +- " << e.tolerance
+                  << "; greatest error / tolerance " << worst;
+  }
+}
+
+} // namespace
+
+void bq::conformance::addLinearTests(const Subject &subject, uint64_t seed) {
+  size_t index = 0;
+  for (const LinearCase &c : linearCases(seed))
+    addTest(subject, "Linear", numbered(index++) + "_" + c.name(), [=] { runLinear(subject, c); });
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "tools/bqc/BenchLayer.h"
+#include "tools/bqc/KernelTimes.h"
+#include "tools/bqc/LayerSpec.h"
+#include "tools/bqc/Measure.h"
+#include "tools/bqc/ModelFile.h"
+#include "tools/bqc/Output.h"
+#include "tools/bqc/TorchCommands.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/relu.h>
+#include <ATen/ops/silu.h>
+#include <c10/core/InferenceMode.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+using namespace bq;
+using namespace bq::cli;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+/// More than any cache holds.
+constexpr int64_t rotatedBytes = int64_t{256} << 20;
+/// With few rows a layer is a stream over its weight, which in a model comes from memory at every call.
+constexpr int64_t maxStreamedRows = KernelSpec::maxExactRows;
+
+/// How many weights of `bytes` to go through in turn.
+int64_t copiesFor(int64_t m, int64_t bytes) { return m <= maxStreamedRows ? rotatedBytes / bytes + 1 : 1; }
+
+void parallelFor(int64_t begin, int64_t end, int64_t grain, const std::function<void(int64_t, int64_t)> &body) {
+  at::parallel_for(begin, end, grain, body);
+}
+
+/// The same layer by LibTorch, in one element type.
+class TorchLayer {
+public:
+  TorchLayer(const BenchLayer &layer, const std::vector<float> &weight, at::ScalarType type)
+      : activation(layer.spec().activation) {
+    const int64_t n = layer.spec().n, k = layer.spec().k;
+    const auto tensor = [&](const std::vector<float> &data, at::IntArrayRef sizes) {
+      return at::from_blob(const_cast<float *>(data.data()), sizes, at::kFloat).to(type, false, true);
+    };
+    x = tensor(layer.x(), {layer.rows(), k});
+    if (!layer.bias().empty())
+      bias = tensor(layer.bias(), {n});
+    const at::Tensor first = tensor(weight, {n, k});
+    weights.push_back(first);
+    for (int64_t i = 1; i < copiesFor(layer.rows(), static_cast<int64_t>(first.nbytes())); ++i)
+      weights.push_back(first.clone());
+  }
+
+  void run() {
+    at::Tensor y = at::linear(x, weights[next++ % weights.size()], bias);
+    switch (activation) {
+    case Activation::None:
+      break;
+    case Activation::Relu:
+      y = at::relu(y);
+      break;
+    case Activation::Gelu:
+      y = at::gelu(y);
+      break;
+    case Activation::GeluTanh:
+      y = at::gelu(y, "tanh");
+      break;
+    case Activation::Silu:
+      y = at::silu(y);
+      break;
+    }
+  }
+
+private:
+  at::Tensor x;
+  std::optional<at::Tensor> bias;
+  std::vector<at::Tensor> weights;
+  Activation activation;
+  size_t next = 0;
+};
+
+template <typename Function>
+double microseconds(const Function &function) {
+  const double start = now();
+  function();
+  return (now() - start) * 1e6;
+}
+
+/// Times in microseconds, rates in operations or bytes a second.
+struct Measurements {
+  Samples kernel, torchF32, torchBF16;
+  double peak = 0, readRate = 0;
+  int64_t rounds = 0;
+};
+
+/// Everything in turn, round after round, so that a change of the machine's speed meets all of it.
+Expected<Measurements> measure(Backend &backend, BenchLayer &layer,
+                               const std::vector<std::shared_ptr<const PrepackedWeight>> &weights,
+                               const std::vector<float> &dequantized, const ArithmeticClass &arithmetic, int threads) {
+  constexpr int minRounds = 10, maxRounds = 200;
+  constexpr double seconds = 4, kernelSecondsPerRound = 0.01;
+  const ReadBuffer buffer(rotatedBytes);
+  TorchLayer torchF32(layer, dequantized, at::kFloat), torchBF16(layer, dequantized, at::kBFloat16);
+  Measurements result;
+  const LinearArgs args = layer.args();
+  size_t next = 0;
+  double start = 0;
+  // The first two rounds only warm up.
+  for (int round = -2; round < maxRounds && (round < minRounds || now() - start < seconds); ++round) {
+    if (round == 0) {
+      result = Measurements();
+      start = now();
+    }
+    result.readRate = std::max(result.readRate, static_cast<double>(buffer.size()) / buffer.read(parallelFor, threads));
+    const double kernelStart = now();
+    do {
+      Status status;
+      result.kernel.add(
+          microseconds([&] { status = backend.linear(*weights[next++ % weights.size()], args, parallelFor); }));
+      if (!status)
+        return status.error();
+    } while (now() - kernelStart < kernelSecondsPerRound);
+    result.peak = std::max(result.peak, measurePeak(arithmetic, parallelFor, threads));
+    result.torchF32.add(microseconds([&] { torchF32.run(); }));
+    result.torchBF16.add(microseconds([&] { torchBF16.run(); }));
+    ++result.rounds;
+  }
+  return result;
+}
+
+void printText(const Json &json) {
+  const auto value = [&](const char *key) { return json[key].get<double>(); };
+  fmt::print("kernel      {}\n", json["kernel"].get<std::string>());
+  fmt::print("target      {}, {} threads\n", json["target"].get<std::string>(), json["threads"].get<int>());
+  fmt::print("time        {:.1f} us (median {:.1f})\n", value("time_us"), value("time_median_us"));
+  fmt::print("torch f32   {:.1f} us (median {:.1f}), {:.2f}x\n", value("torch_f32_us"), value("torch_f32_median_us"),
+             value("torch_f32_us") / value("time_us"));
+  fmt::print("torch bf16  {:.1f} us (median {:.1f}), {:.2f}x\n", value("torch_bf16_us"), value("torch_bf16_median_us"),
+             value("torch_bf16_us") / value("time_us"));
+  fmt::print("weights     {} at {:.1f} GB/s, {:.2f} of {:.1f} GB/s read\n",
+             sizeText(json["weight_bytes"].get<int64_t>()), value("gb_per_s"), value("fraction_of_read"),
+             value("read_gb_per_s"));
+  fmt::print("arithmetic  {:.1f} GOP/s, {:.2f} of {:.1f} GOP/s ({})\n", value("gop_per_s"), value("fraction_of_peak"),
+             value("peak_gop_per_s"), json["peak_instruction"].get<std::string>());
+  fmt::print("error       {:.2e} of max|x| sum|W| + |bias|\n", value("max_rel_err"));
+  fmt::print("compile     {:.1f} ms cold, {:.1f} ms with the compiler loaded, {:.2f} ms from disk\n",
+             value("cold_compile_ms"), value("warm_compile_ms"), value("disk_load_ms"));
+}
+
+int benchChecked(const BenchOptions &command) {
+  const Expected<KernelSpec> spec = parseLayer(command.layer);
+  if (!spec)
+    return failUsage(spec.error().message);
+  if (command.threads)
+    at::set_num_threads(command.threads);
+  const int threads = at::get_num_threads();
+  const Expected<CpuTarget> target = CpuTarget::fromEnvironment();
+  if (!target)
+    return fail(target.error());
+  const Expected<Backend *> backend = cpuBackend();
+  if (!backend)
+    return fail(backend.error());
+  const Expected<KernelTimes> times = measureKernelTimes(*spec);
+  if (!times)
+    return fail(times.error());
+
+  const c10::InferenceMode inference;
+  BenchLayer layer(*spec, command.layer.m);
+  std::vector<std::shared_ptr<const PrepackedWeight>> weights;
+  for (int64_t copy = 0; copy < copiesFor(layer.rows(), layer.weightBytes()); ++copy) {
+    Expected<std::shared_ptr<const PrepackedWeight>> weight = (*backend)->prepack(layer.weight(), parallelFor);
+    if (!weight)
+      return fail(weight.error());
+    weights.push_back(std::move(*weight));
+  }
+  if (Status status = (*backend)->linear(*weights[0], layer.args(), parallelFor); !status)
+    return fail(status.error());
+  const Expected<std::vector<float>> dequantized = layer.dequantized();
+  if (!dequantized)
+    return fail(dequantized.error());
+  const Expected<double> error = layer.maxRelativeError(*dequantized);
+  if (!error)
+    return fail(error.error());
+  const ArithmeticClass arithmetic = arithmeticClass(spec->compute, *target);
+  const Expected<Measurements> measured = measure(**backend, layer, weights, *dequantized, arithmetic, threads);
+  if (!measured)
+    return fail(measured.error());
+
+  const double time = measured->kernel.minimum();
+  const double bytesPerSecond = static_cast<double>(layer.weightBytes()) / time * 1e6;
+  const double operations = 2.0 * static_cast<double>(layer.rows()) * static_cast<double>(spec->n) *
+                            static_cast<double>(spec->k) / time * 1e6;
+  const Json json{{"op", "linear"},
+                  {"m", layer.rows()},
+                  {"n", spec->n},
+                  {"k", spec->k},
+                  {"format", spec->format.str()},
+                  {"compute", str(spec->compute)},
+                  {"activation", str(spec->activation)},
+                  {"bias", spec->hasBias},
+                  {"threads", threads},
+                  {"target", target->str()},
+                  {"kernel", spec->name()},
+                  {"time_us", time},
+                  {"time_median_us", measured->kernel.median()},
+                  {"weight_bytes", layer.weightBytes()},
+                  {"prepacked_bytes", weights[0]->bytes()},
+                  {"rotated_weights", weights.size()},
+                  {"gb_per_s", bytesPerSecond / 1e9},
+                  {"read_gb_per_s", measured->readRate / 1e9},
+                  {"fraction_of_read", bytesPerSecond / measured->readRate},
+                  {"gop_per_s", operations / 1e9},
+                  {"peak_gop_per_s", measured->peak / 1e9},
+                  {"peak_instruction", arithmetic.name},
+                  {"fraction_of_peak", operations / measured->peak},
+                  {"torch_f32_us", measured->torchF32.minimum()},
+                  {"torch_f32_median_us", measured->torchF32.median()},
+                  {"torch_bf16_us", measured->torchBF16.minimum()},
+                  {"torch_bf16_median_us", measured->torchBF16.median()},
+                  {"max_rel_err", *error},
+                  {"cold_compile_ms", times->coldCompile},
+                  {"warm_compile_ms", times->warmCompile},
+                  {"disk_load_ms", times->diskLoad},
+                  {"rounds", measured->rounds}};
+  if (command.output.json)
+    fmt::print("{}\n", json.dump(2));
+  else
+    printText(json);
+  return Done;
+}
+
+} // namespace
+
+int cli::runBench(const BenchOptions &command) {
+  try {
+    return benchChecked(command);
+  } catch (const std::exception &error) {
+    return fail(modelErrorText(error));
+  }
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "tools/bqc/Measure.h"
+
+#include <sys/mman.h>
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <new>
+
+using namespace bq;
+using namespace bq::cli;
+
+double cli::now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+double Samples::minimum() const { return *std::min_element(values.begin(), values.end()); }
+
+double Samples::median() const {
+  std::vector<double> sorted = values;
+  std::sort(sorted.begin(), sorted.end());
+  const size_t half = sorted.size() / 2;
+  return sorted.size() % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
+
+namespace {
+
+/// Results go here, so that the work for them is not optimised away.
+std::atomic<uint64_t> sink{0};
+
+void consume(const uint64_t *lanes, int count) {
+  for (int i = 0; i < count; ++i)
+    sink += lanes[i];
+}
+
+constexpr size_t hugePage = size_t{2} << 20;
+
+// This file is compiled for any x86-64; each function below is for the instruction set it names and is called only
+// where the host has it.
+
+// Eight chains hide the latency of the additions.
+constexpr int readChains = 8;
+
+__attribute__((target("avx512f"))) void sumAVX512(const char *data, size_t size) {
+  __m512i chain[readChains];
+  for (__m512i &value : chain)
+    value = _mm512_setzero_si512();
+  for (size_t offset = 0; offset < size; offset += 512) {
+#pragma GCC unroll 8
+    for (int i = 0; i < readChains; ++i)
+      chain[i] = _mm512_add_epi64(chain[i], _mm512_load_si512(data + offset + 64 * i));
+  }
+  alignas(64) uint64_t lanes[8];
+  for (const __m512i &value : chain) {
+    _mm512_store_si512(lanes, value);
+    consume(lanes, 8);
+  }
+}
+
+__attribute__((target("avx2"))) void sumAVX2(const char *data, size_t size) {
+  __m256i chain[readChains];
+  for (__m256i &value : chain)
+    value = _mm256_setzero_si256();
+  for (size_t offset = 0; offset < size; offset += 256) {
+#pragma GCC unroll 8
+    for (int i = 0; i < readChains; ++i)
+      chain[i] =
+          _mm256_add_epi64(chain[i], _mm256_load_si256(reinterpret_cast<const __m256i *>(data + offset + 32 * i)));
+  }
+  alignas(32) uint64_t lanes[4];
+  for (const __m256i &value : chain) {
+    _mm256_store_si256(reinterpret_cast<__m256i *>(lanes), value);
+    consume(lanes, 4);
+  }
+}
+
+void sumSSE2(const char *data, size_t size) {
+  __m128i chain[readChains];
+  for (__m128i &value : chain)
+    value = _mm_setzero_si128();
+  for (size_t offset = 0; offset < size; offset += 128) {
+#pragma GCC unroll 8
+    for (int i = 0; i < readChains; ++i)
+      chain[i] = _mm_add_epi64(chain[i], _mm_load_si128(reinterpret_cast<const __m128i *>(data + offset + 16 * i)));
+  }
+  alignas(16) uint64_t lanes[2];
+  for (const __m128i &value : chain) {
+    _mm_store_si128(reinterpret_cast<__m128i *>(lanes), value);
+    consume(lanes, 2);
+  }
+}
+
+// Twelve chains: more than latency times instructions a cycle on any CPU there is, and few enough for 16 registers.
+constexpr int chains = 12;
+/// Factors of one that the compiler cannot know.
+volatile char one8 = 1;
+volatile short one16 = 1;
+
+__attribute__((target("avx512f"))) void fmaAVX512(int64_t count) {
+  __m512 sum[chains];
+  for (int i = 0; i < chains; ++i)
+    sum[i] = _mm512_set1_ps(static_cast<float>(i));
+  const __m512 a = _mm512_set1_ps(0.99f), b = _mm512_set1_ps(0.01f);
+  for (int64_t n = 0; n < count; ++n) {
+#pragma GCC unroll 12
+    for (int i = 0; i < chains; ++i)
+      sum[i] = _mm512_fmadd_ps(sum[i], a, b);
+  }
+  alignas(64) uint64_t lanes[8];
+  for (const __m512 &value : sum) {
+    _mm512_store_si512(lanes, _mm512_castps_si512(value));
+    consume(lanes, 8);
+  }
+}
+
+__attribute__((target("avx2,fma"))) void fmaAVX2(int64_t count) {
+  __m256 sum[chains];
+  for (int i = 0; i < chains; ++i)
+    sum[i] = _mm256_set1_ps(static_cast<float>(i));
+  const __m256 a = _mm256_set1_ps(0.99f), b = _mm256_set1_ps(0.01f);
+  for (int64_t n = 0; n < count; ++n) {
+#pragma GCC unroll 12
+    for (int i = 0; i < chains; ++i)
+      sum[i] = _mm256_fmadd_ps(sum[i], a, b);
+  }
+  alignas(32) uint64_t lanes[4];
+  for (const __m256 &value : sum) {
+    _mm256_store_si256(reinterpret_cast<__m256i *>(lanes), _mm256_castps_si256(value));
+    consume(lanes, 4);
+  }
+}
+
+void mulAddSSE2(int64_t count) {
+  __m128 sum[chains];
+  for (int i = 0; i < chains; ++i)
+    sum[i] = _mm_set1_ps(static_cast<float>(i));
+  const __m128 a = _mm_set1_ps(0.99f), b = _mm_set1_ps(0.01f);
+  for (int64_t n = 0; n < count; ++n) {
+#pragma GCC unroll 12
+    for (int i = 0; i < chains; ++i)
+      sum[i] = _mm_add_ps(_mm_mul_ps(sum[i], a), b);
+  }
+  alignas(16) uint64_t lanes[2];
+  for (const __m128 &value : sum) {
+    _mm_store_si128(reinterpret_cast<__m128i *>(lanes), _mm_castps_si128(value));
+    consume(lanes, 2);
+  }
+}
+
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) void bf16AVX512(int64_t count) {
+  __m512 sum[chains];
+  for (int i = 0; i < chains; ++i)
+    sum[i] = _mm512_set1_ps(static_cast<float>(i));
+  const __m512bh one = reinterpret_cast<__m512bh>(_mm512_set1_epi32(0x3f803f80)); // 1.0, twice in each lane
+  for (int64_t n = 0; n < count; ++n) {
+#pragma GCC unroll 12
+    for (int i = 0; i < chains; ++i)
+      sum[i] = _mm512_dpbf16_ps(sum[i], one, one);
+  }
+  alignas(64) uint64_t lanes[8];
+  for (const __m512 &value : sum) {
+    _mm512_store_si512(lanes, _mm512_castps_si512(value));
+    consume(lanes, 8);
+  }
+}
+
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) void int8AVX512(int64_t count) {
+  __m512i sum[chains];
+  for (int i = 0; i < chains; ++i)
+    sum[i] = _mm512_set1_epi32(i);
+  const __m512i one = _mm512_set1_epi8(one8);
+  for (int64_t n = 0; n < count; ++n) {
+#pragma GCC unroll 12
+    for (int i = 0; i < chains; ++i)
+      sum[i] = _mm512_dpbusd_epi32(sum[i], one, one);
+  }
+  alignas(64) uint64_t lanes[8];
+  for (const __m512i &value : sum) {
+    _mm512_store_si512(lanes, value);
+    consume(lanes, 8);
+  }
+}
+
+__attribute__((target("avx2,avxvnni"))) void int8AVXVNNI(int64_t count) {
+  __m256i sum[chains];
+  for (int i = 0; i < chains; ++i)
+    sum[i] = _mm256_set1_epi32(i);
+  const __m256i one = _mm256_set1_epi8(one8);
+  for (int64_t n = 0; n < count; ++n) {
+#pragma GCC unroll 12
+    for (int i = 0; i < chains; ++i)
+      sum[i] = _mm256_dpbusd_avx_epi32(sum[i], one, one);
+  }
+  alignas(32) uint64_t lanes[4];
+  for (const __m256i &value : sum) {
+    _mm256_store_si256(reinterpret_cast<__m256i *>(lanes), value);
+    consume(lanes, 4);
+  }
+}
+
+// Without a dot product instruction its work is three: products in pairs, pairs to 32 bits, the sum.
+
+__attribute__((target("avx2"))) void int8AVX2(int64_t count) {
+  __m256i sum[chains];
+  for (int i = 0; i < chains; ++i)
+    sum[i] = _mm256_set1_epi32(i);
+  const __m256i one = _mm256_set1_epi8(one8), pair = _mm256_set1_epi16(one16);
+  for (int64_t n = 0; n < count; ++n) {
+#pragma GCC unroll 12
+    for (int i = 0; i < chains; ++i)
+      sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(_mm256_maddubs_epi16(sum[i], one), pair));
+  }
+  alignas(32) uint64_t lanes[4];
+  for (const __m256i &value : sum) {
+    _mm256_store_si256(reinterpret_cast<__m256i *>(lanes), value);
+    consume(lanes, 4);
+  }
+}
+
+void int16SSE2(int64_t count) {
+  __m128i sum[chains];
+  for (int i = 0; i < chains; ++i)
+    sum[i] = _mm_set1_epi32(i);
+  const __m128i one = _mm_set1_epi16(one16);
+  for (int64_t n = 0; n < count; ++n) {
+#pragma GCC unroll 12
+    for (int i = 0; i < chains; ++i)
+      sum[i] = _mm_add_epi32(sum[i], _mm_madd_epi16(sum[i], one));
+  }
+  alignas(16) uint64_t lanes[2];
+  for (const __m128i &value : sum) {
+    _mm_store_si128(reinterpret_cast<__m128i *>(lanes), value);
+    consume(lanes, 2);
+  }
+}
+
+} // namespace
+
+ReadBuffer::ReadBuffer(size_t size) {
+  bytes = (size + hugePage - 1) / hugePage * hugePage;
+  mappingSize = bytes + hugePage;
+  mapping = mmap(nullptr, mappingSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapping == MAP_FAILED)
+    throw std::bad_alloc();
+  const uintptr_t aligned = (reinterpret_cast<uintptr_t>(mapping) + hugePage - 1) / hugePage * hugePage;
+  char *start = reinterpret_cast<char *>(aligned);
+  madvise(start, bytes, MADV_HUGEPAGE); // A kernel without huge pages gives small ones; the measurement shows it.
+  std::memset(start, 1, bytes);
+  data = start;
+}
+
+ReadBuffer::~ReadBuffer() { munmap(mapping, mappingSize); }
+
+double ReadBuffer::read(ParallelFor parallel, int threads) const {
+  const CpuTarget &host = CpuTarget::host();
+  const auto sum = host.has(CpuTarget::AVX512) ? sumAVX512 : host.has(CpuTarget::AVX2) ? sumAVX2 : sumSSE2;
+  const size_t part = bytes / threads / 512 * 512;
+  const double start = now();
+  parallel(0, threads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      sum(data + i * part, part);
+  });
+  // Scaled to the whole where the parts leave a rest of less than 512 bytes for each thread.
+  return (now() - start) * static_cast<double>(bytes) / static_cast<double>(part * threads);
+}
+
+ArithmeticClass cli::arithmeticClass(Compute compute, const CpuTarget &target) {
+  const bool wide = target.has(CpuTarget::AVX512);
+  switch (compute) {
+  case Compute::I8:
+  case Compute::I16:
+    if (wide && target.has(CpuTarget::AVX512VNNI))
+      return {"vpdpbusd zmm", chains * 128.0, int8AVX512};
+    if (target.has(CpuTarget::AVXVNNI))
+      return {"vpdpbusd ymm", chains * 64.0, int8AVXVNNI};
+    if (target.has(CpuTarget::AVX2))
+      return {"vpmaddubsw, vpmaddwd, vpaddd ymm", chains * 64.0, int8AVX2};
+    return {"pmaddwd, paddd xmm", chains * 16.0, int16SSE2};
+  case Compute::BF16:
+    if (wide && target.has(CpuTarget::AVX512BF16))
+      return {"vdpbf16ps zmm", chains * 64.0, bf16AVX512};
+    [[fallthrough]];
+  case Compute::F32:
+    break;
+  }
+  if (wide)
+    return {"vfmadd zmm", chains * 32.0, fmaAVX512};
+  if (target.has(CpuTarget::AVX2) && target.has(CpuTarget::FMA))
+    return {"vfmadd ymm", chains * 16.0, fmaAVX2};
+  return {"mulps, addps xmm", chains * 8.0, mulAddSSE2};
+}
+
+double cli::measurePeak(const ArithmeticClass &arithmetic, ParallelFor parallel, int threads) {
+  constexpr int64_t steps = 1000000; // 12 instructions each, about 2 ms at two a cycle
+  const double start = now();
+  parallel(0, threads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      arithmetic.step(steps);
+  });
+  return arithmetic.operationsPerStep * steps * threads / (now() - start);
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// What this machine can do: read bandwidth and arithmetic peaks, measured beside the kernels that are judged by them.
+#ifndef BQ_TOOLS_BQC_MEASURE_H
+#define BQ_TOOLS_BQC_MEASURE_H
+
+#include "dialect/core/CpuTarget.h"
+#include "dialect/core/Types.h"
+#include "runtime/Backend.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace bq::cli {
+
+/// Seconds of a clock that never goes back.
+double now();
+
+/// Times of one thing, in the unit they were added in. Not for several threads at once.
+class Samples {
+public:
+  void add(double value) { values.push_back(value); }
+  bool empty() const { return values.empty(); }
+  size_t size() const { return values.size(); }
+  /// Both need at least one sample.
+  double minimum() const;
+  double median() const;
+
+private:
+  std::vector<double> values;
+};
+
+/// A buffer on 2 MiB pages where the system grants them, every page written, larger than any cache.
+class ReadBuffer {
+public:
+  /// `size` is rounded up to 2 MiB. Throws std::bad_alloc.
+  explicit ReadBuffer(size_t size);
+  ~ReadBuffer();
+  ReadBuffer(const ReadBuffer &) = delete;
+  ReadBuffer &operator=(const ReadBuffer &) = delete;
+
+  size_t size() const { return bytes; }
+  /// Seconds for `threads` threads of `parallel` to read all of it once, in vectors as wide as the host has, one
+  /// sequential part each.
+  double read(ParallelFor parallel, int threads) const;
+
+private:
+  void *mapping = nullptr;
+  size_t mappingSize = 0;
+  const char *data = nullptr;
+  size_t bytes = 0;
+};
+
+/// A class of arithmetic instructions: the fastest of `target` for a kind of sum of products.
+struct ArithmeticClass {
+  std::string_view name;           ///< Of the instruction, such as "vpdpbusd zmm".
+  double operationsPerStep = 0;    ///< Multiplications and additions of one step().
+  void (*step)(int64_t) = nullptr; ///< Does `count` steps of independent chains.
+};
+
+/// The class that kernels of this compute use on `target`: int8 dot product for i8 and i16, bf16 dot product, f32 FMA.
+/// Where the target has no bf16 products, bf16 uses f32 FMA. The target must be one that this machine can run.
+ArithmeticClass arithmeticClass(Compute compute, const CpuTarget &target);
+
+/// Operations a second of a short burst (about 2 ms) of `threads` threads of `parallel`.
+double measurePeak(const ArithmeticClass &arithmetic, ParallelFor parallel, int threads);
+
+} // namespace bq::cli
+
+#endif // BQ_TOOLS_BQC_MEASURE_H

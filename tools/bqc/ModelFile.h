@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// TorchScript models and inputs on disk; LibTorch's errors as one line.
+#ifndef BQ_TOOLS_BQC_MODELFILE_H
+#define BQ_TOOLS_BQC_MODELFILE_H
+
+#include "dialect/core/Status.h"
+
+#include <torch/csrc/jit/api/module.h>
+
+#include <cstdint>
+#include <exception>
+#include <string>
+#include <vector>
+
+namespace bq::cli {
+
+/// The line of the text that says what is wrong: the first of LibTorch's own errors, without their backtrace; the last
+/// of what a model's code raised, which begins with where it did.
+std::string modelErrorText(const std::exception &error);
+
+/// Loads a TorchScript model, in evaluation mode, onto the CPU. Errors say what the file is in place of one: absent, a
+/// folder, truncated, no zip archive, of a newer version, or an archive of something else.
+Expected<torch::jit::Module> loadModel(const std::string &path);
+
+/// Writes the module under its name at once (OutputFile). The bytes depend on the module only, not on the path.
+Status saveModel(const torch::jit::Module &module, const std::string &path);
+
+/// Reads what torch.save wrote of a list of input tuples; a single tensor stands for a tuple of one.
+Expected<std::vector<std::vector<c10::IValue>>> loadInputs(const std::string &path);
+
+/// Size of the file.
+int64_t fileSize(const std::string &path);
+
+} // namespace bq::cli
+
+#endif // BQ_TOOLS_BQC_MODELFILE_H

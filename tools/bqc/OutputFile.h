@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// A file that appears whole or not at all.
+#ifndef BQ_TOOLS_BQC_OUTPUTFILE_H
+#define BQ_TOOLS_BQC_OUTPUTFILE_H
+
+#include "dialect/core/Status.h"
+
+#include <string>
+#include <string_view>
+
+namespace bq::cli {
+
+/// Whether a file can be written at `path`: it is no folder, its parent is a folder that takes files, and it is not the
+/// file `input` (which may be empty). Writes nothing. `option` names the argument in the error.
+Status checkOutputPath(std::string_view option, const std::string &path, const std::string &input);
+
+/// Written under a temporary name beside `path`, then renamed. At most one lives at a time; while it does, SIGINT,
+/// SIGTERM and SIGHUP remove the temporary file before they end the process.
+class OutputFile {
+public:
+  static Expected<OutputFile> create(const std::string &path);
+  OutputFile(OutputFile &&other) noexcept;
+  OutputFile &operator=(OutputFile &&) = delete;
+  /// Removes the temporary file unless commit() succeeded.
+  ~OutputFile();
+
+  Status write(const void *data, size_t size);
+  /// Makes the contents durable and gives the file its name, replacing what is there.
+  Status commit();
+
+private:
+  OutputFile(std::string path, std::string temporary, int descriptor);
+  Error failure(std::string_view action) const;
+
+  std::string path, temporary;
+  int descriptor = -1;
+};
+
+/// The whole of a small file, in one go.
+Status writeOutputFile(const std::string &path, std::string_view text);
+
+} // namespace bq::cli
+
+#endif // BQ_TOOLS_BQC_OUTPUTFILE_H

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// The commands that libbqc_torch.so holds, as TorchCommands offers them.
+#ifndef BQ_TOOLS_BQC_TORCHCOMMANDS_H
+#define BQ_TOOLS_BQC_TORCHCOMMANDS_H
+
+#include "tools/bqc/Commands.h"
+
+namespace bq::cli {
+
+int runQuantize(const QuantizeOptions &command);
+int runCompare(const CompareOptions &command);
+int runBench(const BenchOptions &command);
+
+} // namespace bq::cli
+
+#endif // BQ_TOOLS_BQC_TORCHCOMMANDS_H

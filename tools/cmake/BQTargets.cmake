@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+include_guard()
+
+# bq_add_library(<name> SOURCES ... [DEPENDS tablegen targets...] [LINK ...] [LINK_PRIVATE ...])
+function(bq_add_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 ARG "" "" "SOURCES;DEPENDS;LINK;LINK_PRIVATE")
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_include_directories(${name} PUBLIC "${bq_SOURCE_DIR}" "${bq_BINARY_DIR}")
+  target_link_libraries(${name} PUBLIC ${ARG_LINK} PRIVATE ${ARG_LINK_PRIVATE})
+  if(ARG_DEPENDS)
+    add_dependencies(${name} ${ARG_DEPENDS})
+  endif()
+endfunction()
+
+# bq_tablegen(<target> FILE <x.td> OUTPUTS "<file>|<flag>|<flag>"...)
+function(bq_tablegen target)
+  cmake_parse_arguments(PARSE_ARGV 1 ARG "" "FILE" "OUTPUTS")
+  set(LLVM_TARGET_DEFINITIONS ${ARG_FILE})
+  foreach(output IN LISTS ARG_OUTPUTS)
+    string(REPLACE "|" ";" flags "${output}")
+    list(POP_FRONT flags file)
+    mlir_tablegen(${file} ${flags})
+  endforeach()
+  add_public_tablegen_target(${target})
+endfunction()
+
+# bq_add_doc(<x.td> <out> <flags>...): <out>.md in the build tree, made by the target bq-docs.
+function(bq_add_doc file out)
+  set(LLVM_TARGET_DEFINITIONS ${file})
+  tablegen(MLIR ${out}.md ${ARGN})
+  add_custom_target(bq-doc-${out} DEPENDS "${CMAKE_CURRENT_BINARY_DIR}/${out}.md")
+  add_dependencies(bq-docs bq-doc-${out})
+endfunction()
