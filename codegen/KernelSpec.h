@@ -32,7 +32,7 @@ struct KernelSpec {
 
   // Linear only.
   Compute compute = Compute::F32;
-  int rows = 0; ///< The M this is made for, 1..maxExactRows; 0 = any M.
+  int rows = 0;         ///< The M this is made for, 1..maxExactRows; 0 = any M.
   bool hasBias = false; ///< f32 [n].
   Activation activation = Activation::None;
   bool permuted = false; ///< Columns of x are gathered by a permutation (GPTQ's activation order).

@@ -106,16 +106,8 @@ private:
 
   /// scale * value of each code, in f32.
   Value decode(Value codes, Value scale, Value zero) {
-    if (format.isTable()) {
-      SmallVector<Value> parts;
-      Value result = b.zero(floats());
-      for (int64_t lane = 0; lane < codesPerStep; lane += b.lanes) {
-        Value part = vector::ExtractStridedSliceOp::create(b, codes, lane, b.lanes, 1);
-        Value values = LookupOp::create(b, b.f32s(), entries, part);
-        result = vector::InsertStridedSliceOp::create(b, values, result, lane, 1);
-      }
-      return b.mulF(result, scale);
-    }
+    if (format.isTable())
+      return b.mulF(LookupOp::create(b, floats(), entries, codes), scale);
     if (format.kind == Format::Kind::Int) {
       // Sign-extended from the top.
       Value up = b.shiftLeft(codes, 32 - format.bits);

@@ -7,6 +7,8 @@
 #include "mlir/IR/TypeUtilities.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
+#include <numeric>
+
 namespace bq {
 #define GEN_PASS_DEF_LOWERTILE
 #include "passes/Passes.h.inc"
@@ -138,11 +140,11 @@ struct LowerLookup : TargetPattern<LookupOp> {
                                        {table, op.getIndices()}));
       return success();
     }
-    if (type.getElementType().isF32() && count == 16) {
+    if (type.getElementType().isF32() && count == 16 && target.has(CpuTarget::AVX512)) {
       rewriter.replaceOp(op, intrinsic(b, "llvm.x86.avx512.permvar.sf.512", type, {op.getTable(), op.getIndices()}));
       return success();
     }
-    if (type.getElementType().isF32() && count == 8) {
+    if (type.getElementType().isF32() && count == 8 && target.has(CpuTarget::AVX2)) {
       rewriter.replaceOp(op, byHalves(b, op));
       return success();
     }
@@ -154,7 +156,9 @@ struct LowerLookup : TargetPattern<LookupOp> {
   Value byHalves(ImplicitLocOpBuilder &b, LookupOp op) const {
     Type type = op.getType();
     auto half = [&](int64_t first) {
-      Value entries = vector::ExtractStridedSliceOp::create(b, op.getTable(), first, 8, 1);
+      SmallVector<int64_t> order(8);
+      std::iota(order.begin(), order.end(), first);
+      Value entries = vector::ShuffleOp::create(b, op.getTable(), op.getTable(), order);
       return intrinsic(b, "llvm.x86.avx2.permps", type, {entries, op.getIndices()});
     };
     return arith::SelectOp::create(b, testBit(b, op, 3), half(8), half(0));

@@ -49,11 +49,13 @@ std::string someNames(const std::vector<RuleSubject> &subjects) {
   return subjects.size() > shown ? text + ", ... (" + std::to_string(subjects.size()) + " layers)" : text;
 }
 
-void requireMatch(const char *option, const Pattern &pattern, const std::vector<RuleSubject> &subjects) {
+/// `given` is what the user wrote.
+void requireMatch(const char *option, const std::string &given, const Pattern &pattern,
+                  const std::vector<RuleSubject> &subjects) {
   for (const RuleSubject &subject : subjects)
     if (pattern.matches(subject))
       return;
-  TORCH_CHECK(false, option, " '", pattern.text, "' matches no layer; the model has ", someNames(subjects));
+  TORCH_CHECK(false, option, " '", given, "' matches no layer; the model has ", someNames(subjects));
 }
 
 bool anyMatches(const std::vector<Pattern> &patterns, const RuleSubject &subject) {
@@ -75,12 +77,12 @@ std::vector<RuleChoice> bq::applyRules(const std::vector<RuleSubject> &subjects,
                 " cannot be quantized to, its table comes from the caller; use int, uint, nf4, fp4 or sign");
     patterns.emplace_back(rule.pattern);
     if (!rule.pattern.empty())
-      requireMatch("rule", patterns.back(), subjects);
+      requireMatch("rule", rule.str(), patterns.back(), subjects);
   }
   for (const Pattern &pattern : include)
-    requireMatch("include pattern", pattern, subjects);
+    requireMatch("include pattern", pattern.text, pattern, subjects);
   for (const Pattern &pattern : exclude)
-    requireMatch("exclude pattern", pattern, subjects);
+    requireMatch("exclude pattern", pattern.text, pattern, subjects);
 
   size_t ruleCount = options.rules.size();
   std::vector<bool> wins(ruleCount), applies(ruleCount), hidden(ruleCount);
@@ -99,14 +101,16 @@ std::vector<RuleChoice> bq::applyRules(const std::vector<RuleSubject> &subjects,
         hidden[*winner] = true;
       winner = i;
     }
-    if (!winner)
-      choice.reason = subject.embedding ? "no rule names this embedding" : "no rule matches";
-    else if (!include.empty() && !anyMatches(include, subject))
+    if (!include.empty() && !anyMatches(include, subject))
       choice.reason = "not included";
     else if (anyMatches(exclude, subject))
       choice.reason = "excluded";
     else if (!subject.obstacle.empty())
-      choice.reason = obstacles[*winner] = subject.obstacle;
+      choice.reason = subject.obstacle;
+    else if (!winner)
+      choice.reason = subject.embedding ? "no rule names this embedding" : "no rule matches";
+    if (winner && choice.reason == subject.obstacle)
+      obstacles[*winner] = subject.obstacle;
     if (!choice.reason.empty())
       continue;
     choice.format = options.rules[*winner].format;

@@ -13,8 +13,7 @@ namespace prim = c10::prim;
 //===---------------------------------------------------------------------===//
 
 void bq::forEachNode(jit::Block *block, const std::function<void(jit::Node *)> &visit) {
-  for (auto it = block->nodes().begin(); it != block->nodes().end();) {
-    jit::Node *node = *it++;
+  for (jit::Node *node : block->nodes()) {
     for (jit::Block *inner : node->blocks())
       forEachNode(inner, visit);
     visit(node);

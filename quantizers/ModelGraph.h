@@ -53,7 +53,7 @@ private:
   std::unordered_map<const torch::jit::Value *, Instance> instances;
 };
 
-/// Calls `visit` for every node, those of inner blocks too, in order. It may remove nodes that it has seen.
+/// Calls `visit` for every node, those of inner blocks too; it must not remove any.
 void forEachNode(torch::jit::Block *block, const std::function<void(torch::jit::Node *)> &visit);
 
 /// How a node uses a weight.

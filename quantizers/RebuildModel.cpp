@@ -83,12 +83,18 @@ private:
     std::shared_ptr<jit::Graph> graph = jit::toGraphFunction(method).graph()->copy();
     InstanceValues values(*graph, instance);
     graph->inputs()[0]->setType(result.type());
+    // Collected first: rewriting removes nodes, but never one of these.
+    std::vector<jit::Node *> reads, activatedCalls;
     forEachNode(graph->block(), [&](jit::Node *node) {
       if (node->kind() == prim::GetAttr)
-        rewriteGetAttr(node, values);
-      else if (isForwardCall(node))
-        dropActivation(node, values);
+        reads.push_back(node);
+      else if (isForwardCall(node) && activatedModules.count(values.find(node->input(0))))
+        activatedCalls.push_back(node);
     });
+    for (jit::Node *read : reads)
+      rewriteGetAttr(read, values);
+    for (jit::Node *call : activatedCalls)
+      removeActivation(call->output(), values);
     jit::EliminateDeadCode(graph);
 
     c10::QualifiedName name(*result.type()->name(), method.name());
@@ -140,11 +146,6 @@ private:
     packed->setSourceRange(node->sourceRange());
     node->output()->replaceAllUsesWith(packed->output());
     node->destroy();
-  }
-
-  void dropActivation(jit::Node *call, const InstanceValues &values) {
-    if (activatedModules.count(values.find(call->input(0))))
-      removeActivation(call->output(), values);
   }
 
   /// The layer has taken in the activation that follows `value`.

@@ -99,6 +99,23 @@ Status CanonicalWeight::verify() const {
   return groupIndex ? verifyGroupIndex(*this) : Status();
 }
 
+Status LinearArgs::verify(int64_t n, int64_t k) const {
+  auto refuse = [](const char *name, int64_t value, const std::string &rule) {
+    return invalidArgument(std::string(name) + " is " + std::to_string(value) + ": " + rule);
+  };
+  if (m < 0)
+    return refuse("m", m, "x has 0 rows or more");
+  if (!m || !n)
+    return {};
+  if (!x || !y)
+    return invalidArgument(std::string(x ? "y" : "x") + " is null: m is " + std::to_string(m));
+  if (m > 1 && xStride < k)
+    return refuse("xStride", xStride, "rows of " + std::to_string(k) + " elements are at least that far apart");
+  if (m > 1 && yStride < n)
+    return refuse("yStride", yStride, "rows of " + std::to_string(n) + " elements are at least that far apart");
+  return {};
+}
+
 Status QuantizeArgs::verify() const {
   if (Status status = verifyFormat(format); !status)
     return status;

@@ -73,6 +73,8 @@ KernelCache::Result KernelCache::get(const CompileRequest &request) {
 }
 
 KernelCache::Result KernelCache::make(const CompileRequest &request, const KernelKey &key) {
+  if (Status status = request.spec.verify(); !status)
+    return status.error();
   if (Result loaded = load(request, key); !loaded || *loaded)
     return loaded;
   DiskCache::Lock lock = files.lock(key);

@@ -29,7 +29,7 @@ Value bq::writePackCodes(KernelBuilder &b, Value codes, int64_t bits) {
   Value places = arith::ConstantOp::create(b, DenseElementsAttr::get(half, ArrayRef<int64_t>(shifts)));
   Value packed = b.zero(b.vec(b.getI64Type(), 2));
   for (int64_t i = 0; i < 2; ++i) {
-    Value part = vector::ExtractStridedSliceOp::create(b, codes, 8 * i, 8, 1);
+    Value part = b.slice(codes, 8 * i, 8);
     Value placed = arith::ShLIOp::create(b, arith::ExtUIOp::create(b, half, part), places);
     Value joined = vector::ReductionOp::create(b, vector::CombiningKind::OR, placed);
     packed = vector::InsertOp::create(b, joined, packed, i);

@@ -4,6 +4,8 @@
 #include "mlir/IR/Matchers.h"
 #include "mlir/IR/TypeUtilities.h"
 
+#include <numeric>
+
 using namespace mlir;
 using namespace bq;
 
@@ -113,6 +115,11 @@ Value KernelBuilder::bitcast(Type type, Value value) {
   if (isa<VectorType>(type))
     return vector::BitCastOp::create(*this, cast<VectorType>(type), value);
   return arith::BitcastOp::create(*this, type, value);
+}
+Value KernelBuilder::slice(Value vector, int64_t offset, int64_t count) {
+  SmallVector<int64_t> order(count);
+  std::iota(order.begin(), order.end(), offset);
+  return vector::ShuffleOp::create(*this, vector, vector, order);
 }
 Value KernelBuilder::broadcast(Value scalar) { return broadcast(vec(scalar.getType(), lanes), scalar); }
 Value KernelBuilder::broadcast(VectorType type, Value scalar) {

@@ -65,6 +65,8 @@ public:
 
   // Vectors.
   Value bitcast(mlir::Type type, Value value);
+  /// `count` elements from `offset` on.
+  Value slice(Value vector, int64_t offset, int64_t count);
   Value broadcast(Value scalar);
   Value broadcast(mlir::VectorType type, Value scalar);
   Value shiftRight(Value vector, int64_t bits);

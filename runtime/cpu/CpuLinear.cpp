@@ -16,25 +16,6 @@ constexpr int64_t maxPanelBytes = int64_t{32} << 20;
 constexpr int64_t productsPerThread = int64_t{1} << 18;
 constexpr int64_t conversionsPerThread = int64_t{1} << 15;
 
-Status verify(const CpuWeight &weight, const LinearArgs &args) {
-  auto refuse = [](const char *name, int64_t value, const std::string &rule) {
-    return invalidArgument(std::string(name) + " is " + std::to_string(value) + ": " + rule);
-  };
-  if (args.m < 0)
-    return refuse("m", args.m, "x has 0 rows or more");
-  if (!args.m || !weight.n())
-    return {};
-  if (!args.x || !args.y)
-    return invalidArgument(std::string(args.x ? "y" : "x") + " is null: m is " + std::to_string(args.m));
-  if (args.m > 1 && args.xStride < weight.k())
-    return refuse("xStride", args.xStride,
-                  "rows of " + std::to_string(weight.k()) + " elements are at least that far apart");
-  if (args.m > 1 && args.yStride < weight.n())
-    return refuse("yStride", args.yStride,
-                  "rows of " + std::to_string(weight.n()) + " elements are at least that far apart");
-  return {};
-}
-
 /// What the calls on one weight can vary, in one word.
 uint32_t callKey(const LinearArgs &args, int rows) {
   return static_cast<uint32_t>(args.dataType) | static_cast<uint32_t>(args.compute) << 4 |
@@ -110,7 +91,7 @@ int64_t roundUp(int64_t value, int64_t multiple) { return (value + multiple - 1)
 } // namespace
 
 Status bq::runLinear(const CpuWeight &weight, const LinearArgs &args, KernelCache &cache, ParallelFor parallel) {
-  if (Status status = verify(weight, args); !status)
+  if (Status status = args.verify(weight.n(), weight.k()); !status)
     return status;
   if (!args.m || !weight.n())
     return {};

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """torch.classes.bq.PackedWeight: what is saved, and what other processes read."""
 
+import copy
 import os
+import pathlib
 import subprocess
 import sys
 import tempfile
@@ -109,9 +111,9 @@ class Saved(unittest.TestCase):
             loaded = torch.jit.load(after)
             self.assertTrue(torch.equal(loaded(indices), result))
             loaded.save(again)
-            contents = [open(path, "rb").read() for path in (before, after)]
-            self.assertEqual(contents[0], contents[1], fmt)
-            self.assertEqual(len(open(again, "rb").read()), len(contents[0]))
+            first, second, third = (pathlib.Path(path).read_bytes() for path in (before, after, again))
+            self.assertTrue(first == second, fmt)
+            self.assertEqual(len(third), len(first))
 
     def test_another_process_reads_it(self):
         indices = torch.tensor([[1, 4, 10], [0, 2, 2]])
@@ -127,8 +129,6 @@ class Saved(unittest.TestCase):
         subprocess.run([sys.executable, "-c", program, self.path("model.pt"), self.path("expected.pt")], check=True)
 
     def test_a_copy_computes_the_same(self):
-        import copy
-
         module = torch.jit.script(Model("int4:g16"))
         indices = torch.tensor([3, 5])
         self.assertTrue(torch.equal(copy.deepcopy(module)(indices), module(indices)))

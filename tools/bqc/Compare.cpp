@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/PackedWeight.h"
-#include "quantizers/Statistics.h"
+#include "tools/bqc/KernelReport.h"
 #include "tools/bqc/Measure.h"
 #include "tools/bqc/ModelFile.h"
 #include "tools/bqc/Output.h"
@@ -86,8 +86,7 @@ int64_t weightBytes(const torch::jit::Module &module) {
   return bytes;
 }
 
-Json toJson(const Model &a, const Model &b, const Inputs &inputs, const Agreement &agreement,
-            const CacheStats &kernels) {
+Json toJson(const Model &a, const Model &b, const Inputs &inputs, const Agreement &agreement) {
   return {{"a", a.path},
           {"b", b.path},
           {"inputs", inputs.size()},
@@ -106,12 +105,7 @@ Json toJson(const Model &a, const Model &b, const Inputs &inputs, const Agreemen
           {"b_bytes", fileSize(b.path)},
           {"a_weight_bytes", weightBytes(a.module)},
           {"b_weight_bytes", weightBytes(b.module)},
-          {"kernels",
-           {{"compiled", kernels.compiles},
-            {"compile_ms", kernels.compileMs},
-            {"compiler_open_ms", kernels.openMs},
-            {"from_disk", kernels.diskHits},
-            {"disk_load_ms", kernels.loadMs}}}};
+          {"kernels", kernelReport()}};
 }
 
 void printText(const Json &json) {
@@ -172,7 +166,7 @@ int compareChecked(const CompareOptions &command) {
   measure(a, b, *inputs);
   progress.step(3, 3, "times", "");
 
-  const Json json = toJson(a, b, *inputs, *agreement, kernelStatistics());
+  const Json json = toJson(a, b, *inputs, *agreement);
   if (toFile) {
     if (Status status = writeOutputFile(command.jsonFile, json.dump(2) + "\n"); !status)
       return fail(status.error());

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/Convert.h"
+#include "tools/bqc/KernelReport.h"
 #include "tools/bqc/Measure.h"
 #include "tools/bqc/ModelFile.h"
 #include "tools/bqc/Output.h"
@@ -160,6 +161,7 @@ int quantizeChecked(const QuantizeOptions &command) {
   if (!command.dryRun) {
     object["out_file_bytes"] = fileSize(command.out);
     object["seconds"] = now() - start;
+    object["kernels"] = kernelReport();
     if (!command.output.json)
       printResult(command, report, now() - start);
   }

@@ -65,7 +65,7 @@ std::string accessOf(const void *address) {
 TEST(ElfLoader, LoadedCodeRunsWithItsConstants) {
   Expected<LoadedObject> loaded = LoadedObject::load(testObject().data(), testObject().size());
   ASSERT_TRUE(loaded) << loaded.error().message;
-  auto linear = reinterpret_cast<abi::LinearFn>(loaded->function("test_linear"));
+  auto linear = reinterpret_cast<bq::abi::LinearFn>(loaded->function("test_linear"));
   ASSERT_NE(linear, nullptr);
   float x[6] = {1, 1, 1, 1, 1, 1}, sums[1] = {1}, scales[1] = {2}, y[37];
   char scratch[128];

@@ -41,8 +41,8 @@ Expected<Artifact> compileFake(const CompileRequest &request) {
   switch (spec.op) {
   case KernelSpec::Op::Linear:
     artifact.name = "test_linear";
-    artifact.layout = !fakeState.layout.empty() ? fakeState.layout
-                                                : Layout::get(spec.format, spec.n, spec.k, request.target).str();
+    artifact.layout =
+        !fakeState.layout.empty() ? fakeState.layout : Layout::get(spec.format, spec.n, spec.k, request.target).str();
     artifact.tasks = 5;
     artifact.rowMultiple = 4;
     artifact.panelDataBytes = spec.k * 4;

@@ -8,13 +8,13 @@
 namespace {
 constexpr int64_t n = 37, k = 6; // as in Support.h
 constexpr int64_t tasks = 5;
-alignas(64) const volatile float weights[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+alignas(64) const float weights[8] = {1, 2, 3, 4, 5, 6, 7, 8};
 } // namespace
 
 /// The panel's data are the rows of x; its sums and scales count the rows that were prepared.
 ENTRY void test_linear_prepare(const void *x, const int32_t *permutation, const float *, void *panelData,
-                               void *panelSums, float *panelScales, void *scratch, int64_t xStride, int64_t m,
-                               int64_t, int64_t begin, int64_t end) {
+                               void *panelSums, float *panelScales, void *scratch, int64_t xStride, int64_t m, int64_t,
+                               int64_t begin, int64_t end) {
   static_cast<volatile char *>(scratch)[63] = 1;
   for (int64_t row = begin; row < end; ++row) {
     for (int64_t i = 0; i < k; ++i)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+# The lit suite: dialect, passes, code generation, tools, documentation and rules of the repository.
+import os
+import sys
+
+import lit.formats
+from lit.llvm import llvm_config
+from lit.llvm.subst import ToolSubst
+
+config.name = "bq"
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".mlir", ".test"]
+config.excludes = ["Inputs", "unit", "conformance", "python", "golden"]
+config.test_source_root = os.path.dirname(__file__)
+config.test_exec_root = os.path.join(config.bq_obj_root, "test")
+config.python_executable = sys.executable
+
+# Kernels that a test makes are kept apart from the user's; a test that looks at the cache sets a folder of its own.
+config.environment["BQ_CACHE_DIR"] = os.path.join(config.test_exec_root, "cache")
+
+llvm_config.use_default_substitutions()
+round_trip = ["--verify-roundtrip"] if os.environ.get("BQ_VERIFY_ROUNDTRIP") else []
+llvm_config.add_tool_substitutions(
+    [
+        ToolSubst("bq-opt", extra_args=round_trip, unresolved="fatal"),
+        ToolSubst("bq-lsp-server", unresolved="fatal"),
+        ToolSubst("bqc", unresolved="ignore"),
+        "llc",
+        "llvm-nm",
+        "mlir-translate",
+        "opt",
+    ],
+    [config.bq_tools_dir, config.llvm_tools_dir],
+)
+# From the LLVM dialect to what the code generator is given: the passes of codegen/cpu/ObjectEmitter.cpp.
+passes = "function(early-cse,sroa,simplifycfg,loop(loop-rotate),early-cse)"
+triple = "x86_64-unknown-linux-gnu"
+config.substitutions += [
+    ("%to-llvm-ir", f"mlir-translate --mlir-to-llvmir | opt -S -mtriple={triple} '-passes={passes}'"),
+    ("%llc", f"llc -mtriple={triple} -relocation-model=pic"),
+    ("%cxx", config.cxx),
+    ("%bq_src", config.bq_source_root),
+    ("%bq_obj", config.bq_obj_root),
+    ("%bq_tools", config.bq_tools_dir),
+    ("%bq_lib", config.bq_lib_dir),
+]
+
+# bqc and libbq_torch.so are built only with BQ_ENABLE_TORCH.
+if os.path.exists(os.path.join(config.bq_tools_dir, "bqc")):
+    config.available_features.add("bqc")
+if os.path.exists(os.path.join(config.bq_lib_dir, "libbq_torch.so")):
+    config.available_features.add("bq-torch")
+
+# What this machine can run.
+with open("/proc/cpuinfo") as cpuinfo:
+    flags = set(next((line for line in cpuinfo if line.startswith("flags")), "").split())
+for flag, feature in [("avx2", "host-avx2"), ("avx512_vnni", "host-avx512vnni")]:
+    if flag in flags:
+        config.available_features.add(feature)
