@@ -80,7 +80,7 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
             b.pointer(plan.dataWordType(b)),
             b.pointer(plan.sumType(b)),
             b.pointer(b.getF32Type()),
-            b.pointer(plan.dataType),
+            b.pointer(plan.storageType(b)),
             b.pointer(b.getF32Type()),
             index, index, index, index, index};
   }

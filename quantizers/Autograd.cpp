@@ -70,7 +70,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     if (activation != "none")
       gradient = activationBackward(gradient,
                                     dispatch::linear(x, codes, scales, zeros, bias, format,
-                                               context->saved_data["compute"].toStringRef(), "none", groupIndex),
+                                                     context->saved_data["compute"].toStringRef(), "none", groupIndex),
                                     *parseActivation(activation));
     auto weight = [&] {
       at::DimVector shape{codes.sym_size(0).guard_int(__FILE__, __LINE__), context->saved_data["k"].toInt()};
@@ -102,11 +102,11 @@ struct LinearPackedFunction : torch::autograd::Function<LinearPackedFunction> {
     if (activation != "none")
       gradient = activationBackward(gradient,
                                     dispatch::linearPacked(saved[0], weight, whereDefined(saved[1]),
-                                                     context->saved_data["compute"].toStringRef(), "none"),
+                                                           context->saved_data["compute"].toStringRef(), "none"),
                                     *parseActivation(activation));
     bool hasBias = context->saved_data.count("bias type") != 0;
-    auto [gradX, gradBias] = linearBackward(*context, gradient, hasBias,
-                                            [&] { return weight->dequantize(gradient.scalar_type()); });
+    auto [gradX, gradBias] =
+        linearBackward(*context, gradient, hasBias, [&] { return weight->dequantize(gradient.scalar_type()); });
     return {gradX, gradBias, {}, {}, {}};
   }
 };
@@ -114,8 +114,8 @@ struct LinearPackedFunction : torch::autograd::Function<LinearPackedFunction> {
 } // namespace
 
 Tensor bq::linearAutograd(const Tensor &x, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
-                      const OptionalTensor &bias, c10::string_view format, c10::string_view compute,
-                      c10::string_view activation, const OptionalTensor &groupIndex) {
+                          const OptionalTensor &bias, c10::string_view format, c10::string_view compute,
+                          c10::string_view activation, const OptionalTensor &groupIndex) {
   if (needsGradient(x, bias))
     return LinearFunction::apply(x, bias, codes, scales, zeros, groupIndex, std::string(format), std::string(compute),
                                  std::string(activation));
@@ -124,7 +124,7 @@ Tensor bq::linearAutograd(const Tensor &x, const Tensor &codes, const Tensor &sc
 }
 
 Tensor bq::linearPackedAutograd(const Tensor &x, const PackedPtr &weight, const OptionalTensor &bias,
-                            c10::string_view compute, c10::string_view activation) {
+                                c10::string_view compute, c10::string_view activation) {
   if (needsGradient(x, bias))
     return LinearPackedFunction::apply(x, bias, weight, std::string(compute), std::string(activation));
   at::AutoDispatchBelowADInplaceOrView guard;

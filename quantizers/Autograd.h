@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The autograd kernels of bq::linear and bq::linear_packed: gradients with respect to x and bias, through the weight as
-/// it is decoded; the rounding of activations by `compute` is passed over. Other inputs get no gradient.
+/// The autograd kernels of bq::linear and bq::linear_packed: gradients with respect to x and bias, through the weight
+/// as it is decoded; the rounding of activations by `compute` is passed over. Other inputs get no gradient.
 #ifndef BQ_QUANTIZERS_AUTOGRAD_H
 #define BQ_QUANTIZERS_AUTOGRAD_H
 

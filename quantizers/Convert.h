@@ -36,10 +36,10 @@ struct BQ_TORCH_API LayerReport {
   std::string op;             ///< "linear" or "embedding"
   std::vector<int64_t> shape; ///< of the weight, [N, K]
   Format format;
-  Compute compute = Compute::F32; ///< Linear only.
+  Compute compute = Compute::F32;           ///< Linear only.
   Activation activation = Activation::None; ///< What was fused into a linear layer.
-  int64_t bytes = 0;      ///< canonical codes, scales and zero points
-  int64_t floatBytes = 0; ///< the weight as it was
+  int64_t bytes = 0;                        ///< canonical codes, scales and zero points
+  int64_t floatBytes = 0;                   ///< the weight as it was
   /// ||W - Wq|| / ||W||, and the same as a ratio in dB (infinity where exact). Absent from a plan.
   std::optional<double> relativeError, sqnrDb;
 };
@@ -60,8 +60,8 @@ struct BQ_TORCH_API ConvertReport {
 };
 
 struct BQ_TORCH_API ConvertOptions {
-  std::vector<FormatRule> rules;  ///< The last that matches a name wins.
-  Compute compute = Compute::F32; ///< Of every linear layer.
+  std::vector<FormatRule> rules;    ///< The last that matches a name wins.
+  Compute compute = Compute::F32;   ///< Of every linear layer.
   std::vector<std::string> include; ///< Where not empty: only layers in whose name one of these is found.
   std::vector<std::string> exclude; ///< Not the layers in whose name one of these is found.
   /// Called after each layer, from the thread that called convert(). It may throw: the model is unchanged then.
@@ -71,14 +71,14 @@ struct BQ_TORCH_API ConvertOptions {
 /// What convert() would do, after all of its checks; changes nothing, makes no kernel.
 ///
 /// Throws c10::Error: a pattern that is no regular expression, that is found in no layer, or that later rules hide
-/// wholly; no layer left; a weight that is not finite, not float, half or bfloat16, or not on the CPU; a weight that two
-/// layers share but only one of them is to be quantized, or in another format. The text names rule and layers.
+/// wholly; no layer left; a weight that is not finite, not float, half or bfloat16, or not on the CPU; a weight that
+/// two layers share but only one of them is to be quantized, or in another format. The text names rule and layers.
 BQ_TORCH_API ConvertReport planConversion(const torch::jit::Module &module, const ConvertOptions &options);
 
 /// Replaces `module` by one whose selected layers hold a torch.classes.bq.PackedWeight in place of their float weight.
 /// Names, other attributes and other tensors stay (tensors are shared with the model given, not copied); a linear layer
-/// followed only by relu, gelu (none or tanh) or silu takes it in, also where that is a module of its own. A module that
-/// uses a weight in any other way keeps it. Throws as planConversion(); `module` is unchanged then.
+/// followed only by relu, gelu (none or tanh) or silu takes it in, also where that is a module of its own. A module
+/// that uses a weight in any other way keeps it. Throws as planConversion(); `module` is unchanged then.
 BQ_TORCH_API ConvertReport convert(torch::jit::Module &module, const ConvertOptions &options);
 
 } // namespace bq

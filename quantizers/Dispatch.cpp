@@ -15,23 +15,25 @@ static c10::TypedOperatorHandle<Function> find(const char *name) {
 Tensor dispatch::linear(const Tensor &x, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
                         const OptionalTensor &bias, c10::string_view format, c10::string_view compute,
                         c10::string_view activation, const OptionalTensor &groupIndex) {
-  static const auto op = find<Tensor(const Tensor &, const Tensor &, const Tensor &, const OptionalTensor &,
-                                     const OptionalTensor &, c10::string_view, c10::string_view, c10::string_view,
-                                     const OptionalTensor &)>("bq::linear");
+  static const auto op =
+      find<Tensor(const Tensor &, const Tensor &, const Tensor &, const OptionalTensor &, const OptionalTensor &,
+                  c10::string_view, c10::string_view, c10::string_view, const OptionalTensor &)>("bq::linear");
   return op.call(x, codes, scales, zeros, bias, format, compute, activation, groupIndex);
 }
 
 Tensor dispatch::embedding(const Tensor &indices, const Tensor &codes, const Tensor &scales,
                            const OptionalTensor &zeros, c10::string_view format, int64_t dim) {
-  static const auto op = find<Tensor(const Tensor &, const Tensor &, const Tensor &, const OptionalTensor &,
-                                     c10::string_view, int64_t)>("bq::embedding");
+  static const auto op =
+      find<Tensor(const Tensor &, const Tensor &, const Tensor &, const OptionalTensor &, c10::string_view, int64_t)>(
+          "bq::embedding");
   return op.call(indices, codes, scales, zeros, format, dim);
 }
 
 Tensor dispatch::linearPacked(const Tensor &x, const PackedPtr &weight, const OptionalTensor &bias,
                               c10::string_view compute, c10::string_view activation) {
-  static const auto op = find<Tensor(const Tensor &, const PackedPtr &, const OptionalTensor &, c10::string_view,
-                                     c10::string_view)>("bq::linear_packed");
+  static const auto op =
+      find<Tensor(const Tensor &, const PackedPtr &, const OptionalTensor &, c10::string_view, c10::string_view)>(
+          "bq::linear_packed");
   return op.call(x, weight, bias, compute, activation);
 }
 
@@ -43,8 +45,9 @@ Tensor dispatch::embeddingPacked(const Tensor &indices, const PackedPtr &weight)
 Tensor dispatch::dequantize(const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
                             const Format &format, at::IntArrayRef shape, const OptionalTensor &groupIndex,
                             std::optional<at::ScalarType> type) {
-  static const auto op = find<Tensor(const Tensor &, const Tensor &, const OptionalTensor &, c10::string_view,
-                                     at::IntArrayRef)>("bq::dequantize");
+  static const auto op =
+      find<Tensor(const Tensor &, const Tensor &, const OptionalTensor &, c10::string_view, at::IntArrayRef)>(
+          "bq::dequantize");
   if (!groupIndex && !type)
     return op.call(codes, scales, zeros, format.str(), shape);
   Tensor scales32 = scales.to(at::kFloat);

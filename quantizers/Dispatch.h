@@ -23,8 +23,8 @@ at::Tensor linearPacked(const at::Tensor &x, const PackedPtr &weight, const Opti
                         c10::string_view compute, c10::string_view activation);
 at::Tensor embeddingPacked(const at::Tensor &indices, const PackedPtr &weight);
 
-/// bq::dequantize, also for a weight whose columns have a group index: in the type of the scales, or in `type`, computed
-/// in float then.
+/// bq::dequantize, also for a weight whose columns have a group index: in the type of the scales, or in `type`,
+/// computed in float then.
 at::Tensor dequantize(const at::Tensor &codes, const at::Tensor &scales, const OptionalTensor &zeros,
                       const Format &format, at::IntArrayRef shape, const OptionalTensor &groupIndex,
                       std::optional<at::ScalarType> type);

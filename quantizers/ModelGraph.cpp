@@ -112,7 +112,7 @@ static std::optional<Activation> activationOfModule(Instance module) {
 }
 
 std::optional<std::pair<Activation, jit::Node *>> bq::activationAfter(const jit::Value *value,
-                                                                     const InstanceValues &instances) {
+                                                                      const InstanceValues &instances) {
   if (value->uses().size() != 1)
     return std::nullopt;
   jit::Node *node = value->uses()[0].user;
@@ -157,8 +157,7 @@ void ModelGraph::visitInstance(const c10::intrusive_ptr<c10::ivalue::Object> &ob
     return;
   for (size_t i = 0; i < instance->type()->numAttributes(); ++i)
     if (const c10::IValue &value = instance->getSlot(i); isModule(value))
-      visitInstance(value.toObject(), (path.empty() ? "" : path + ".") + instance->type()->getAttributeName(i),
-                    reason);
+      visitInstance(value.toObject(), (path.empty() ? "" : path + ".") + instance->type()->getAttributeName(i), reason);
 }
 
 /// Its descendants too: they cannot be reached without rebuilding it.
@@ -182,7 +181,8 @@ void ModelGraph::visitMethods(Instance instance) {
         return;
       for (const jit::Use &use : value->uses()) {
         c10::Symbol kind = use.user->kind();
-        bool isReceiver = use.offset == 0 && (kind == prim::GetAttr || kind == prim::CallMethod || kind == prim::SetAttr);
+        bool isReceiver =
+            use.offset == 0 && (kind == prim::GetAttr || kind == prim::CallMethod || kind == prim::SetAttr);
         if (!isReceiver)
           block(module, "module '" + paths.at(module) + "' is passed on as a value by " + kind.toQualString());
       }
@@ -219,10 +219,11 @@ void ModelGraph::collectWeights() {
       const at::Tensor &tensor = value.toTensor();
       const std::string &path = paths.at(owner), &attribute = type->getAttributeName(i);
       std::string name = (path.empty() ? "" : path + ".") + attribute;
-      auto [entry, isNew] = known.try_emplace({tensor.has_storage() ? tensor.storage().unsafeGetStorageImpl() : nullptr,
-                                               tensor.has_storage() ? tensor.const_data_ptr() : tensor.unsafeGetTensorImpl(),
-                                               tensor.sizes().vec(), tensor.strides().vec()},
-                                              namedTensors.size());
+      auto [entry, isNew] =
+          known.try_emplace({tensor.has_storage() ? tensor.storage().unsafeGetStorageImpl() : nullptr,
+                             tensor.has_storage() ? tensor.const_data_ptr() : tensor.unsafeGetTensorImpl(),
+                             tensor.sizes().vec(), tensor.strides().vec()},
+                            namedTensors.size());
       if (isNew)
         namedTensors.push_back({name, tensor});
 
@@ -268,25 +269,35 @@ void ModelGraph::collectWeights() {
       findActivation(site);
 }
 
+/// Whether `value` is what its graph returns, and is used for nothing else.
+static bool isOnlyResult(const jit::Value *value) {
+  const jit::Graph *graph = value->owningGraph();
+  return value->uses().size() == 1 && value->uses()[0].user == graph->return_node() && graph->outputs().size() == 1;
+}
+
 void ModelGraph::findActivation(WeightSite &site) {
   const std::vector<Access> &reads = accesses.at({site.places[0].owner, site.places[0].attribute});
   if (reads.size() != 1 || reads[0].value->uses().size() != 1)
     return;
-  const Access &read = reads[0];
-  const jit::Value *sum = read.value->uses()[0].user->output();
-  if (auto after = activationAfter(sum, instanceValues.at(read.host).at(read.method))) {
-    site.activation = after->first;
-    return;
-  }
-  // The sum is the module's result, and one call in the whole model asks for it.
-  auto called = calls.find(read.host);
-  if (read.method != "forward" || read.host == root || sum->uses().size() != 1 ||
-      sum->uses()[0].user->kind() != prim::Return || sum->node()->owningBlock() != sum->owningGraph()->block() ||
-      sum->owningGraph()->outputs().size() != 1 || called == calls.end() || called->second.size() != 1)
-    return;
-  const Access &call = called->second[0];
-  if (auto after = activationAfter(call.value, instanceValues.at(call.host).at(call.method))) {
-    site.activation = after->first;
-    site.activatedModule = read.host;
+  Instance host = reads[0].host;
+  std::string method = reads[0].method;
+  const jit::Value *sum = reads[0].value->uses()[0].user->output();
+  Instance called = nullptr;
+  while (true) {
+    if (auto after = activationAfter(sum, instanceValues.at(host).at(method))) {
+      site.activation = after->first;
+      site.activatedModule = called;
+      return;
+    }
+    // The sum may be the module's result, which one call in the whole model asks for: look behind that call.
+    auto callers = calls.find(host);
+    if (method != "forward" || host == root || !isOnlyResult(sum) || callers == calls.end() ||
+        callers->second.size() != 1)
+      return;
+    called = host;
+    const Access &call = callers->second[0];
+    host = call.host;
+    method = call.method;
+    sum = call.value;
   }
 }

@@ -31,8 +31,8 @@ struct WeightSite {
   at::Tensor weight;
   bool embedding = false;
   Activation activation = Activation::None; ///< What alone follows the linear operation, and can be taken into it.
-  /// The module whose call is followed by the activation; null where the activation stands in the same graph as the
-  /// linear operation, or there is none.
+  /// The module whose result is the sum and whose call is followed by the activation; null where the activation stands
+  /// in the same graph as the linear operation, or there is none.
   Instance activatedModule = nullptr;
   std::string obstacle; ///< Why the weight cannot be replaced; empty where it can.
 };
@@ -99,9 +99,9 @@ private:
 
   std::vector<Instance> order;
   std::unordered_map<Instance, std::string> paths;
-  std::unordered_map<Instance, std::string> blocked; ///< Why it cannot be rebuilt.
-  std::map<Place, std::vector<Access>> accesses;     ///< Reads of tensors.
-  std::map<Place, std::string> writes;               ///< By whom.
+  std::unordered_map<Instance, std::string> blocked;       ///< Why it cannot be rebuilt.
+  std::map<Place, std::vector<Access>> accesses;           ///< Reads of tensors.
+  std::map<Place, std::string> writes;                     ///< By whom.
   std::unordered_map<Instance, std::vector<Access>> calls; ///< Calls of forward.
   std::unordered_map<Instance, std::unordered_map<std::string, InstanceValues>> instanceValues;
   Instance root = nullptr;

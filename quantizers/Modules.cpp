@@ -97,8 +97,9 @@ void QuantizedEmbeddingImpl::reset() {
 
 std::shared_ptr<QuantizedEmbeddingImpl> QuantizedEmbeddingImpl::fromFloat(const torch::nn::Embedding &embedding,
                                                                           const std::string &format) {
-  TORCH_CHECK(!embedding->options.max_norm(), embeddingName, ": an embedding with max_norm changes its weight as it is "
-                                                             "read, which a quantized one cannot");
+  TORCH_CHECK(!embedding->options.max_norm(), embeddingName,
+              ": an embedding with max_norm changes its weight as it is "
+              "read, which a quantized one cannot");
   auto module = std::make_shared<QuantizedEmbeddingImpl>(
       QuantizedEmbeddingOptions(embedding->weight.size(0), embedding->weight.size(1), format));
   setWeight(*module, embedding->weight);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// torch::nn modules with quantized weights. Their buffers are the canonical tensors, so torch::save keeps nothing else.
+/// torch::nn modules with quantized weights. Their buffers are the canonical tensors, so torch::save keeps nothing
+/// else.
 #ifndef BQ_QUANTIZERS_MODULES_H
 #define BQ_QUANTIZERS_MODULES_H
 

@@ -163,8 +163,8 @@ void refuseDevice(const c10::OperatorHandle &op, torch::jit::Stack *stack) {
   for (size_t i = 0; i < schema.arguments().size(); ++i) {
     const c10::IValue &value = torch::jit::peek(*stack, i, schema.arguments().size());
     if (value.isTensor() && value.toTensor().defined())
-      devices += (devices.empty() ? "'" : ", '") + schema.arguments()[i].name() + "' on " +
-                 value.toTensor().device().str();
+      devices +=
+          (devices.empty() ? "'" : ", '") + schema.arguments()[i].name() + "' on " + value.toTensor().device().str();
   }
   TORCH_CHECK(false, op.schema().name(), ": this build of bq runs on cpu only, got ", devices);
 }
@@ -183,16 +183,18 @@ TORCH_LIBRARY(bq, m) {
                                                       parseFormat("torch.classes.bq.PackedWeight", format),
                                                       std::move(shape), std::move(groupIndex));
            }),
-           "", {torch::arg("codes"), torch::arg("scales"), torch::arg("zeros"), torch::arg("format"),
-                torch::arg("shape"), torch::arg("g_idx") = c10::IValue()})
+           "",
+           {torch::arg("codes"), torch::arg("scales"), torch::arg("zeros"), torch::arg("format"), torch::arg("shape"),
+            torch::arg("g_idx") = c10::IValue()})
       .def("linear",
            [](const PackedPtr &self, const Tensor &x, const OptionalTensor &bias, std::string compute,
               std::string activation) {
              LinearChoice choice = LinearChoice::parse(linearPackedName, compute, activation);
              return self->linear(x, bias, choice.compute, choice.activation);
            },
-           "", {torch::arg("x"), torch::arg("bias") = c10::IValue(), torch::arg("compute") = "f32",
-                torch::arg("activation") = "none"})
+           "",
+           {torch::arg("x"), torch::arg("bias") = c10::IValue(), torch::arg("compute") = "f32",
+            torch::arg("activation") = "none"})
       .def("embedding", [](const PackedPtr &self, const Tensor &indices) { return self->embedding(indices); })
       .def("dequantize", [](const PackedPtr &self) { return self->dequantize(); })
       .def("codes", [](const PackedPtr &self) { return self->codes(); })

@@ -22,9 +22,9 @@ namespace bq {
 class PrepackedWeight;
 class WeightStamp;
 
-/// Always held by an intrusive_ptr. Holds the canonical tensors (shared with the caller, not copied) and saves exactly those. The first linear() prepacks
-/// the weight and keeps that form beside them; it is made anew after an in-place change of a tensor. Usable from any
-/// thread. Tensors live on the CPU, and so must inputs: others are refused.
+/// Always held by an intrusive_ptr. Holds the canonical tensors (shared with the caller, not copied) and saves exactly
+/// those. The first linear() prepacks the weight and keeps that form beside them; it is made anew after an in-place
+/// change of a tensor. Usable from any thread. Tensors live on the CPU, and so must inputs: others are refused.
 class BQ_TORCH_API PackedWeight : public torch::CustomClassHolder {
 public:
   /// What is pickled: version of this tuple (1), format, shape, codes, scales, zeros, group index.

@@ -59,8 +59,8 @@ at::Tensor bq::dequantize(const at::Tensor &codes, const at::Tensor &scales, con
   auto [n, k] = matrixShape(op, shape);
   WeightTensors weight{codes, scales, zeros, std::nullopt};
   int64_t rows = checkWeight(op, weight, format, k);
-  TORCH_CHECK(rows == n, op, ": 'codes' ", shapeText(codes.sizes()), " hold ", rows, " rows, 'shape' ", shapeText(shape),
-              " asks for ", n);
+  TORCH_CHECK(rows == n, op, ": 'codes' ", shapeText(codes.sizes()), " hold ", rows, " rows, 'shape' ",
+              shapeText(shape), " asks for ", n);
   at::Tensor matrix = at::empty({n, k}, scales.scalar_type());
   if (n && k) {
     BorrowedWeight borrowed = borrow(weight, format, k);

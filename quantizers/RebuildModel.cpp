@@ -131,8 +131,8 @@ private:
     WeightUse how = *weightUse(use);
     jit::Node *packed;
     if (how.embedding) {
-      packed = graph->insertNode(
-          graph->create(c10::Symbol::fromQualString("bq::embedding_packed"), {how.input, weight}));
+      packed =
+          graph->insertNode(graph->create(c10::Symbol::fromQualString("bq::embedding_packed"), {how.input, weight}));
     } else {
       Activation activation = replacement.site->activation;
       jit::Value *compute = graph->insertConstant(std::string(str(replacement.compute)));

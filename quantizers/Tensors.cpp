@@ -84,8 +84,8 @@ int64_t bq::checkWeight(const char *op, const WeightTensors &weight, const Forma
   int64_t n = codes[0];
   auto checkShape = [&](const char *what, const at::Tensor &tensor, at::IntArrayRef expected) {
     at::DimVector sizes = constantSizes(tensor);
-    TORCH_CHECK(at::IntArrayRef(sizes) == expected, op, ": expected '", what, "' ", shapeText(expected), " for a weight [",
-                n, ", ", k, "] in ", format.str(), ", got ", shapeText(sizes));
+    TORCH_CHECK(at::IntArrayRef(sizes) == expected, op, ": expected '", what, "' ", shapeText(expected),
+                " for a weight [", n, ", ", k, "] in ", format.str(), ", got ", shapeText(sizes));
     checkDevice(op, what, tensor, weight.codes.device());
   };
 
@@ -109,8 +109,8 @@ int64_t bq::checkWeight(const char *op, const WeightTensors &weight, const Forma
       checkShape("zeros", *weight.zeros, {n, format.groupCount(k)});
     }
   } else {
-    TORCH_CHECK(!hasZeros || weight.zeros->sym_numel() == 0, op, ": ", format.str(), " has no zero points, got 'zeros' ",
-                shapeText(constantSizes(*weight.zeros)));
+    TORCH_CHECK(!hasZeros || weight.zeros->sym_numel() == 0, op, ": ", format.str(),
+                " has no zero points, got 'zeros' ", shapeText(constantSizes(*weight.zeros)));
   }
 
   if (weight.groupIndex && weight.groupIndex->defined()) {

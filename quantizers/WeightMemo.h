@@ -10,8 +10,8 @@
 
 namespace bq {
 
-/// Identifies what the tensors of a weight hold now, without keeping them alive: for each the tensor, its storage, place
-/// and version. In-place operations, new data and freed tensors are all noticed. What writes to the memory behind
+/// Identifies what the tensors of a weight hold now, without keeping them alive: for each the tensor, its storage,
+/// place and version. In-place operations, new data and freed tensors are all noticed. What writes to the memory behind
 /// LibTorch's back, such as `tensor.data.copy_()`, is not.
 class WeightStamp {
 public:

@@ -54,7 +54,7 @@ void DiskCache::reportDamage(const KernelKey &key, const std::string &why) {
   logLine("warning: cached kernel " + folder + "/" + fileName(key.hex) + " is not used: " + why);
 }
 
-std::optional<KernelFile> DiskCache::load(const KernelKey &key) {
+std::optional<KernelFile> DiskCache::load(const KernelKey &key, bool quiet) {
   if (!isOn())
     return std::nullopt;
   Expected<CacheFolder> opened = CacheFolder::open(folder, /*create=*/false);
@@ -65,13 +65,14 @@ std::optional<KernelFile> DiskCache::load(const KernelKey &key) {
   }
   Expected<std::vector<uint8_t>> bytes = opened->read(fileName(key.hex), mode == Options::CacheMode::On);
   if (!bytes) {
-    if (bytes.error().code != ErrorCode::NotFound)
+    if (bytes.error().code != ErrorCode::NotFound && !quiet)
       reportDamage(key, bytes.error().message);
     return std::nullopt;
   }
   Expected<KernelFile> file = KernelFile::decode(bytes->data(), bytes->size());
   if (!file) {
-    reportDamage(key, file.error().message);
+    if (!quiet)
+      reportDamage(key, file.error().message);
     return std::nullopt;
   }
   // Another kernel with the same hash.

@@ -44,8 +44,8 @@ public:
   bool isOn() const { return mode != Options::CacheMode::Off && !folder.empty(); }
 
   /// The kernel, marked as just used; nothing where absent. A damaged, truncated or foreign file, or one that another
-  /// user could have written, is a miss with a warning.
-  std::optional<KernelFile> load(const KernelKey &key);
+  /// user could have written, is a miss, with a warning unless `quiet`: for who will ask again before compiling.
+  std::optional<KernelFile> load(const KernelKey &key, bool quiet = false);
   /// Writes the kernel under its key by temporary file, fsync and rename, replacing what is there; then removes the
   /// least recently used files where the size limit is passed. Nothing where the cache is read-only, off or out of
   /// order.
@@ -85,7 +85,7 @@ public:
   /// Files removed by store() to stay below the limit, and files found damaged by load().
   int64_t evictions() const { return evicted; }
   int64_t damaged() const { return refused; }
-  /// For a kernel whose file was sound but whose object could not be used: warns and counts it as damaged.
+  /// Warns about a file and counts it as damaged; also for who finds that a sound file holds an unusable object.
   void reportDamage(const KernelKey &key, const std::string &why);
 
 private:

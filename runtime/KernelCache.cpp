@@ -75,24 +75,25 @@ KernelCache::Result KernelCache::get(const CompileRequest &request) {
 KernelCache::Result KernelCache::make(const CompileRequest &request, const KernelKey &key) {
   if (Status status = request.spec.verify(); !status)
     return status.error();
-  if (Result loaded = load(request, key); !loaded || *loaded)
+  if (Result loaded = load(request, key, /*quiet=*/true); !loaded || *loaded)
     return loaded;
   DiskCache::Lock lock = files.lock(key);
   // Another process may have made it while this one waited.
-  if (Result loaded = load(request, key); !loaded || *loaded)
+  if (Result loaded = load(request, key, /*quiet=*/false); !loaded || *loaded)
     return loaded;
   return compile(request, key);
 }
 
 /// The kernel from disk; null where it is not there.
-KernelCache::Result KernelCache::load(const CompileRequest &request, const KernelKey &key) {
+KernelCache::Result KernelCache::load(const CompileRequest &request, const KernelKey &key, bool quiet) {
   Clock::time_point start = Clock::now();
-  std::optional<KernelFile> file = files.load(key);
+  std::optional<KernelFile> file = files.load(key, quiet);
   if (!file)
     return std::shared_ptr<const Kernel>();
   Result kernel = Kernel::load(request.spec, std::move(file->artifact));
   if (!kernel) {
-    files.reportDamage(key, kernel.error().message);
+    if (!quiet)
+      files.reportDamage(key, kernel.error().message);
     return std::shared_ptr<const Kernel>();
   }
   double ms = millisecondsSince(start);

@@ -55,7 +55,7 @@ private:
   };
 
   Result make(const CompileRequest &request, const KernelKey &key);
-  Result load(const CompileRequest &request, const KernelKey &key);
+  Result load(const CompileRequest &request, const KernelKey &key, bool quiet);
   Result compile(const CompileRequest &request, const KernelKey &key);
 
   Options settings;

@@ -72,6 +72,7 @@ void bq::writeEpilogue(KernelBuilder &b, const LinearPlan &plan, const LinearBuf
     x = b.addF(x, bias);
   }
   Value y = b.truncateFloat(writeActivation(b, plan.activation, x), plan.dataType);
+  y = b.bitcast(b.vec(plan.storageType(b), b.lanes), y);
   if (isRagged)
     vector::MaskedStoreOp::create(b, buffers.y, ValueRange{m, column}, mask, y);
   else

@@ -38,6 +38,9 @@ struct LinearPlan {
   /// Whether kernels read the sums of activations.
   bool readsSums() const { return isInteger() || (form == Form::BF16 && zero != ZeroPointType::None); }
 
+  /// The type that results are stored as: of 16-bit floats their bits, since a masked store of floats that the CPU lacks
+  /// would convert them.
+  mlir::Type storageType(mlir::Builder &b) const { return dataType.isF32() ? dataType : mlir::Type(b.getI16Type()); }
   /// Element types of the panel's data (32-bit words, or f32) and sums.
   mlir::Type dataWordType(mlir::Builder &b) const { return form == Form::F32 ? mlir::Type(b.getF32Type()) : b.getI32Type(); }
   mlir::Type sumType(mlir::Builder &b) const { return isInteger() ? mlir::Type(b.getI32Type()) : b.getF32Type(); }

@@ -35,6 +35,8 @@ constexpr std::array<int64_t, 18> rowCounts = {1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 
 /// Below, at and above vectors, segments (256 at most) and groups; odd, prime, large.
 constexpr std::array<int64_t, 20> columnCounts = {1,  2,  7,   15,  16,  17,  31,  32,  33,  64,
                                                   65, 97, 100, 127, 128, 255, 257, 384, 640, 1000};
+/// Fewer of them, for what is done row by row, in steps of 16 and without segments.
+constexpr std::array<int64_t, 10> shortColumnCounts = {1, 7, 15, 16, 17, 33, 100, 128, 257, 640};
 /// 0 = the whole row; powers of two or not; longer than a segment.
 constexpr std::array<int64_t, 10> groupSizes = {0, 1, 7, 16, 20, 32, 64, 100, 128, 300};
 

@@ -45,7 +45,7 @@ std::vector<QuantizeCase> quantizeCases(uint64_t seed) {
   enum { Kind, N, K, Group, Data, Scale, Strided, Value, Par };
   const std::vector<int> levels = {static_cast<int>(kinds.size()),
                                    std::size(weightRows),
-                                   columnCounts.size(),
+                                   shortColumnCounts.size(),
                                    groupSizes.size(),
                                    elementTypes.size(),
                                    elementTypes.size(),
@@ -57,7 +57,7 @@ std::vector<QuantizeCase> quantizeCases(uint64_t seed) {
     QuantizeCase c;
     c.format = kinds[row[Kind]].grouped(groupSizes[row[Group]]);
     c.n = weightRows[row[N]];
-    c.k = columnCounts[row[K]];
+    c.k = shortColumnCounts[row[K]];
     c.dataType = elementTypes[row[Data]];
     c.scaleType = elementTypes[row[Scale]];
     c.strided = row[Strided];

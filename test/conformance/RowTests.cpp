@@ -36,7 +36,7 @@ std::vector<RowCase> rowCases(bool embedding, uint64_t seed) {
   enum { Kind, N, K, Group, Scale, Permuted, Values, Par, Count };
   const std::vector<int> levels = {static_cast<int>(weightKinds().size()),
                                    std::size(weightRows),
-                                   columnCounts.size(),
+                                   shortColumnCounts.size(),
                                    groupSizes.size(),
                                    elementTypes.size(),
                                    2,
@@ -49,7 +49,7 @@ std::vector<RowCase> rowCases(bool embedding, uint64_t seed) {
     const WeightKind &kind = weightKinds()[row[Kind]];
     c.weight = {kind.grouped(groupSizes[row[Group]]),
                 weightRows[row[N]],
-                columnCounts[row[K]],
+                shortColumnCounts[row[K]],
                 elementTypes[row[Scale]],
                 kind.zeroType,
                 row[Permuted] == 1,

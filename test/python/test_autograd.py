@@ -126,4 +126,4 @@ class Gradients(unittest.TestCase):
 
 if __name__ == "__main__":
     torch.manual_seed(0)
-    unittest.main()
+    unittest.main(warnings="ignore")

@@ -330,4 +330,4 @@ class ChangedWeights(unittest.TestCase):
 
 if __name__ == "__main__":
     torch.manual_seed(0)
-    unittest.main()
+    unittest.main(warnings="ignore")

@@ -136,4 +136,4 @@ class Saved(unittest.TestCase):
 
 if __name__ == "__main__":
     torch.manual_seed(0)
-    unittest.main()
+    unittest.main(warnings="ignore")

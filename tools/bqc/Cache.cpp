@@ -103,7 +103,7 @@ int reportRemoved(const Expected<CacheTotals> &removed, bool json) {
 int cli::runCache(const CacheOptions &command) {
   const Expected<Options> options = Options::fromEnvironment();
   if (!options)
-    return failUsage(options.error().message);
+    return fail(options.error());
   DiskCache cache(*options);
   const bool json = command.output.json;
   if (cache.path().empty())

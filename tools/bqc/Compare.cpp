@@ -52,14 +52,13 @@ double timeOnce(Model &model, const Inputs &inputs) {
   return now() - start;
 }
 
-/// Interleaved, so that a change of the machine's speed meets both. TorchScript specialises itself in its first runs.
+/// Interleaved, so that a change of the machine's speed meets both. TorchScript specialises itself in its first two
+/// runs, of which finding the rows was one.
 void measure(Model &a, Model &b, const Inputs &inputs) {
-  constexpr int warmups = 2, minRounds = 5, maxRounds = 100;
+  constexpr int minRounds = 3, maxRounds = 100;
   constexpr double seconds = 3;
-  for (int i = 0; i < warmups; ++i) {
-    timeOnce(a, inputs);
-    timeOnce(b, inputs);
-  }
+  timeOnce(a, inputs);
+  timeOnce(b, inputs);
   const double start = now();
   for (int round = 0; round < maxRounds && (round < minRounds || now() - start < seconds); ++round) {
     a.milliseconds.add(timeOnce(a, inputs) * 1e3);

@@ -63,7 +63,7 @@ int cli::runExplain(const ExplainOptions &options) {
     return failUsage(target.error().message);
   Expected<KernelCache *> cache = KernelCache::process();
   if (!cache)
-    return failUsage(cache.error().message);
+    return fail(cache.error());
   const CompileRequest request{*spec, *target, options.schedule};
 
   if (!options.stage.empty()) {

@@ -22,7 +22,7 @@ target_include_directories(bq_torch SYSTEM INTERFACE
   "${BQ_TORCH_DIR}/include" "${BQ_TORCH_DIR}/include/torch/csrc/api/include")
 target_link_libraries(bq_torch INTERFACE "${BQ_TORCH_DIR}/lib/libtorch_cpu.so" "${BQ_TORCH_DIR}/lib/libc10.so")
 target_link_options(bq_torch INTERFACE "-Wl,-rpath,${BQ_TORCH_DIR}/lib" -Wl,--allow-shlib-undefined)
-# at::parallel_for is a template over OpenMP: compiled without it, it runs on one thread. The torch wheel's own libgomp is
-# the one that is loaded.
-find_package(OpenMP REQUIRED COMPONENTS CXX)
-target_link_libraries(bq_torch INTERFACE OpenMP::OpenMP_CXX)
+# at::parallel_for is a template over OpenMP: compiled without it, it runs on one thread. The library is LibTorch's own.
+file(GLOB _openmp "${BQ_TORCH_DIR}/lib/libgomp*.so*")
+target_compile_options(bq_torch INTERFACE -fopenmp)
+target_link_libraries(bq_torch INTERFACE ${_openmp})

@@ -191,8 +191,9 @@ TEST(Convert, ActivationStaysWhereTheSumIsUsedTwice) {
   Module original = model;
   ConvertReport report = convert(model, withRules({"int8"}));
   EXPECT_EQ(report.layers[0].activation, Activation::None);
-  at::Tensor x = at::randn({3, 24}), y = at::linear(x, model.attr("up").toModule().attr("weight").toCustomClass<PackedWeight>()->dequantize(),
-                                                    original.attr("up").toModule().attr("bias").toTensor());
+  at::Tensor x = at::randn({3, 24}),
+             y = at::linear(x, model.attr("up").toModule().attr("weight").toCustomClass<PackedWeight>()->dequantize(),
+                            original.attr("up").toModule().attr("bias").toTensor());
   EXPECT_TRUE(at::allclose(run(model, x), at::silu(y) + y, 0, sumTolerance));
 }
 
@@ -251,8 +252,9 @@ TEST(Convert, SharedWeightStaysShared) {
 
   ConvertOptions options = withRules({"int8"});
   options.exclude = {"^b$"};
-  EXPECT_THAT(refusal(other, options), HasSubstr("'a' and 'b' share one weight, but the rules give int8 to the first and "
-                                                 "no format to the second"));
+  EXPECT_THAT(refusal(other, options),
+              HasSubstr("'a' and 'b' share one weight, but the rules give int8 to the first and "
+                        "no format to the second"));
 }
 
 TEST(Convert, WeightOfBothKindsIsKept) {
@@ -266,7 +268,8 @@ TEST(Convert, WeightOfBothKindsIsKept) {
   ConvertReport report = convert(model, withRules({"int8"}));
   EXPECT_THAT(names(report), ElementsAre("mid"));
   EXPECT_THAT(report.kept[0].reason, HasSubstr("shared between the linear and the embedding layer 'words' and 'head'"));
-  EXPECT_THAT(refusal(model, withRules({"words=int8"})), HasSubstr("rule 'words=int8' has no effect: its weight is shared"));
+  EXPECT_THAT(refusal(model, withRules({"words=int8"})),
+              HasSubstr("rule 'words=int8' has no effect: its weight is shared"));
 }
 
 TEST(Convert, WeightWithAnotherUseIsKept) {
@@ -308,7 +311,8 @@ TEST(Convert, RefusesWeightsThatCannotBeQuantized) {
   at::Tensor weight = model.attr("down").toModule().attr("weight").toTensor();
   at::Tensor saved = weight.clone();
   weight[3][4] = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_THAT(refusal(model, withRules({"int8"})), HasSubstr("layer 'down': its weight [24, 32] holds NaN or infinity"));
+  EXPECT_THAT(refusal(model, withRules({"int8"})),
+              HasSubstr("layer 'down': its weight [24, 32] holds NaN or infinity"));
   weight.copy_(saved);
   weight[0][0] = std::numeric_limits<float>::infinity();
   EXPECT_THAT(refusal(model, withRules({"int8"})), HasSubstr("layer 'down'"));
@@ -321,7 +325,8 @@ TEST(Convert, RefusesAModelWithoutNamedWeights) {
   ModelBuilder builder;
   Module model = builder.module("Empty");
   model.define("def forward(self, x):\n  return x + 1\n");
-  EXPECT_THAT(refusal(model, withRules({"int8"})), HasSubstr("no linear or embedding layer whose weight is a named tensor"));
+  EXPECT_THAT(refusal(model, withRules({"int8"})),
+              HasSubstr("no linear or embedding layer whose weight is a named tensor"));
 }
 
 TEST(Convert, ProgressIsToldAndCanStopIt) {

@@ -79,17 +79,20 @@ TEST(QuantizedLinear, ClonesAndPrints) {
   EXPECT_TRUE(at::equal(copy->forward(x), model->forward(x)));
   std::ostringstream text;
   text << model;
-  EXPECT_THAT(text.str(), HasSubstr("bq::nn::QuantizedLinear(in_features=24, out_features=9, format=int4:g16, bias=true, "
-                                    "compute=f32, activation=none)"));
+  EXPECT_THAT(text.str(),
+              HasSubstr("bq::nn::QuantizedLinear(in_features=24, out_features=9, format=int4:g16, bias=true, "
+                        "compute=f32, activation=none)"));
 }
 
 TEST(QuantizedLinear, RefusesUnknownOptions) {
-  EXPECT_THAT(messageOf([] { QuantizedLinear(QuantizedLinearOptions(4, 4, "int12")); }), HasSubstr("'int12' has 12 bits"));
+  EXPECT_THAT(messageOf([] { QuantizedLinear(QuantizedLinearOptions(4, 4, "int12")); }),
+              HasSubstr("'int12' has 12 bits"));
   EXPECT_THAT(messageOf([] { QuantizedLinear(QuantizedLinearOptions(4, 4, "int4").compute("f64")); }),
               HasSubstr("compute 'f64' is not known"));
   EXPECT_THAT(messageOf([] { QuantizedLinear(QuantizedLinearOptions(-4, 4, "int4")); }),
               HasSubstr("sizes cannot be negative, got [4, -4]"));
-  EXPECT_THAT(messageOf([] { QuantizedLinear(QuantizedLinearOptions(4, 4, "lut2")); }), HasSubstr("lut2 is not supported"));
+  EXPECT_THAT(messageOf([] { QuantizedLinear(QuantizedLinearOptions(4, 4, "lut2")); }),
+              HasSubstr("lut2 is not supported"));
 }
 
 TEST(QuantizedLinear, ThreadsShareOneWeight) {

@@ -4,6 +4,7 @@
 #include "Support.h"
 
 #include <csignal>
+#include <fcntl.h>
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -60,12 +61,16 @@ TEST(DiskCacheFault, EveryChangedByteIsNoticed) {
   ASSERT_TRUE(cache.load(KernelKey::get(testRequest())));
   testing::internal::CaptureStderr();
   int64_t noticed = 0;
+  // In place: a file that is written anew goes to the disk each time.
+  int file = open(kernelPath(folder.path).c_str(), O_WRONLY);
   for (size_t i = 0; i < sound.size(); ++i) {
-    std::vector<uint8_t> changed = sound;
-    changed[i] ^= 1 << (i % 8);
-    writeFile(kernelPath(folder.path), changed);
-    noticed += !cache.load(KernelKey::get(testRequest()));
+    uint8_t changed = sound[i] ^ 1 << (i % 8);
+    bool written = pwrite(file, &changed, 1, static_cast<off_t>(i)) == 1;
+    noticed += written && !cache.load(KernelKey::get(testRequest()));
+    ASSERT_EQ(pwrite(file, &sound[i], 1, static_cast<off_t>(i)), 1);
   }
+  close(file);
+  EXPECT_TRUE(cache.load(KernelKey::get(testRequest())));
   std::string output = testing::internal::GetCapturedStderr();
   EXPECT_EQ(noticed, static_cast<int64_t>(sound.size()));
   EXPECT_EQ(cache.damaged(), noticed);

@@ -107,8 +107,10 @@ TEST(DiskCacheProcess, LockOfAKilledProcessIsFreeAlthoughItsChildLives) {
   pid_t holder = spawn([&] {
     DiskCache cache(optionsFor(folder.path));
     DiskCache::Lock lock = cache.lock(testKey());
-    pid_t child = spawn([] { return pause() == 0; });
-    held.send();
+    pid_t child = spawn([&] {
+      held.send();
+      return pause() == 0;
+    });
     bool sent = write(number.ends[1], &child, sizeof(child)) == sizeof(child);
     pause();
     return sent;

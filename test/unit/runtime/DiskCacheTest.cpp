@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <gtest/gtest.h>
+#include <map>
 #include <sys/stat.h>
 
 using namespace bq;
@@ -188,10 +189,12 @@ TEST(DiskCache, VerifyNamesWhatIsDamaged) {
   cache.store(keyOf(2), noObject);
   cache.store(keyOf(3), kernelFor(keyOf(4)));
   writeFile(folder.path + "/" + keyOf(5).hex + ".bqk", {1, 2, 3});
+  auto verified = cache.verify(), read = cache.list();
+  ASSERT_TRUE(verified && read);
   std::map<std::string, std::string> damage, listed;
-  for (const CacheEntry &entry : *cache.verify())
+  for (const CacheEntry &entry : *verified)
     damage[entry.key] = entry.damage;
-  for (const CacheEntry &entry : *cache.list())
+  for (const CacheEntry &entry : *read)
     listed[entry.key] = entry.damage;
   EXPECT_EQ(damage[keyOf(1).hex], "");
   EXPECT_EQ(damage[keyOf(2).hex], "kernel object of 100 bytes: it is not an ELF file");

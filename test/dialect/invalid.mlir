@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: bq-opt %s -split-input-file -verify-diagnostics
+
+//===----------------------------------------------------------------------===//
+// Formats
+//===----------------------------------------------------------------------===//
+
+// expected-error@+1 {{format 'int16:g32' has 16 bits: use int2..int8, uint1..uint8, nf4, fp4 or lut1..lut4 with an optional group size as in int4:g128, or sign}}
+#f = #bq.format<"int16:g32">
+
+// -----
+
+// expected-error@+1 {{format 'int1' has 1 bits}}
+#f = #bq.format<"int1">
+
+// -----
+
+// expected-error@+1 {{format 'uint0' has 0 bits}}
+#f = #bq.format<"uint0">
+
+// -----
+
+// expected-error@+1 {{format 'nf3' has 3 bits}}
+#f = #bq.format<"nf3">
+
+// -----
+
+// expected-error@+1 {{format 'lut5' has 5 bits}}
+#f = #bq.format<"lut5">
+
+// -----
+
+// expected-error@+1 {{format 'int' has no number of bits}}
+#f = #bq.format<"int">
+
+// -----
+
+// expected-error@+1 {{format 'int4x' has no number of bits}}
+#f = #bq.format<"int4x">
+
+// -----
+
+// expected-error@+1 {{format 'int4:g' has 'g' where a group size is expected}}
+#f = #bq.format<"int4:g">
+
+// -----
+
+// expected-error@+1 {{format 'int4:64' has '64' where a group size is expected}}
+#f = #bq.format<"int4:64">
+
+// -----
+
+// expected-error@+1 {{format 'int4:g-8' has 'g-8' where a group size is expected}}
+#f = #bq.format<"int4:g-8">
+
+// -----
+
+// expected-error@+1 {{format 'int4:g99999999999999999999' has 'g99999999999999999999' where a group size is expected}}
+#f = #bq.format<"int4:g99999999999999999999">
+
+// -----
+
+// expected-error@+1 {{format 'int4:g0' has group size 0, which must be positive}}
+#f = #bq.format<"int4:g0">
+
+// -----
+
+// expected-error@+1 {{format 'sign:g8' has a group size, but sign has one scale for a row and one for a column}}
+#f = #bq.format<"sign:g8">
+
+// -----
+
+// expected-error@+1 {{format 'mixed:g8' is not supported by this version}}
+#f = #bq.format<"mixed:g8">
+
+// -----
+
+// expected-error@+1 {{format 'float4' is not known}}
+#f = #bq.format<"float4">
+
+// -----
+
+// expected-error@+1 {{expected string}}
+#f = #bq.format<int4>
+
+// -----
+
+// expected-error@+1 {{expected '>'}}
+#f = #bq.format<"int4" "int8">
+
+// -----
+
+//===----------------------------------------------------------------------===//
+// Other attributes
+//===----------------------------------------------------------------------===//
+
+// expected-error@+1 {{compute 'i4' is not known: use one of f32, bf16, i16, i8}}
+#c = #bq.compute<i4>
+
+// -----
+
+// expected-error@+1 {{expected valid keyword}}
+#c = #bq.compute<"i8">
+
+// -----
+
+// expected-error@+1 {{expected '>'}}
+#c = #bq.compute<i8, i16>
+
+// -----
+
+// expected-error@+1 {{activation 'tanh' is not known: use one of none, relu, gelu, gelu_tanh, silu}}
+#a = #bq.activation<tanh>
+
+// -----
+
+// expected-error@+1 {{expected 'rows', 'vectors' or 'layout', got 'columns'}}
+#s = #bq.schedule<panel, columns = 4>
+
+// -----
+
+// expected-error@+1 {{expected integer value}}
+#s = #bq.schedule<panel, rows = many>
+
+// -----
+
+// expected-error@+1 {{expected 'planes'}}
+#l = #bq.layout<lanes = 16, segment = 128, padded = 128>
+
+// -----
+
+//===----------------------------------------------------------------------===//
+// Weights
+//===----------------------------------------------------------------------===//
+
+// expected-error@+1 {{expected a shape N x K, got 3 dimensions}}
+func.func private @weight_shape(!bq.weight<2x64x256, "int4", f32>)
+
+// -----
+
+// expected-error@+1 {{format 'int9' has 9 bits}}
+func.func private @weight_format(!bq.weight<64x256, "int9", f32>)
+
+// -----
+
+// expected-error@+1 {{expected scales of type f32, f16 or bf16, got 'f64'}}
+func.func private @weight_scale(!bq.weight<64x256, "int4", f64>)
+
+// -----
+
+// expected-error@+1 {{zero point type 'i8' is not known: use one of none, u8, f32}}
+func.func private @weight_zero_type(!bq.weight<64x256, "uint4", f32, zero = i8>)
+
+// -----
+
+// expected-error@+1 {{expected a positive number of columns}}
+func.func private @weight_c1_dynamic_columns(!bq.weight<64x?, "int4", f32>)
+
+// -----
+
+// expected-error@+1 {{expected a positive number of columns}}
+func.func private @weight_c1_no_columns(!bq.weight<64x0, "int4", f32>)
+
+// -----
+
+// expected-error@+1 {{expected a positive number of rows, got 0}}
+func.func private @weight_c1_no_rows(!bq.weight<0x256, "int4", f32>)
+
+// -----
+
+// expected-error@+1 {{expected 'zero' for format uint4:g32}}
+func.func private @weight_c2_zero_missing(!bq.weight<64x256, "uint4:g32", f32>)
+
+// -----
+
+// expected-error@+1 {{expected 'zero' for formats with zero points only, got format int4:g32}}
+func.func private @weight_c2_zero_given(!bq.weight<64x256, "int4:g32", f32, zero = u8>)
+
+// -----
+
+//===----------------------------------------------------------------------===//
+// bq.linear
+//===----------------------------------------------------------------------===//
+
+func.func @linear_c1_input_columns(%x: tensor<?x255xf32>, %w: !bq.weight<64x256, "int4", f32>) {
+  // expected-error@+1 {{'bq.linear' op expected 'input' of shape [?, 256], got 'tensor<?x255xf32>'}}
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>} : (tensor<?x255xf32>, !bq.weight<64x256, "int4", f32>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @linear_c2_weight_rows(%x: tensor<?x256xf32>, %w: !bq.weight<?x256, "int4", f32>) {
+  // expected-error@+1 {{expected 'weight' with a static number of rows, got '!bq.weight<?x256, "int4", f32>'}}
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>} : (tensor<?x256xf32>, !bq.weight<?x256, "int4", f32>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @linear_c3_bias_shape(%x: tensor<?x256xf32>, %w: !bq.weight<64x256, "int4", f32>, %b: tensor<256xf32>) {
+  // expected-error@+1 {{expected 'bias' of shape [64], got 'tensor<256xf32>'}}
+  %y = bq.linear %x, %w bias(%b : tensor<256xf32>) {compute = #bq.compute<f32>}
+      : (tensor<?x256xf32>, !bq.weight<64x256, "int4", f32>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @linear_c4_result_columns(%x: tensor<?x256xf32>, %w: !bq.weight<64x256, "int4", f32>) {
+  // expected-error@+1 {{expected 'result' of shape [?, 64], got 'tensor<?x256xf32>'}}
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>} : (tensor<?x256xf32>, !bq.weight<64x256, "int4", f32>) -> tensor<?x256xf32>
+  return
+}
+
+// -----
+
+func.func @linear_c4_result_rows(%x: tensor<3x256xf32>, %w: !bq.weight<64x256, "int4", f32>) {
+  // expected-error@+1 {{expected 'result' of shape [3, 64], got 'tensor<?x64xf32>'}}
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>} : (tensor<3x256xf32>, !bq.weight<64x256, "int4", f32>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @linear_c4_result_element(%x: tensor<?x256xf16>, %w: !bq.weight<64x256, "int4", f32>) {
+  // expected-error@+1 {{expected 'result' with elements of type 'f16', got 'f32'}}
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>} : (tensor<?x256xf16>, !bq.weight<64x256, "int4", f32>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @linear_without_compute(%x: tensor<?x256xf32>, %w: !bq.weight<64x256, "int4", f32>) {
+  // expected-error@+1 {{'bq.linear' op requires attribute 'compute'}}
+  %y = bq.linear %x, %w : (tensor<?x256xf32>, !bq.weight<64x256, "int4", f32>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+//===----------------------------------------------------------------------===//
+// bq.embedding, bq.quantize, bq.dequantize
+//===----------------------------------------------------------------------===//
+
+func.func @embedding_c1_result_shape(%i: tensor<7xi64>, %w: !bq.weight<?x384, "int8", f32>) {
+  // expected-error@+1 {{'bq.embedding' op expected 'result' of shape [7, 384], got 'tensor<?x384xf32>'}}
+  %y = bq.embedding %i, %w : (tensor<7xi64>, !bq.weight<?x384, "int8", f32>) -> tensor<?x384xf32>
+  return
+}
+
+// -----
+
+func.func @embedding_c1_result_element(%i: tensor<?xi64>, %w: !bq.weight<?x384, "int8", f16>) {
+  // expected-error@+1 {{expected 'result' with elements of type 'f16', got 'f32'}}
+  %y = bq.embedding %i, %w : (tensor<?xi64>, !bq.weight<?x384, "int8", f16>) -> tensor<?x384xf32>
+  return
+}
+
+// -----
+
+func.func @quantize_c1_input_shape(%x: tensor<?x383xf32>) {
+  // expected-error@+1 {{'bq.quantize' op expected 'input' of shape [?, 384], got 'tensor<?x383xf32>'}}
+  %w = bq.quantize %x : tensor<?x383xf32> -> !bq.weight<?x384, "int4", f32>
+  return
+}
+
+// -----
+
+func.func @quantize_c1_input_rows(%x: tensor<?x384xf32>) {
+  // expected-error@+1 {{expected 'input' of shape [16, 384], got 'tensor<?x384xf32>'}}
+  %w = bq.quantize %x : tensor<?x384xf32> -> !bq.weight<16x384, "int4", f32>
+  return
+}
+
+// -----
+
+func.func @quantize_c2_lut(%x: tensor<?x384xf32>) {
+  // expected-error@+1 {{expected a format whose codes follow from the weight, got lut4:g32}}
+  %w = bq.quantize %x : tensor<?x384xf32> -> !bq.weight<?x384, "lut4:g32", f32>
+  return
+}
+
+// -----
+
+func.func @quantize_c3_zero_type(%x: tensor<?x384xf32>) {
+  // expected-error@+1 {{expected zero points of type u8, got f32}}
+  %w = bq.quantize %x : tensor<?x384xf32> -> !bq.weight<?x384, "uint4:g32", f32, zero = f32>
+  return
+}
+
+// -----
+
+func.func @dequantize_c1_result_shape(%w: !bq.weight<16x384, "int4", f32>) {
+  // expected-error@+1 {{'bq.dequantize' op expected 'result' of shape [16, 384], got 'tensor<384x16xf32>'}}
+  %x = bq.dequantize %w : !bq.weight<16x384, "int4", f32> -> tensor<384x16xf32>
+  return
+}
+
+// -----
+
+func.func @dequantize_c1_result_element(%w: !bq.weight<16x384, "int4", bf16>) {
+  // expected-error@+1 {{expected 'result' with elements of type 'bf16', got 'f16'}}
+  %x = bq.dequantize %w : !bq.weight<16x384, "int4", bf16> -> tensor<16x384xf16>
+  return
+}
+
+// -----
+
+//===----------------------------------------------------------------------===//
+// bq.add_bias, bq.activate
+//===----------------------------------------------------------------------===//
+
+func.func @add_bias_c1_bias_shape(%x: tensor<?x64xf32>, %b: tensor<65xf32>) {
+  // expected-error@+1 {{'bq.add_bias' op expected 'bias' of shape [64], got 'tensor<65xf32>'}}
+  %y = bq.add_bias %x, %b : tensor<?x64xf32>, tensor<65xf32>
+  return
+}
+
+// -----
+
+func.func @activate_without_activation(%x: tensor<?x64xf32>) {
+  // expected-error@+1 {{'bq.activate' op requires attribute 'activation'}}
+  %y = bq.activate %x : tensor<?x64xf32>
+  return
+}
+
+// -----
+
+//===----------------------------------------------------------------------===//
+// bq.dot, bq.lookup
+//===----------------------------------------------------------------------===//
+
+func.func @dot_c1_lanes(%a: vector<8xi32>, %w: vector<64xi8>) {
+  // expected-error@+1 {{'bq.dot' op expected four bytes for each i32 lane or two bf16 for each f32 lane, got 'vector<64xi8>' for 'vector<8xi32>'}}
+  %r = bq.dot %a, %w, %w : vector<8xi32>, vector<64xi8>
+  return
+}
+
+// -----
+
+func.func @dot_c1_bf16_lanes(%a: vector<8xf32>, %w: vector<32xbf16>) {
+  // expected-error@+1 {{got 'vector<32xbf16>' for 'vector<8xf32>'}}
+  %r = bq.dot %a, %w, %w : vector<8xf32>, vector<32xbf16>
+  return
+}
+
+// -----
+
+func.func @dot_c1_mixed(%a: vector<16xf32>, %w: vector<64xi8>) {
+  // expected-error@+1 {{got 'vector<64xi8>' for 'vector<16xf32>'}}
+  %r = bq.dot %a, %w, %w : vector<16xf32>, vector<64xi8>
+  return
+}
+
+// -----
+
+func.func @dot_c2_max_zero(%a: vector<16xi32>, %w: vector<64xi8>) {
+  // expected-error@+1 {{expected 'max' between 1 and 255, got 0}}
+  %r = bq.dot %a, %w, %w {max = 0} : vector<16xi32>, vector<64xi8>
+  return
+}
+
+// -----
+
+func.func @dot_c2_max_above(%a: vector<16xi32>, %w: vector<64xi8>) {
+  // expected-error@+1 {{expected 'max' between 1 and 255, got 256}}
+  %r = bq.dot %a, %w, %w {max = 256} : vector<16xi32>, vector<64xi8>
+  return
+}
+
+// -----
+
+func.func @lookup_c1_table_size(%t: vector<32xi8>, %i: vector<64xi8>) {
+  // expected-error@+1 {{'bq.lookup' op expected a table of 16 x i8, 32 x i16 or 16 x f32 and indices of the same width, got 'vector<32xi8>' and 'vector<64xi8>'}}
+  %r = bq.lookup %t, %i : vector<32xi8>, vector<64xi8> -> vector<64xi8>
+  return
+}
+
+// -----
+
+func.func @lookup_c1_table_of_words(%t: vector<16xi16>, %i: vector<32xi16>) {
+  // expected-error@+1 {{got 'vector<16xi16>' and 'vector<32xi16>'}}
+  %r = bq.lookup %t, %i : vector<16xi16>, vector<32xi16> -> vector<32xi16>
+  return
+}
+
+// -----
+
+func.func @lookup_c1_index_width(%t: vector<16xf32>, %i: vector<16xi8>) {
+  // expected-error@+1 {{got 'vector<16xf32>' and 'vector<16xi8>'}}
+  %r = bq.lookup %t, %i : vector<16xf32>, vector<16xi8> -> vector<16xf32>
+  return
+}
+
+// -----
+
+func.func @lookup_c2_result_lanes(%t: vector<16xf32>, %i: vector<16xi32>) {
+  // expected-error@+1 {{expected 'result' of type 'vector<16xf32>', got 'vector<8xf32>'}}
+  %r = bq.lookup %t, %i : vector<16xf32>, vector<16xi32> -> vector<8xf32>
+  return
+}
+
+// -----
+
+func.func @lookup_c2_result_element(%t: vector<16xi8>, %i: vector<16xi8>) {
+  // expected-error@+1 {{expected 'result' of type 'vector<16xi8>', got 'vector<16xi16>'}}
+  %r = bq.lookup %t, %i : vector<16xi8>, vector<16xi8> -> vector<16xi16>
+  return
+}
