@@ -107,7 +107,7 @@ void describe(Artifact &artifact, Operation *layer, const CpuTarget &target) {
   artifact.panelDataBytes = plan.activationPlanes() * layout.segments() * plan.segmentWords() * 4;
   artifact.panelSums = layout.segments();
   artifact.prepareScratchBytes = prepareScratchBytes(plan);
-  artifact.scratchBytes = isPanel ? panelScratchBytes(plan) : 0;
+  artifact.scratchBytes = isPanel ? panelScratchBytes(plan) : streamScratchBytes(plan);
 }
 
 Expected<Artifact> compile(const CompileRequest &request) {

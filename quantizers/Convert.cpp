@@ -76,7 +76,12 @@ const RuleChoice &commonChoice(const WeightSite &site, const RuleChoice *choices
 }
 
 Plan makePlan(const torch::jit::Module &module, const ConvertOptions &options) {
+  const c10::TypePtr packedType = c10::getCustomClassType<c10::intrusive_ptr<PackedWeight>>();
   Plan plan{ModelGraph(module), {}, {}};
+  if (plan.graph.weights().empty())
+    for (const c10::IValue &value : module.attributes())
+      TORCH_CHECK(!value.isCustomClass() || *value.type() != *packedType,
+                  "every layer of the model is quantized already: start from the float model");
   std::vector<RuleSubject> subjects;
   for (const WeightSite &site : plan.graph.weights())
     for (const WeightSite::Place &place : site.places)

@@ -4,6 +4,7 @@
 #include "quantizers/Dispatch.h"
 #include "quantizers/Quantize.h"
 #include "quantizers/WeightMemo.h"
+#include "runtime/Fork.h"
 
 using namespace bq;
 
@@ -71,18 +72,26 @@ int64_t PackedWeight::bytes() const {
 }
 
 int64_t PackedWeight::residentBytes() const {
-  std::lock_guard<std::mutex> lock(mutex);
+  std::lock_guard<std::mutex> lock(forkSafeMutex());
   return bytes() + (prepackedForm ? prepackedForm->bytes() : 0);
 }
 
 std::shared_ptr<const PrepackedWeight> PackedWeight::prepacked() const {
   WeightTensors tensors = tensorsOf(*this);
-  std::lock_guard<std::mutex> lock(mutex);
-  if (prepackedForm && (!stamp || stamp->matches(tensors, weightFormat, weightShape[1])))
-    return prepackedForm;
-  // Stamped before it is read: a change made meanwhile is noticed at the next call.
+  auto isCurrent = [&] { return prepackedForm && (!stamp || stamp->matches(tensors, weightFormat, weightShape[1])); };
+  {
+    std::lock_guard<std::mutex> lock(forkSafeMutex());
+    if (isCurrent())
+      return prepackedForm;
+  }
+  // Stamped before it is read: a change made meanwhile is noticed at the next call. Of threads that come here at once
+  // each prepacks, rather than wait for a lock that a fork would leave behind; one result stays.
   std::optional<WeightStamp> current = WeightStamp::of(tensors, weightFormat, weightShape[1]);
-  prepackedForm = prepack(className, tensors, weightFormat, weightShape[1]);
-  stamp = current ? std::make_unique<WeightStamp>(std::move(*current)) : nullptr;
+  std::shared_ptr<const PrepackedWeight> made = prepack(className, tensors, weightFormat, weightShape[1]), old;
+  std::lock_guard<std::mutex> lock(forkSafeMutex());
+  if (!isCurrent()) {
+    old = std::exchange(prepackedForm, made);
+    stamp = current ? std::make_unique<WeightStamp>(std::move(*current)) : nullptr;
+  }
   return prepackedForm;
 }

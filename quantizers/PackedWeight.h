@@ -11,7 +11,6 @@
 #include <torch/custom_class.h>
 
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -68,7 +67,7 @@ private:
   at::Tensor codesTensor, scalesTensor;
   std::optional<at::Tensor> zerosTensor, groupIndexTensor;
 
-  mutable std::mutex mutex; ///< Guards the two below.
+  // Guarded by the runtime's forkSafeMutex().
   mutable std::shared_ptr<const PrepackedWeight> prepackedForm;
   mutable std::unique_ptr<WeightStamp> stamp; ///< Of what prepackedForm was made from; none for inference tensors.
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/WeightMemo.h"
 
+#include "runtime/Fork.h"
+
 #include <list>
 #include <mutex>
 #include <unordered_map>
@@ -55,20 +57,20 @@ namespace {
 
 constexpr size_t maxEntries = 1024;
 
-/// Most recently used first; found by the codes' tensor.
+/// Most recently used first; found by the codes' tensor. Guarded by forkSafeMutex().
 struct Memo {
   struct Entry {
     const c10::TensorImpl *codes;
     WeightStamp stamp;
     std::shared_ptr<const PrepackedWeight> prepacked;
   };
-  std::mutex mutex;
   std::list<Entry> entries;
   std::unordered_map<const c10::TensorImpl *, std::list<Entry>::iterator> index;
 
-  void erase(std::list<Entry>::iterator entry) {
+  /// Moves an entry to `target`, so that its memory is freed after the mutex is.
+  void remove(std::list<Entry>::iterator entry, std::list<Entry> &target) {
     index.erase(entry->codes);
-    entries.erase(entry);
+    target.splice(target.end(), entries, entry);
   }
 };
 
@@ -85,7 +87,7 @@ std::shared_ptr<const PrepackedWeight> bq::prepackRemembered(const char *op, con
   const c10::TensorImpl *codes = weight.codes.unsafeGetTensorImpl();
   Memo &known = memo();
   {
-    std::lock_guard<std::mutex> lock(known.mutex);
+    std::lock_guard<std::mutex> lock(forkSafeMutex());
     auto found = known.index.find(codes);
     if (found != known.index.end() && found->second->stamp.matches(weight, format, k)) {
       known.entries.splice(known.entries.begin(), known.entries, found->second);
@@ -99,14 +101,15 @@ std::shared_ptr<const PrepackedWeight> bq::prepackRemembered(const char *op, con
   if (!stamp)
     return prepacked;
 
-  std::lock_guard<std::mutex> lock(known.mutex);
+  std::list<Memo::Entry> removed;
+  std::lock_guard<std::mutex> lock(forkSafeMutex());
   for (auto entry = known.entries.begin(); entry != known.entries.end();) {
     auto current = entry++;
     if (current->codes == codes || current->stamp.expired())
-      known.erase(current);
+      known.remove(current, removed);
   }
   if (known.entries.size() >= maxEntries)
-    known.erase(std::prev(known.entries.end()));
+    known.remove(std::prev(known.entries.end()), removed);
   known.entries.push_front({codes, std::move(*stamp), prepacked});
   known.index[codes] = known.entries.begin();
   return prepacked;

@@ -68,6 +68,8 @@ KernelCache::Result KernelCache::get(const CompileRequest &request) {
       slots.erase(key.text);
     }
   }
+  if (result && settings.verboseDispatch)
+    logLine("dispatch: " + (*result)->artifact().name + ", schedule " + (*result)->artifact().schedule);
   promise.set_value(result);
   return result;
 }

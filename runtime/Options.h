@@ -24,7 +24,7 @@ struct Options {
   CacheMode cacheMode = CacheMode::On;
   int64_t cacheSize = int64_t{1} << 30; ///< Bytes of kernels kept on disk.
   double cacheLockSeconds = 10;         ///< Longest wait for another process that compiles the same kernel.
-  bool verboseDispatch = false;         ///< A line for each kernel that a weight meets for the first time.
+  bool verboseDispatch = false;         ///< A line for each kernel when it is first used.
   bool verboseCompile = false;          ///< A line for each compile.
   bool verboseCache = false;            ///< A line for each search of the cache.
   std::string compilerPath;             ///< libbq_compiler.so; empty = searched for (CompilerLibrary).

@@ -15,10 +15,12 @@ def main():
 
     doctor, quantize = read("doctor"), read("quantize-i8")
     everything, batch32, batch1, exact = (read(f"compare-{name}") for name in (
-        "minilm-i8-model-all", "minilm-i8-model-batch32", "minilm-i8-model-batch1", "minilm-i16-minilm-f32-all"))
+        "minilm-i8-model-all", "minilm-i8-model-batch32", "minilm-i8-model-batch1", "minilm-i16-minilm-f32-batch32"))
     found = {name: finding["text"] for name, finding in doctor["findings"].items()}
 
-    print(f"device    {found['cpu'].split(', ')[0]}, {found['target']}, {everything['threads']} threads")
+    target, _, features = found["target"].partition(":")
+    newest = [feature for feature in features.replace("+", "").split(",") if feature[6:] in ("vnni", "bf16")]
+    print(f"device    {found['cpu'].split(', ')[0]}, {' '.join([target] + newest)}, {everything['threads']} threads")
     print(f"          LibTorch {found['LibTorch'].split(', ')[0]}, {found['compiler'].split(', ')[0]}, CPU kernels only")
     print(f"cache     {found['cache']}")
     print(f"model     all-MiniLM-L6-v2, {len(quantize['layers']) + len(quantize['kept'])} tensors, "
@@ -48,7 +50,8 @@ def main():
     print(f"{'cosine to fp32':<24}{1:>9}     mean {everything['mean_cosine']:.4f}  min {everything['min_cosine']:.4f}"
           f"  ({everything['rows']} sentences)")
     print(f"{'top-10 neighbours same':<24}{1:>9}     {everything['top10_overlap']:.3f}")
-    print(f"{'sums in i16, not f32':<24}{'':>9}     mean {exact['mean_cosine']:.7f}  min {exact['min_cosine']:.7f}\n")
+    print(f"{'sums in i16 and in f32':<24}{'':>9}     mean {exact['mean_cosine']:.7f}  min {exact['min_cosine']:.7f}"
+          f"  ({exact['rows']} sentences)\n")
     print("Times are the least of interleaved runs with LibTorch's fp32; the ratio is fp32 / bq, below 1 where bq is slower.")
     print(f"Model: {folder}/minilm-i8.pt   per layer: {folder}/quantize-i8.txt and .json")
 

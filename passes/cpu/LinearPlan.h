@@ -74,6 +74,7 @@ constexpr int64_t panelRowMultiple = 2;
 
 /// Bytes of scratch for each thread.
 int64_t prepareScratchBytes(const LinearPlan &plan);
+int64_t streamScratchBytes(const LinearPlan &plan);
 int64_t panelScratchBytes(const LinearPlan &plan);
 
 /// The sum of one vector of results, in units of the fixed point where there is one, to y[m, column..]: scale, bias,

@@ -47,10 +47,10 @@ public:
         b.loop(b.index(0), realRows, 1, [&](Value row) {
           Value m = b.add(firstRow, row);
           Value scale = writeRowScale(b, plan, buffers, m);
-          for (int64_t v = 0; v < plan.vectors; ++v) {
-            Value column = b.add(b.mul(task, plan.vectors * b.lanes), v * b.lanes);
-            writeEpilogue(b, plan, buffers, b.load(b.f32s(), sums, {row, b.index(v * b.lanes)}), scale, m, column);
-          }
+          b.loop(b.index(0), b.index(plan.vectors * b.lanes), b.lanes, [&](Value offset) {
+            Value column = b.add(b.mul(task, plan.vectors * b.lanes), offset);
+            writeEpilogue(b, plan, buffers, b.load(b.f32s(), sums, {row, offset}), scale, m, column);
+          });
         });
       });
     });
@@ -58,35 +58,32 @@ public:
 
 private:
   /// The v-th block of rows of a task. The last task may have fewer: it reads the last block again, and does not store.
-  Value blockOf(Value task, int64_t v) {
+  Value blockOf(Value task, Value v) {
     Value block = b.add(b.mul(task, plan.vectors), v);
     return plan.layout.blocks() % plan.vectors ? b.min(block, b.index(plan.layout.blocks() - 1)) : block;
   }
 
-  Value panelAt(Value word, int64_t v) { return b.add(b.mul(word, plan.vectors * b.lanes), v * b.lanes); }
+  Value panelAt(Value word, Value v) { return b.add(b.mul(word, plan.vectors * b.lanes), b.mul(v, b.lanes)); }
 
   void decodePanel(Value task, Value segment, int64_t pass) {
     const int64_t words = plan.layout.tileCodes() / plan.perWord();
-    SmallVector<Value> blocks, zeros;
-    for (int64_t v = 0; v < plan.vectors; ++v) {
-      blocks.push_back(blockOf(task, v));
-      zeros.push_back(plan.form == LinearPlan::Form::F32 ? decoder.loadZeros(blocks[v], segment) : Value());
-    }
-    b.loop(b.index(0), b.index(plan.layout.tilesPerSegment()), 1, [&](Value tile) {
-      for (int64_t v = 0; v < plan.vectors; ++v) {
-        WeightDecoder::Lines lines = decoder.loadTile(blocks[v], segment, tile);
+    b.loop(b.index(0), b.index(plan.vectors), 1, [&](Value v) {
+      Value block = blockOf(task, v);
+      Value zeros = plan.form == LinearPlan::Form::F32 ? decoder.loadZeros(block, segment) : Value();
+      b.loop(b.index(0), b.index(plan.layout.tilesPerSegment()), 1, [&](Value tile) {
+        WeightDecoder::Lines lines = decoder.loadTile(block, segment, tile);
         for (int64_t word = 0; word < words; ++word) {
-          Value weights = decoder.panelWord(lines, word, pass, zeros[v]);
+          Value weights = decoder.panelWord(lines, word, pass, zeros);
           b.store(b.bitcast(b.f32s(), weights), panel, panelAt(b.add(b.mul(tile, words), word), v));
         }
-      }
+      });
     });
   }
 
   void multiplyPanel(Value task, Value segment, int64_t pass, Value firstRow, Value rows) {
     SmallVector<Value> scales, zeros;
     for (int64_t v = 0; v < plan.vectors; ++v) {
-      Value block = blockOf(task, v);
+      Value block = blockOf(task, b.index(v));
       Value scale = decoder.loadScales(block, segment);
       scales.push_back(decoder.hasTwoBytes() && pass == 0 ? b.mulF(scale, b.splat(256.0f)) : scale);
       zeros.push_back(plan.form == LinearPlan::Form::F32 ? Value() : decoder.loadZeros(block, segment));
@@ -101,28 +98,36 @@ private:
 
   void multiplyTile(int64_t height, Value segment, int64_t pass, Value firstRow, Value row, ArrayRef<Value> scales,
                     ArrayRef<Value> zeros) {
-    VectorType type = plan.isInteger() ? b.i32s() : b.f32s();
-    SmallVector<Value> state(height * plan.vectors, b.zero(type));
+    SmallVector<Value> activationSums(height), state;
+    for (int64_t i = 0; i < height; ++i) {
+      if (plan.readsSums())
+        activationSums[i] = b.loadScalar(buffers.sums, {segment, b.add(firstRow, b.add(row, i))});
+      state.append(plan.vectors, decoder.initialSum(activationSums[i]));
+    }
     const int64_t words = plan.segmentWords();
     // Two words in a step: enough to hide the loop.
     const int64_t unroll = words % 2 == 0 ? 2 : 1;
-    for (int64_t plane = 0; plane < plan.activationPlanes(); ++plane) {
-      if (plane)
-        for (Value &sum : state)
-          sum = b.shiftLeft(sum, 7);
-      state = b.loop(b.index(0), b.index(words), unroll, state, [&](Value word, ValueRange carried) {
+    auto multiplyPlane = [&](Value plane, ValueRange before) {
+      return b.loop(b.index(0), b.index(words), unroll, before, [&](Value word, ValueRange carried) {
         SmallVector<Value> next(carried);
         for (int64_t i = 0; i < unroll; ++i)
           multiplyWord(height, segment, plane, b.add(firstRow, row), b.add(word, i), next);
         return next;
       });
-    }
+    };
+    if (plan.activationPlanes() == 1)
+      state = multiplyPlane(b.index(0), state);
+    else
+      state = b.loop(b.index(0), b.index(plan.activationPlanes()), 1, state, [&](Value plane, ValueRange carried) {
+        SmallVector<Value> shifted;
+        for (Value sum : carried)
+          shifted.push_back(b.shiftLeft(sum, 7));
+        return multiplyPlane(plane, shifted);
+      });
     for (int64_t i = 0; i < height; ++i) {
-      Value m = b.add(row, i), activationSum;
-      if (plan.readsSums())
-        activationSum = b.loadScalar(buffers.sums, {segment, b.add(firstRow, m)});
+      Value m = b.add(row, i);
       for (int64_t v = 0; v < plan.vectors; ++v) {
-        Value total = finish(state[i * plan.vectors + v], pass, activationSum, zeros[v]);
+        Value total = finish(state[i * plan.vectors + v], pass, activationSums[i], zeros[v]);
         Value before = b.load(b.f32s(), sums, {m, b.index(v * b.lanes)});
         b.store(b.fma(total, scales[v], before), sums, {m, b.index(v * b.lanes)});
       }
@@ -138,14 +143,14 @@ private:
     return b.toFloat(b.subI(total, b.broadcast(b.mulI(activationSum, b.i32(128)))));
   }
 
-  void multiplyWord(int64_t height, Value segment, int64_t plane, Value row, Value word, SmallVector<Value> &state) {
+  void multiplyWord(int64_t height, Value segment, Value plane, Value row, Value word, SmallVector<Value> &state) {
     SmallVector<Value> weights;
     VectorType type = plan.isInteger() ? b.bytes() : plan.form == LinearPlan::Form::BF16 ? b.bf16s() : b.f32s();
     for (int64_t v = 0; v < plan.vectors; ++v)
-      weights.push_back(b.bitcast(type, b.load(b.f32s(), panel, panelAt(word, v), plan.layout.lineBytes())));
+      weights.push_back(b.bitcast(type, b.load(b.f32s(), panel, panelAt(word, b.index(v)), plan.layout.lineBytes())));
     const int64_t max = plan.format.isTable() ? 255 : (1 << plan.format.bits) - 1;
     for (int64_t i = 0; i < height; ++i) {
-      Value x = b.broadcastLoad(type, buffers.data, {b.index(plane), segment, b.add(row, i), word});
+      Value x = b.broadcastLoad(type, buffers.data, {plane, segment, b.add(row, i), word});
       for (int64_t v = 0; v < plan.vectors; ++v) {
         Value &sum = state[i * plan.vectors + v];
         sum = plan.form == LinearPlan::Form::F32 ? b.fma(weights[v], x, sum)

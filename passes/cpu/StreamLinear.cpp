@@ -44,10 +44,19 @@ private:
         b.index(0), b.index(plan.layout.segments()), 1, SmallVector<Value>(plan.rows, b.splat(0.0f)),
         [&](Value segment, ValueRange carried) { return writeSegment(block, segment, carried); });
     Value column = b.mul(block, b.lanes);
-    for (int64_t row = 0; row < plan.rows; ++row) {
-      Value m = b.add(firstRow, row);
-      writeEpilogue(b, plan, buffers, sums[row], writeRowScale(b, plan, buffers, m), m, column);
+    if (plan.rows == 1) {
+      writeEpilogue(b, plan, buffers, sums[0], writeRowScale(b, plan, buffers, firstRow), firstRow, column);
+      return;
     }
+    // By way of memory, so that there is one epilogue to compile and not one for each row.
+    Value kept = b.view(buffers.scratch, {plan.rows, b.lanes});
+    for (int64_t row = 0; row < plan.rows; ++row)
+      b.store(sums[row], kept, {b.index(row), b.index(0)});
+    b.loop(b.index(0), b.index(plan.rows), 1, [&](Value row) {
+      Value m = b.add(firstRow, row);
+      Value sum = b.load(b.f32s(), kept, {row, b.index(0)});
+      writeEpilogue(b, plan, buffers, sum, writeRowScale(b, plan, buffers, m), m, column);
+    });
   }
 
   bool hasByteDots() const {
@@ -75,7 +84,11 @@ private:
 
   SmallVector<Value> writeSegment(Value block, Value segment, ValueRange sums) {
     Value zeros = decoder.loadZeros(block, segment);
-    SmallVector<Value> state(accumulators(), b.zero(accumulatorType()));
+    SmallVector<Value> state(accumulators(), b.zero(accumulatorType())), activationSums(plan.rows);
+    for (int64_t row = 0; plan.readsSums() && row < plan.rows; ++row) {
+      activationSums[row] = b.loadScalar(buffers.sums, {segment, b.add(firstRow, row)});
+      state[slot(0, 0, row, 0)] = decoder.initialSum(activationSums[row]);
+    }
     const int64_t tiles = plan.layout.tilesPerSegment();
     auto step = [&](Value tile, ValueRange carried) {
       SmallVector<Value> next(carried);
@@ -89,7 +102,7 @@ private:
     Value scales = decoder.loadScales(block, segment);
     SmallVector<Value> result;
     for (int64_t row = 0; row < plan.rows; ++row)
-      result.push_back(b.fma(segmentSum(state, segment, row, zeros), scales, sums[row]));
+      result.push_back(b.fma(segmentSum(state, row, activationSums[row], zeros), scales, sums[row]));
     return result;
   }
 
@@ -123,7 +136,7 @@ private:
     }
   }
 
-  Value segmentSum(ArrayRef<Value> state, Value segment, int64_t row, Value zeros) {
+  Value segmentSum(ArrayRef<Value> state, int64_t row, Value activationSum, Value zeros) {
     auto sumOf = [&](int64_t key, int64_t plane) {
       Value total = state[slot(key, plane, row, 0)];
       for (int64_t copy = 1; copy < copies; ++copy) {
@@ -132,9 +145,6 @@ private:
       }
       return total;
     };
-    Value activationSum;
-    if (plan.readsSums())
-      activationSum = b.loadScalar(buffers.sums, {segment, b.add(firstRow, row)});
     if (!plan.isInteger())
       return decoder.finishSegment(sumOf(0, 0), activationSum,
                                    plan.form == LinearPlan::Form::F32 ? Value() : zeros);
@@ -166,6 +176,8 @@ private:
 void bq::writeStreamLinear(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers) {
   StreamLinear(b, plan, buffers).writeStream();
 }
+
+int64_t bq::streamScratchBytes(const LinearPlan &plan) { return plan.rows * plan.layout.lanes * sizeof(float); }
 
 void bq::writeReferenceLinear(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers) {
   StreamLinear(b, plan, buffers).writeReference();

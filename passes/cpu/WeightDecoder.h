@@ -44,9 +44,13 @@ public:
   /// Operands for an unpacked panel: of word `word` of the tile (4 codes, or 2 for bf16, or 1 for f32). `key` as in fold.
   mlir::Value panelWord(const Lines &lines, int64_t word, int64_t key, mlir::Value zeros);
 
-  /// Zero points of a segment, as the type of the sum: i32 or f32 lanes; null where the format has none of its own.
+  /// Zero points of a segment in f32; null where the format has none of its own.
   mlir::Value loadZeros(mlir::Value block, mlir::Value segment);
   mlir::Value loadScales(mlir::Value block, mlir::Value segment);
+
+  /// What the accumulator of key 0 starts from: for i8 and a zero point common to all codes, what that point adds, so
+  /// that it need not be taken out of every sum; else 0.
+  mlir::Value initialSum(mlir::Value activationSum);
 
   /// The sum of a segment as f32, zero point taken out: from its integer sums (one for each key of fold) or its float
   /// sum, the sum of the activations, and the zero points.
@@ -64,6 +68,9 @@ private:
     int64_t shiftRight, shiftLeft;
   };
 
+  /// Zero point of all codes as they enter a dot product.
+  int64_t commonZero() const;
+  bool startsFromZeroPoint() const { return plan.form == LinearPlan::Form::I8 && commonZero(); }
   /// Bytes of the codes 4 word .. 4 word + 3 of the tile.
   mlir::Value wholeBytes(const Lines &lines, int64_t word);
   mlir::Value bf16Words(mlir::Value codesOrLine, int64_t shift, mlir::Value table);

@@ -18,9 +18,10 @@ constexpr uint64_t fields(int width, int place) {
 
 } // namespace
 
-void bq::unpackCodes(const uint8_t *row, int bits, int64_t count, uint8_t *codes) {
+void bq::unpackCodes(const uint8_t *row, int bits, int64_t count, uint8_t *codes, uint8_t flip) {
   // Eight codes are `bits` whole bytes. Three times the upper half of every field moves to a place of its own.
   const uint64_t low4 = fields(4 * bits, 64), low2 = fields(2 * bits, 32), low1 = fields(bits, 16);
+  const uint64_t flips = flip * fields(1, 8);
   const int64_t bytes = (count * bits + 7) / 8;
   for (int64_t i = 0, at = 0; i < count; i += 8, at += bits) {
     uint64_t word = 0;
@@ -30,7 +31,7 @@ void bq::unpackCodes(const uint8_t *row, int bits, int64_t count, uint8_t *codes
       std::memcpy(&word, row + at, std::min<int64_t>(bytes - at, bits));
     word = (word & low4) | (word >> (4 * bits) & low4) << 32;
     word = (word & low2) | (word >> (2 * bits) & low2) << 16;
-    word = (word & low1) | (word >> bits & low1) << 8;
+    word = ((word & low1) | (word >> bits & low1) << 8) ^ flips;
     std::memcpy(codes + i, &word, std::min<int64_t>(8, count - i));
   }
 }

@@ -46,8 +46,6 @@ Expected<const Kernel *> findKernel(const CpuWeight &weight, const LinearArgs &a
   if (artifact.layout != weight.layout().str())
     return internalError("kernel " + artifact.name + " reads the layout '" + artifact.layout +
                          "', but the weight is packed as '" + weight.layout().str() + "'");
-  if (cache.options().verboseDispatch)
-    logLine("dispatch: " + artifact.name + ", schedule " + artifact.schedule);
   weight.kernels().add(callKey(args, rows), *kernel);
   return kernel->get();
 }

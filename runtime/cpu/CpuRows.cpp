@@ -49,8 +49,6 @@ Expected<const Kernel *> CpuRows::kernelFor(const Key &key) {
   Expected<std::shared_ptr<const Kernel>> kernel = cache.get(request);
   if (!kernel)
     return kernel.error();
-  if (cache.options().verboseDispatch)
-    logLine("dispatch: " + (*kernel)->artifact().name + ", schedule " + (*kernel)->artifact().schedule);
   known.add(key, *kernel);
   return kernel->get();
 }

@@ -101,13 +101,11 @@ Status CpuWeight::allocate(const CanonicalWeight &weight, bool permuted) {
 
 void CpuWeight::packBlocks(const CanonicalWeight &weight, int64_t begin, int64_t end) {
   std::vector<uint8_t> codes(columns), sorted(permutation() ? columns : 0);
+  // Kernels take int codes as value + 2^(bits-1).
+  const uint8_t flip = weightFormat.kind == Format::Kind::Int ? 1 << (weightFormat.bits - 1) : 0;
   int64_t last = std::min(end * order.lanes, rows);
   for (int64_t row = begin * order.lanes; row < last; ++row) {
-    unpackCodes(weight.codes + row * weightFormat.rowBytes(columns), weightFormat.bits, columns, codes.data());
-    // Kernels take int codes as value + 2^(bits-1).
-    if (weightFormat.kind == Format::Kind::Int)
-      for (uint8_t &code : codes)
-        code ^= 1 << (weightFormat.bits - 1);
+    unpackCodes(weight.codes + row * weightFormat.rowBytes(columns), weightFormat.bits, columns, codes.data(), flip);
     if (const int32_t *columnAt = permutation()) {
       for (int64_t i = 0; i < columns; ++i)
         sorted[i] = codes[columnAt[i]];

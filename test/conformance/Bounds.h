@@ -36,6 +36,7 @@ namespace bq::conformance {
 struct Expectation {
   double value = 0;
   double tolerance = 0;
+  bool isAsked = true;      ///< If not, anything is right.
   bool mayOverflow = false; ///< A result that is not finite is right too.
   bool rowIsFinite = true;  ///< If not, only a `value` that is not finite asks for something: that y is not finite.
 };

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import unittest
 import warnings
+from typing import Tuple
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -42,6 +43,48 @@ class Network(nn.Module):
         for block in self.blocks:
             x = block(x)
         return torch.nn.functional.relu(self.head(x))
+
+
+class Inner(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(x)
+
+
+class ControlFlow(nn.Module):
+    """One module under two names, called in a loop, and an activation in a branch."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.branch = Inner(), nn.Linear(8, 8)
+        self.again = self.first
+
+    def forward(self, x: torch.Tensor, flag: bool) -> torch.Tensor:
+        for _ in range(3):
+            x = self.first(x)
+            x = torch.relu(self.branch(x)) if flag else self.again(x)
+        return x
+
+    @torch.jit.export
+    def twice(self, x: torch.Tensor) -> torch.Tensor:
+        return self.forward(self.forward(x, True), False)
+
+
+def doubled(self, inputs: Tuple[torch.Tensor], result: torch.Tensor) -> torch.Tensor:
+    return 2 * result
+
+
+class Hooked(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.out = Inner(), nn.Linear(8, 4)
+        self.inner.register_forward_hook(doubled)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.inner(x))
 
 
 ACTIVATIONS = {"blocks.0.up": "gelu", "blocks.1.up": "gelu_tanh", "blocks.2.up": "relu", "head.0": "silu", "head.2": "relu"}
@@ -155,6 +198,26 @@ class Conversion(unittest.TestCase):
             actual, expected = converted(indices, mask), decoded(indices, mask)
         torch.testing.assert_close(actual["last_hidden_state"], expected[0], rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(actual["pooler_output"], expected[1], rtol=1e-4, atol=1e-4)
+
+    def test_control_flow(self):
+        eager = ControlFlow().eval()
+        converted, report = self.quantize(torch.jit.script(eager), "--format", "int8")
+        decoded = copy.deepcopy(eager)
+        decoded.first.fc.weight.data = converted.first.fc.weight.dequantize()
+        decoded.branch.weight.data = converted.branch.weight.dequantize()
+        x = torch.randn(3, 8)
+        for flag in (True, False):
+            torch.testing.assert_close(converted(x, flag), decoded(x, flag), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(converted.twice(x), decoded.twice(x), rtol=1e-4, atol=1e-4)
+        self.assertEqual([layer["name"] for layer in report["layers"]], ["first.fc, again.fc", "branch"])
+
+    def test_modules_with_hooks_stay(self):
+        eager = Hooked().eval()
+        converted, report = self.quantize(torch.jit.script(eager), "--format", "int8")
+        self.assertEqual([layer["name"] for layer in report["layers"]], ["out"])
+        kept = {tensor["name"]: tensor["reason"] for tensor in report["kept"]}
+        self.assertIn("hooks", kept["inner.fc.weight"])
+        self.assert_decodes(eager, converted, report, torch.randn(3, 8))
 
     def test_running_changes_nothing_that_is_saved(self):
         converted, _ = self.quantize(torch.jit.script(Network().eval()), "--format", "int4:g8", "--format", "words=int8")

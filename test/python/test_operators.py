@@ -278,6 +278,14 @@ class Refusals(unittest.TestCase):
         self.refused(["expected 'codes' on meta as the other tensors, got cpu"], self.linear, meta)
         self.refused(["cpu", "meta"], self.linear, torch.randn(2, 24), self.weight[0].to("meta"))
 
+    def test_cuda_kernels_are_one_sentence(self):
+        cuda = torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA)
+        x = torch.randn(2, 24)
+        self.refused(["bq::linear: this build of bq runs on cpu only, got 'x' on cpu, 'codes' on cpu"],
+                     bq.linear.default.redispatch, cuda, x, *self.weight, None, "uint4:g16")
+        self.refused(["bq::quantize: this build of bq runs on cpu only, got 'weight' on cpu"],
+                     bq.quantize.default.redispatch, cuda, x, "int4")
+
     def test_embedding(self):
         for bad in (9, -1):
             self.refused([str(bad)], bq.embedding, torch.tensor([0, bad]), *self.weight, "uint4:g16", 24)

@@ -101,7 +101,7 @@ Expected<Measurements> measure(Backend &backend, BenchLayer &layer,
                                const std::vector<float> &dequantized, const ArithmeticClass &arithmetic, int threads) {
   constexpr int minRounds = 10, maxRounds = 200;
   constexpr double seconds = 4, kernelSecondsPerRound = 0.01;
-  const ReadBuffer buffer(rotatedBytes);
+  ReadMeasurement reading(rotatedBytes);
   TorchLayer torchF32(layer, dequantized, at::kFloat), torchBF16(layer, dequantized, at::kBFloat16);
   Measurements result;
   const LinearArgs args = layer.args();
@@ -113,7 +113,7 @@ Expected<Measurements> measure(Backend &backend, BenchLayer &layer,
       result = Measurements();
       start = now();
     }
-    result.readRate = std::max(result.readRate, static_cast<double>(buffer.size()) / buffer.read(parallelFor, threads));
+    reading.run(parallelFor, threads);
     const double kernelStart = now();
     do {
       Status status;
@@ -127,6 +127,7 @@ Expected<Measurements> measure(Backend &backend, BenchLayer &layer,
     result.torchBF16.add(microseconds([&] { torchBF16.run(); }));
     ++result.rounds;
   }
+  result.readRate = reading.best();
   return result;
 }
 

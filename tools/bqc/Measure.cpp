@@ -9,7 +9,9 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <limits>
 #include <new>
+#include <numeric>
 
 using namespace bq;
 using namespace bq::cli;
@@ -238,8 +240,9 @@ void int16SSE2(int64_t count) {
 
 } // namespace
 
-ReadBuffer::ReadBuffer(size_t size) {
-  bytes = (size + hugePage - 1) / hugePage * hugePage;
+ReadMeasurement::ReadMeasurement(size_t size)
+    : seconds((size + partSize - 1) / partSize, std::numeric_limits<double>::infinity()) {
+  const size_t bytes = seconds.size() * partSize;
   mappingSize = bytes + hugePage;
   mapping = mmap(nullptr, mappingSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapping == MAP_FAILED)
@@ -251,19 +254,26 @@ ReadBuffer::ReadBuffer(size_t size) {
   data = start;
 }
 
-ReadBuffer::~ReadBuffer() { munmap(mapping, mappingSize); }
+ReadMeasurement::~ReadMeasurement() { munmap(mapping, mappingSize); }
 
-double ReadBuffer::read(ParallelFor parallel, int threads) const {
+void ReadMeasurement::run(ParallelFor parallel, int threads) {
   const CpuTarget &host = CpuTarget::host();
   const auto sum = host.has(CpuTarget::AVX512) ? sumAVX512 : host.has(CpuTarget::AVX2) ? sumAVX2 : sumSSE2;
-  const size_t part = bytes / threads / 512 * 512;
-  const double start = now();
-  parallel(0, threads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      sum(data + i * part, part);
-  });
-  // Scaled to the whole where the parts leave a rest of less than 512 bytes for each thread.
-  return (now() - start) * static_cast<double>(bytes) / static_cast<double>(part * threads);
+  constexpr size_t step = 512; // What the sums read at a time.
+  constexpr int64_t steps = partSize / step;
+  for (size_t part = 0; part < seconds.size(); ++part) {
+    const char *start = data + part * partSize;
+    const double begun = now();
+    parallel(0, threads, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        sum(start + steps * i / threads * step, (steps * (i + 1) / threads - steps * i / threads) * step);
+    });
+    seconds[part] = std::min(seconds[part], now() - begun);
+  }
+}
+
+double ReadMeasurement::best() const {
+  return static_cast<double>(seconds.size() * partSize) / std::accumulate(seconds.begin(), seconds.end(), 0.0);
 }
 
 ArithmeticClass cli::arithmeticClass(Compute compute, const CpuTarget &target) {

@@ -31,25 +31,28 @@ private:
   std::vector<double> values;
 };
 
-/// A buffer on 2 MiB pages where the system grants them, every page written, larger than any cache.
-class ReadBuffer {
+/// The machine's read bandwidth: a vector sum over a buffer on 2 MiB pages (where the system grants them), larger than
+/// any cache. It is read in parts, each timed by itself, so that a disturbance spoils one of them and not all.
+class ReadMeasurement {
 public:
-  /// `size` is rounded up to 2 MiB. Throws std::bad_alloc.
-  explicit ReadBuffer(size_t size);
-  ~ReadBuffer();
-  ReadBuffer(const ReadBuffer &) = delete;
-  ReadBuffer &operator=(const ReadBuffer &) = delete;
+  /// `size` is rounded up to whole parts. Throws std::bad_alloc.
+  explicit ReadMeasurement(size_t size);
+  ~ReadMeasurement();
+  ReadMeasurement(const ReadMeasurement &) = delete;
+  ReadMeasurement &operator=(const ReadMeasurement &) = delete;
 
-  size_t size() const { return bytes; }
-  /// Seconds for `threads` threads of `parallel` to read all of it once, in vectors as wide as the host has, one
-  /// sequential part each.
-  double read(ParallelFor parallel, int threads) const;
+  /// `threads` threads of `parallel` read all of the buffer once, in vectors as wide as the host has.
+  void run(ParallelFor parallel, int threads);
+  /// Bytes a second over the whole buffer, from the least time of each part. Needs one run().
+  double best() const;
 
 private:
+  static constexpr size_t partSize = size_t{16} << 20;
+
   void *mapping = nullptr;
   size_t mappingSize = 0;
   const char *data = nullptr;
-  size_t bytes = 0;
+  std::vector<double> seconds; ///< Least for each part.
 };
 
 /// A class of arithmetic instructions: the fastest of `target` for a kind of sum of products.

@@ -24,7 +24,7 @@ char pending[PATH_MAX];
 constexpr int handledSignals[] = {SIGINT, SIGTERM, SIGHUP};
 
 void removePending(int signal) {
-  if (pending[0])
+  if (pending[0] == 1)
     unlink(pending);
   std::signal(signal, SIG_DFL);
   raise(signal);
@@ -58,14 +58,14 @@ Status cli::checkOutputPath(std::string_view option, const std::string &path, co
     return ioError(fmt::format("{} {}: the folder {}: {}; make it first", option, path, parent, std::strerror(errno)));
   if (!S_ISDIR(folder.st_mode))
     return invalidArgument(fmt::format("{} {}: {} is not a folder", option, path, parent));
-  if (access(parent.c_str(), W_OK | X_OK) != 0)
-    return ioError(
-        fmt::format("{} {}: the folder {} cannot be written: {}", option, path, parent, std::strerror(errno)));
   if (file.st_ino && !S_ISREG(file.st_mode))
     return invalidArgument(fmt::format("{} {}: exists and is not a regular file", option, path));
   if (!input.empty() && file.st_ino && stat(input.c_str(), &source) == 0 && source.st_dev == file.st_dev &&
       source.st_ino == file.st_ino)
     return invalidArgument(fmt::format("{} {}: is the input file; give another name", option, path));
+  // Permissions alone do not tell: the file system may be read-only, or take no files at all.
+  if (Expected<OutputFile> trial = OutputFile::create(path); !trial)
+    return ioError(fmt::format("{} {}", option, trial.error().message));
   return {};
 }
 

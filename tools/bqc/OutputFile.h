@@ -11,7 +11,7 @@
 namespace bq::cli {
 
 /// Whether a file can be written at `path`: it is no folder, its parent is a folder that takes files, and it is not the
-/// file `input` (which may be empty). Writes nothing. `option` names the argument in the error.
+/// file `input` (which may be empty). Leaves nothing behind. `option` names the argument in the error.
 Status checkOutputPath(std::string_view option, const std::string &path, const std::string &input);
 
 /// Written under a temporary name beside `path`, then renamed. At most one lives at a time; while it does, SIGINT,

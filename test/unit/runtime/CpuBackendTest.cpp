@@ -253,15 +253,15 @@ TEST_F(CpuBackendTest, ATargetThatThisMachineCannotRunIsRefused) {
   EXPECT_EQ(other.error().code, ErrorCode::Unsupported);
 }
 
-TEST_F(CpuBackendTest, VerboseDispatchShowsEachKernelOfAWeightOnce) {
+TEST_F(CpuBackendTest, VerboseDispatchShowsEachKernelOnce) {
   Options options;
   options.cacheMode = Options::CacheMode::Off;
   options.verboseDispatch = true;
   KernelCache verbose(options, compiler.library);
   auto other = std::move(*createCpuBackend(CpuTarget::host(), verbose));
-  auto packed = other->prepack(weight, serialFor);
   testing::internal::CaptureStderr();
   for (int i = 0; i < 3; ++i) {
+    auto packed = other->prepack(weight, serialFor);
     Call call(1);
     ASSERT_TRUE(other->linear(**packed, call.args, serialFor));
   }

@@ -157,6 +157,23 @@ TEST(CpuWeight, ColumnsAreSortedByGroupAndStayInOrderWithinOne) {
   expectCodes(weight, *packed, expected);
 }
 
+TEST(CpuWeight, ManyColumnsKeepTheirOrderWithinAGroup) {
+  constexpr int64_t k = 1000, groups = 10;
+  Weight weight("uint4:g100", 3, k);
+  std::vector<int32_t> groupIndex(k), expected;
+  for (int64_t column = 0; column < k; ++column)
+    groupIndex[column] = static_cast<int32_t>(column * 7 % groups);
+  for (int64_t group = 0; group < groups; ++group)
+    for (int64_t column = 0; column < k; ++column)
+      if (groupIndex[column] == group)
+        expected.push_back(static_cast<int32_t>(column));
+  weight.canonical.groupIndex = groupIndex.data();
+  auto packed = pack(weight, targetOf("znver4"));
+  ASSERT_NE(packed->permutation(), nullptr);
+  EXPECT_EQ(std::vector<int32_t>(packed->permutation(), packed->permutation() + k), expected);
+  expectCodes(weight, *packed, expected);
+}
+
 TEST(CpuWeight, GroupsThatAreInOrderNeedNoPermutation) {
   Weight weight("uint4:g4", 9, 10);
   std::vector<int32_t> groups{0, 0, 0, 0, 1, 1, 1, 1, 2, 2};

@@ -145,6 +145,9 @@ TEST(ElfLoader, RefusesSymbolsThatAreNotInTheObject) {
   Object outside;
   outside.function().st_value = 1 << 20;
   EXPECT_REFUSED(outside, "outside its section");
+  Object endless;
+  endless.function().st_size = 1 << 20;
+  EXPECT_REFUSED(endless, "outside its section");
   Object nameless;
   nameless.function().st_name = 1 << 30;
   EXPECT_REFUSED(nameless, "name of symbol");
