@@ -18,7 +18,7 @@ mlir::LogicalResult lowerSoleOp(mlir::func::FuncOp func, llvm::function_ref<mlir
     if (&other != op && !mlir::isa<mlir::func::ReturnOp>(other))
       return other.emitError("a kernel is one layer: nothing else may stand beside '") << op->getName() << "'";
   if (!op.getSchedule())
-    return op.emitError("has no schedule: run bq-select-schedule first");
+    return op.emitOpError("has no schedule: run bq-select-schedule first");
   return lower(op);
 }
 

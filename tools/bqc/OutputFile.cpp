@@ -24,7 +24,7 @@ char pending[PATH_MAX];
 constexpr int handledSignals[] = {SIGINT, SIGTERM, SIGHUP};
 
 void removePending(int signal) {
-  if (pending[0] == 1)
+  if (pending[0])
     unlink(pending);
   std::signal(signal, SIG_DFL);
   raise(signal);
