@@ -100,14 +100,13 @@ void describe(Artifact &artifact, Operation *layer, const CpuTarget &target) {
     return;
   LinearPlan plan = LinearPlan::get(linear, target);
   const Layout &layout = plan.layout;
-  const bool isPanel = schedule.getAlgorithm() == "panel";
   artifact.layout = layout.str();
   artifact.tasks = llvm::divideCeil(layout.blocks(), plan.vectors);
-  artifact.rowMultiple = isPanel ? panelRowMultiple : 1;
+  artifact.rowMultiple = plan.hasPaddedRows ? panelRowMultiple : 1;
   artifact.panelDataBytes = plan.activationPlanes() * layout.segments() * plan.segmentWords() * 4;
   artifact.panelSums = layout.segments();
   artifact.prepareScratchBytes = prepareScratchBytes(plan);
-  artifact.scratchBytes = isPanel ? panelScratchBytes(plan) : streamScratchBytes(plan);
+  artifact.scratchBytes = schedule.getAlgorithm() == "panel" ? panelScratchBytes(plan) : streamScratchBytes(plan);
 }
 
 Expected<Artifact> compile(const CompileRequest &request) {

@@ -65,10 +65,11 @@ struct LowerDot : TargetPattern<DotOp> {
       rewriter.replaceOp(op, intrinsic(b, "llvm.x86.avx512bf16.dpbf16ps." + std::to_string(bits), type, operands));
       return success();
     }
-    bool hasDot = lanes == 16 ? target.has(CpuTarget::AVX512VNNI) : target.has(CpuTarget::AVXVNNI);
+    const bool hasDot = lanes == 16 ? target.has(CpuTarget::AVX512VNNI)
+                                    : (lanes == 8 || lanes == 4) && target.has(CpuTarget::AVXVNNI);
     if (hasDot)
       rewriter.replaceOp(op, intrinsic(b, "llvm.x86.avx512.vpdpbusd." + std::to_string(bits), type, operands));
-    else if (lanes >= 8)
+    else if ((lanes == 8 || lanes == 16) && lanes <= target.lanes())
       rewriter.replaceOp(op, byPairs(b, op, lanes));
     else
       rewriter.replaceOp(op, byBytes(b, op));
@@ -130,7 +131,7 @@ struct LowerLookup : TargetPattern<LookupOp> {
       rewriter.replaceOp(op, intrinsic(b, "llvm.x86.avx512.permvar.hi.512", type, {op.getTable(), op.getIndices()}));
       return success();
     }
-    if (type.getElementType().isInteger(8) && count >= 32) {
+    if (type.getElementType().isInteger(8) && (count == 32 || count == 64) && count <= 4 * target.lanes()) {
       // Each 128-bit part of the vector has the table of its own.
       SmallVector<int64_t> repeat(count);
       for (int64_t i = 0; i < count; ++i)

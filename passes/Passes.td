@@ -14,7 +14,7 @@ def FuseEpilogue : Pass<"bq-fuse-epilogue"> {
     `bq.add_bias` and `bq.activate` whose only source is a `bq.linear` without use elsewhere become its `bias` and
     `activation`. A bias is not folded after an activation, nor a second of either. Linear in the number of ops.
 
-    ```mlir
+    ```
     %0 = bq.linear %x, %w {compute = #bq.compute<i8>} : ...
     %1 = bq.add_bias %0, %b : ...
     %2 = bq.activate %1 {activation = #bq.activation<gelu>} : ...
@@ -39,7 +39,7 @@ def SelectSchedule : Pass<"bq-select-schedule"> {
     - `rows`: for ops that work row by row over a canonical weight.
     - `reference`: row after row, for whatever the others refuse.
 
-    ```mlir
+    ```
     %y = bq.linear %x, %w {compute = #bq.compute<i8>} : (tensor<1x4096xf32>, ...
     // becomes
     %y = bq.linear %x, %w {compute = #bq.compute<i8>, schedule = #bq.schedule<stream, rows = 1, ...>} : ...

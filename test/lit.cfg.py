@@ -25,19 +25,17 @@ llvm_config.add_tool_substitutions(
         ToolSubst("bq-opt", extra_args=round_trip, unresolved="fatal"),
         ToolSubst("bq-lsp-server", unresolved="fatal"),
         ToolSubst("bqc", unresolved="ignore"),
-        "llc",
         "llvm-nm",
-        "mlir-translate",
-        "opt",
     ],
     [config.bq_tools_dir, config.llvm_tools_dir],
 )
-# From the LLVM dialect to what the code generator is given: the passes of codegen/cpu/ObjectEmitter.cpp.
+# From the LLVM dialect to machine code as codegen/cpu/ObjectEmitter.cpp goes: `... | %to-llvm-ir | %to-machine-code -mcpu=...`.
 passes = "function(early-cse,sroa,simplifycfg,loop(loop-rotate),early-cse)"
 triple = "x86_64-unknown-linux-gnu"
+llvm = config.llvm_tools_dir
 config.substitutions += [
-    ("%to-llvm-ir", f"mlir-translate --mlir-to-llvmir | opt -S -mtriple={triple} '-passes={passes}'"),
-    ("%llc", f"llc -mtriple={triple} -relocation-model=pic"),
+    ("%to-llvm-ir", f"{llvm}/mlir-translate --mlir-to-llvmir | {llvm}/opt -S -mtriple={triple} '-passes={passes}'"),
+    ("%to-machine-code", f"{llvm}/llc -mtriple={triple} -relocation-model=pic"),
     ("%cxx", config.cxx),
     ("%bq_src", config.bq_source_root),
     ("%bq_obj", config.bq_obj_root),

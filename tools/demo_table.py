@@ -22,7 +22,7 @@ def main():
     newest = [feature for feature in features.replace("+", "").split(",") if feature[6:] in ("vnni", "bf16")]
     print(f"device    {found['cpu'].split(', ')[0]}, {' '.join([target] + newest)}, {everything['threads']} threads")
     print(f"          LibTorch {found['LibTorch'].split(', ')[0]}, {found['compiler'].split(', ')[0]}, CPU kernels only")
-    print(f"cache     {found['cache']}")
+    print(f"cache     {found['cache'].replace(str(pathlib.Path.home()) + '/', '~/', 1)}")
     print(f"model     all-MiniLM-L6-v2, {len(quantize['layers']) + len(quantize['kept'])} tensors, "
           f"{quantize['in_weight_bytes'] / 1e6:.1f} MB of weights")
     counts = collections.Counter((layer["op"], layer["format"]) for layer in quantize["layers"])

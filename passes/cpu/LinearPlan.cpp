@@ -20,6 +20,7 @@ LinearPlan LinearPlan::get(LinearOp op, const CpuTarget &target) {
   plan.dataType = getElementTypeOrSelf(op.getInput().getType());
   plan.scaleType = weight.getScale();
   plan.zero = weight.getZero();
+  plan.hasPaddedRows = schedule.getAlgorithm() == "panel";
   plan.rows = schedule.getRows();
   plan.vectors = schedule.getVectors();
   switch (op.getCompute().getValue()) {

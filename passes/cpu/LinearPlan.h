@@ -15,6 +15,7 @@ struct LinearPlan {
   Layout layout;
   Activation activation = Activation::None;
   bool hasBias = false, permuted = false;
+  bool hasPaddedRows = false; ///< The panel may have rows beyond those of x.
   mlir::Type dataType, scaleType;
   ZeroPointType zero = ZeroPointType::None;
   Form form = Form::F32;

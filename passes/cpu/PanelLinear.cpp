@@ -104,14 +104,10 @@ private:
         activationSums[i] = b.loadScalar(buffers.sums, {segment, b.add(firstRow, b.add(row, i))});
       state.append(plan.vectors, decoder.initialSum(activationSums[i]));
     }
-    const int64_t words = plan.segmentWords();
-    // Two words in a step: enough to hide the loop.
-    const int64_t unroll = words % 2 == 0 ? 2 : 1;
     auto multiplyPlane = [&](Value plane, ValueRange before) {
-      return b.loop(b.index(0), b.index(words), unroll, before, [&](Value word, ValueRange carried) {
+      return b.loop(b.index(0), b.index(plan.segmentWords()), 1, before, [&](Value word, ValueRange carried) {
         SmallVector<Value> next(carried);
-        for (int64_t i = 0; i < unroll; ++i)
-          multiplyWord(height, segment, plane, b.add(firstRow, row), b.add(word, i), next);
+        multiplyWord(height, segment, plane, b.add(firstRow, row), word, next);
         return next;
       });
     };

@@ -34,6 +34,10 @@ public:
 
   void write() {
     b.loop(begin, end, 1, [&](Value r) {
+      if (!plan.hasPaddedRows) {
+        writeRow(r);
+        return;
+      }
       Value isReal = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, r, m);
       auto branch = scf::IfOp::create(b, isReal, /*withElseRegion=*/true);
       OpBuilder::InsertionGuard guard(b);
@@ -76,40 +80,58 @@ private:
   /// The row in f32, in the order of the layout's segments, zeros where padded, to scratch; the bits of max|x|.
   Value writeGather(Value r) {
     const Layout &layout = plan.layout;
-    Value greatest = b.loop(b.index(0), b.index(layout.segments()), 1, ValueRange{b.zero(i32x16())},
-                            [&](Value segment, ValueRange carried) {
+    auto gather = [&](Value segment, ValueRange most) {
       Value group = b.div(segment, layout.segmentsPerGroup);
-      Value first = b.add(b.mul(group, layout.groupSize), b.mul(b.rem(segment, layout.segmentsPerGroup), layout.segmentCodes));
+      Value part = b.rem(segment, layout.segmentsPerGroup);
+      Value first = b.add(b.mul(group, layout.groupSize), b.mul(part, layout.segmentCodes));
+      Value base = b.mul(segment, layout.segmentSize);
+      if (isEven())
+        return gatherVectors(r, first, base, b.index(layout.segmentSize), most);
       Value groupEnd = b.min(b.add(b.mul(group, layout.groupSize), layout.groupSize), b.index(layout.k));
       Value length = b.max(b.min(b.sub(groupEnd, first), b.index(layout.segmentCodes)), b.index(0));
-      Value whole = b.mul(b.div(length, width), width);
-      Value base = b.mul(segment, layout.segmentSize);
-      SmallVector<Value> most = carried;
+      Value whole = plan.permuted ? b.index(0) : b.mul(b.div(length, width), width);
+      SmallVector<Value> seen(most);
       if (!plan.permuted)
-        most = b.loop(b.index(0), whole, width, most, [&](Value i, ValueRange state) {
-          Value column = b.add(first, i);
-          Value v = b.extendFloat(b.load(b.vec(plan.dataType, width), x, {r, column}));
-          if (columnScale)
-            v = b.mulF(v, b.load(f32x16(), columnScale, column));
-          b.store(v, row, b.add(base, i));
-          return SmallVector<Value>{maxBits(state[0], v)};
-        });
-      // One column at a time: what is left of a segment, or all of it where columns are gathered.
-      Value from = plan.permuted ? b.index(0) : whole;
-      most = b.loop(from, length, 1, most, [&](Value i, ValueRange state) {
-        Value column = b.add(first, i), source = column;
-        if (plan.permuted)
-          source = arith::IndexCastOp::create(b, b.getIndexType(), b.loadScalar(permutation, column));
-        Value v = b.extendFloat(b.loadScalar(x, {r, source}));
-        if (columnScale)
-          v = b.mulF(v, b.loadScalar(columnScale, column));
-        b.storeScalar(v, row, b.add(base, i));
-        return SmallVector<Value>{maxBits(state[0], b.broadcast(f32x16(), v))};
-      });
+        seen = gatherVectors(r, first, base, whole, seen);
+      seen = gatherColumns(r, first, base, whole, length, seen);
       b.loop(length, b.index(layout.segmentSize), 1, [&](Value i) { b.storeScalar(b.f32(0.0f), row, b.add(base, i)); });
-      return most;
-    })[0];
+      return seen;
+    };
+    Value greatest = b.loop(b.index(0), b.index(layout.segments()), 1, ValueRange{b.zero(i32x16())}, gather)[0];
     return vector::ReductionOp::create(b, vector::CombiningKind::MAXUI, greatest);
+  }
+
+  /// Whether every segment is full and made of whole vectors of columns in order.
+  bool isEven() const {
+    const Layout &layout = plan.layout;
+    return !plan.permuted && layout.segmentCodes == layout.segmentSize &&
+           layout.k == layout.segments() * layout.segmentSize;
+  }
+
+  /// Columns of a segment that starts at column `first` and at `base` of scratch, sixteen at a time, up to `end`.
+  SmallVector<Value> gatherVectors(Value r, Value first, Value base, Value end, ValueRange most) {
+    return b.loop(b.index(0), end, width, most, [&](Value i, ValueRange state) {
+      Value column = b.add(first, i);
+      Value v = b.extendFloat(b.load(b.vec(plan.dataType, width), x, {r, column}));
+      if (columnScale)
+        v = b.mulF(v, b.load(f32x16(), columnScale, column));
+      b.store(v, row, b.add(base, i));
+      return SmallVector<Value>{maxBits(state[0], v)};
+    });
+  }
+
+  /// The same one at a time: what is left of a segment, or all of it where columns are permuted.
+  SmallVector<Value> gatherColumns(Value r, Value first, Value base, Value begin, Value end, ValueRange most) {
+    return b.loop(begin, end, 1, most, [&](Value i, ValueRange state) {
+      Value column = b.add(first, i), source = column;
+      if (plan.permuted)
+        source = arith::IndexCastOp::create(b, b.getIndexType(), b.loadScalar(permutation, column));
+      Value v = b.extendFloat(b.loadScalar(x, {r, source}));
+      if (columnScale)
+        v = b.mulF(v, b.loadScalar(columnScale, column));
+      b.storeScalar(v, row, b.add(base, i));
+      return SmallVector<Value>{maxBits(state[0], b.broadcast(f32x16(), v))};
+    });
   }
 
   Value maxBits(Value most, Value v) {

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // RUN: bq-opt %s -bq-select-schedule=cpu=znver4 -bq-lower-dequantize=cpu=znver4 -cse -split-input-file | FileCheck %s
-// RUN: bq-opt %s -bq-select-schedule=cpu=haswell -bq-lower-dequantize=cpu=haswell -cse -split-input-file \
-// RUN:   | FileCheck %s --check-prefix=AVX2
 
 // Row by row and group by group; sixteen codes, here eight bytes, at a time, then one by one. A group of 20 is one step
 // and four codes more.
@@ -55,14 +53,12 @@ func.func @odd_groups(%w: !bq.weight<?x14, "int3:g7", f32>) -> tensor<?x14xf32> 
 
 // -----
 
-// Tables are looked up by as many codes as the vector has lanes; one of four entries is repeated to sixteen.
+// A table of four entries is repeated to sixteen, of which the lowest bits of a code choose.
 
 // CHECK-LABEL: func.func @table(
 // CHECK:         %[[FOUR:.*]] = vector.load {{.*}} : memref<4xf32, strided<[1]>>, vector<4xf32>
 // CHECK:         %[[TABLE:.*]] = vector.shuffle %[[FOUR]], %[[FOUR]] [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3]
 // CHECK:         bq.lookup %[[TABLE]], %{{.*}} : vector<16xf32>, vector<16xi32> -> vector<16xf32>
-// AVX2-LABEL: func.func @table(
-// AVX2-COUNT-2: bq.lookup %{{.*}} : vector<16xf32>, vector<8xi32> -> vector<8xf32>
 func.func @table(%w: !bq.weight<?x16, "lut2", f32>) -> tensor<?x16xf32> {
   %x = bq.dequantize %w : !bq.weight<?x16, "lut2", f32> -> tensor<?x16xf32>
   return %x : tensor<?x16xf32>

@@ -5,7 +5,7 @@
 
 // A layer becomes two functions with the signatures of codegen/KernelAbi.h. One row, i8: each line of codes is loaded
 // once; both halves of its bytes are masked where they stand and met by a broadcast word of activations; the upper half,
-// worth sixteen times as much, is shifted once for the segment. Zero point 8 is taken out by the sum of the activations.
+// worth sixteen times as much, is shifted once for the segment. The sum starts from what zero point 8 takes away.
 
 // CHECK-LABEL: func.func @stream_i8_prepare(
 // CHECK-SAME:    %{{[^:]*}}: memref<f32>, %{{[^:]*}}: memref<i32>, %{{[^:]*}}: memref<f32>, %{{[^:]*}}: memref<i8>,
@@ -18,19 +18,20 @@
 // CHECK-SAME:    %[[CODES:[^:]*]]: memref<2x1x128xi8>, %[[SCALES:[^:]*]]: memref<2x1x16xf16>
 // CHECK:         scf.for %[[BLOCK:.*]] = %{{.*}} to
 // CHECK:           scf.for %[[SEGMENT:.*]] = %{{.*}} iter_args(%[[SUM:.*]] = %{{.*}}) -> (vector<16xf32>)
+// CHECK:             %[[ZERO:.*]] = arith.constant -8 : i32
+// CHECK:             %[[TAKEN:.*]] = arith.muli %{{.*}}, %[[ZERO]] : i32
+// CHECK:             %[[START:.*]] = vector.broadcast %[[TAKEN]] : i32 to vector<16xi32>
 // CHECK:             %[[LINE:.*]] = vector.load %[[CODES]][%[[BLOCK]], %[[SEGMENT]], %{{.*}}] {alignment = 64 : i64} : memref<2x1x128xi8>, vector<64xi8>
 // CHECK:             %[[LOW:.*]] = arith.constant dense<15> : vector<64xi8>
 // CHECK-NEXT:        %[[W0:.*]] = arith.andi %[[LINE]], %[[LOW]]
 // CHECK:             %[[HIGH:.*]] = arith.constant dense<-16> : vector<64xi8>
 // CHECK-NEXT:        %[[W1:.*]] = arith.andi %[[LINE]], %[[HIGH]]
-// CHECK:             bq.dot %{{.*}}, %[[W0]], %{{.*}} {max = 15 : i64} : vector<16xi32>, vector<64xi8>
+// CHECK:             bq.dot %[[START]], %[[W0]], %{{.*}} {max = 15 : i64} : vector<16xi32>, vector<64xi8>
 // CHECK:             bq.dot %{{.*}}, %[[W1]], %{{.*}} {max = 240 : i64} : vector<16xi32>, vector<64xi8>
 // CHECK:             vector.load %[[CODES]]
 // CHECK-NOT:         vector.load %[[CODES]]
 // CHECK:             vector.load %[[SCALES]][%[[BLOCK]], %[[SEGMENT]], %{{.*}}] : memref<2x1x16xf16>, vector<16xf16>
 // CHECK:             arith.shrsi %{{.*}} : vector<16xi32>
-// CHECK:             %[[ZERO:.*]] = arith.constant 8 : i32
-// CHECK:             arith.muli %{{.*}}, %[[ZERO]] : i32
 // CHECK:             math.fma %{{.*}}, %{{.*}}, %[[SUM]] : vector<16xf32>
 // CHECK:           vector.store %{{.*}} : memref<?x32xf32, strided<[?, 1]>>, vector<16xf32>
 
@@ -49,14 +50,15 @@ func.func @stream_i8(%x: tensor<1x16xf32>, %w: !bq.weight<32x16, "int4", f16>) -
 
 // -----
 
-// Two rows: each vector of weights meets both, and is decoded once.
+// Two rows: each vector of weights meets both, and is decoded once. There is one epilogue, in a loop.
 
 // CHECK-LABEL: func.func @stream_two_rows(
 // CHECK:         scf.for {{.*}} -> (vector<16xf32>, vector<16xf32>)
 // CHECK:           %[[W:.*]] = arith.andi %{{.*}} : vector<64xi8>
 // CHECK:           bq.dot %{{.*}}, %[[W]],
 // CHECK:           bq.dot %{{.*}}, %[[W]],
-// CHECK-COUNT-2: vector.store {{.*}} : memref<?x32xf32,
+// CHECK:         scf.for
+// CHECK:           vector.store {{.*}} : memref<?x32xf32,
 func.func @stream_two_rows(%x: tensor<2x16xf32>, %w: !bq.weight<32x16, "int4", f16>) -> tensor<2x32xf32> {
   %y = bq.linear %x, %w {compute = #bq.compute<i8>} : (tensor<2x16xf32>, !bq.weight<32x16, "int4", f16>) -> tensor<2x32xf32>
   return %y : tensor<2x32xf32>
@@ -108,8 +110,9 @@ func.func @stream_planes(%x: tensor<1x16xf32>, %w: !bq.weight<32x16, "int3", f16
 // CHECK-LABEL: func.func @stream_zero_points(
 // CHECK-SAME:    %[[ZEROS:[^:]*]]: memref<2x1x16xi8>, %{{[^:]*}}: memref<184xi8>
 // CHECK:         %[[BYTES:.*]] = vector.load %[[ZEROS]]
-// CHECK:         %[[Z:.*]] = arith.extui %[[BYTES]] : vector<16xi8> to vector<16xi32>
-// CHECK:         arith.muli %[[Z]], %{{.*}} : vector<16xi32>
+// CHECK:         %[[WIDE:.*]] = arith.extui %[[BYTES]] : vector<16xi8> to vector<16xi32>
+// CHECK:         %[[Z:.*]] = arith.sitofp %[[WIDE]]
+// CHECK:         math.fma %[[Z]], %{{.*}} : vector<16xf32>
 func.func @stream_zero_points(%x: tensor<1x16xf32>, %w: !bq.weight<32x16, "uint4", f16, zero = u8>) -> tensor<1x32xf32> {
   %y = bq.linear %x, %w {compute = #bq.compute<i8>} : (tensor<1x16xf32>, !bq.weight<32x16, "uint4", f16, zero = u8>) -> tensor<1x32xf32>
   return %y : tensor<1x32xf32>

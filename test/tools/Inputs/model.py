@@ -11,12 +11,12 @@ import torch
 class Model(torch.nn.Module):
     def __init__(self):
         super().__init__()
-        self.words = torch.nn.Embedding(50, 64)
+        self.word_embeddings = torch.nn.Embedding(50, 64)
         self.up = torch.nn.Linear(64, 96)
         self.down = torch.nn.Linear(96, 64)
 
     def forward(self, x):
-        return self.down(torch.nn.functional.gelu(self.up(self.words(x)))).mean(1)
+        return self.down(torch.nn.functional.gelu(self.up(self.word_embeddings(x)))).mean(1)
 
 
 folder = pathlib.Path(sys.argv[1])
