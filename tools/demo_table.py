@@ -6,6 +6,8 @@ import json
 import pathlib
 import sys
 
+COMPUTES = ("i8", "i16")
+
 
 def main():
     folder = pathlib.Path(sys.argv[1])
@@ -13,47 +15,50 @@ def main():
     def read(name):
         return json.loads((folder / f"{name}.json").read_text())
 
-    doctor, quantize = read("doctor"), read("quantize-i8")
-    everything, batch32, batch1, exact = (read(f"compare-{name}") for name in (
-        "minilm-i8-model-all", "minilm-i8-model-batch32", "minilm-i8-model-batch1", "minilm-i16-minilm-f32-batch32"))
+    doctor, quantize, exact = read("doctor"), read("quantize-i8"), read("compare-minilm-f32-minilm-i16-batch32")
+    reports = {inputs: [read(f"compare-model-minilm-{compute}-{inputs}") for compute in COMPUTES]
+               for inputs in ("all", "batch32", "batch1")}
+    everything = reports["all"]
     found = {name: finding["text"] for name, finding in doctor["findings"].items()}
 
     target, _, features = found["target"].partition(":")
     newest = [feature for feature in features.replace("+", "").split(",") if feature[6:] in ("vnni", "bf16")]
-    print(f"device    {found['cpu'].split(', ')[0]}, {' '.join([target] + newest)}, {everything['threads']} threads")
+    print(f"device    {found['cpu'].split(', ')[0]}, {' '.join([target] + newest)}, {everything[0]['threads']} threads")
     print(f"          LibTorch {found['LibTorch'].split(', ')[0]}, {found['compiler'].split(', ')[0]}, CPU kernels only")
     print(f"cache     {found['cache'].replace(str(pathlib.Path.home()) + '/', '~/', 1)}")
     print(f"model     all-MiniLM-L6-v2, {len(quantize['layers']) + len(quantize['kept'])} tensors, "
           f"{quantize['in_weight_bytes'] / 1e6:.1f} MB of weights")
     counts = collections.Counter((layer["op"], layer["format"]) for layer in quantize["layers"])
     plan = ", ".join(f"{count} {op} -> {form}" for (op, form), count in counts.items())
-    print(f"plan      {plan}, {len(quantize['kept'])} kept; sums in i8")
+    print(f"plan      {plan}, {len(quantize['kept'])} kept")
     worst = max(quantize["layers"], key=lambda layer: layer["relative_error"])
     print(f"quantize  {len(quantize['layers'])} layers in {quantize['seconds']:.1f} s; "
           f"worst {worst['name']}, {worst['sqnr_db']:.1f} dB")
     kernels = collections.Counter()
-    for report in (quantize, everything, batch32, batch1):
+    for report in (quantize, exact, *(report for group in reports.values() for report in group)):
         kernels.update(report["kernels"])
     print(f"kernels   {kernels['compiled']} compiled in {kernels['compile_ms'] / 1e3:.2f} s, "
           f"{kernels['from_disk']} from the cache in {kernels['disk_load_ms'] / 1e3:.3f} s\n")
 
-    def line(name, a, b, unit, ratio):
-        print(f"{name:<24}{a:>9.1f} {unit}  {b:>9.1f} {unit}  {ratio:>7.2f}x")
+    print(f"{'':<22}{'fp32':>10}" + "".join(f"{'4/8 bit, sums in ' + compute:>25}" for compute in COMPUTES))
 
-    print(f"{'':<24}{'fp32':>9}     {'bq 4/8 bit':>9}")
-    line("file", everything["a_bytes"] / 1e6, everything["b_bytes"] / 1e6, "MB",
-         everything["a_bytes"] / everything["b_bytes"])
-    line("weights in RAM", everything["a_weight_bytes"] / 1e6, everything["b_weight_bytes"] / 1e6, "MB",
-         everything["a_weight_bytes"] / everything["b_weight_bytes"])
-    line("1 sentence", batch1["a_ms"], batch1["b_ms"], "ms", batch1["a_ms"] / batch1["b_ms"])
-    line("32 sentences", batch32["a_ms"], batch32["b_ms"], "ms", batch32["a_ms"] / batch32["b_ms"])
-    print(f"{'cosine to fp32':<24}{1:>9}     mean {everything['mean_cosine']:.4f}  min {everything['min_cosine']:.4f}"
-          f"  ({everything['rows']} sentences)")
-    print(f"{'top-10 neighbours same':<24}{1:>9}     {everything['top10_overlap']:.3f}")
-    print(f"{'sums in i16 and in f32':<24}{'':>9}     mean {exact['mean_cosine']:.7f}  min {exact['min_cosine']:.7f}"
-          f"  ({exact['rows']} sentences)\n")
-    print("Times are the least of interleaved runs with LibTorch's fp32; the ratio is fp32 / bq, below 1 where bq is slower.")
-    print(f"Model: {folder}/minilm-i8.pt   per layer: {folder}/quantize-i8.txt and .json")
+    def line(name, inputs, key, unit, scale=1):
+        row = f"{name:<22}{reports[inputs][0]['a_' + key] / scale:>7.1f} {unit}"
+        for report in reports[inputs]:
+            ratio = report["a_" + key] / report["b_" + key]
+            row += f"{report['b_' + key] / scale:>13.1f} {unit} {ratio:>7.2f}x"
+        print(row)
+
+    line("file", "all", "bytes", "MB", 1e6)
+    line("weights in RAM", "all", "weight_bytes", "MB", 1e6)
+    line("1 sentence", "batch1", "ms", "ms")
+    line("32 sentences", "batch32", "ms", "ms")
+    for name, key in (("cosine to fp32, mean", "mean_cosine"), ("cosine to fp32, least", "min_cosine"),
+                      ("top-10 neighbours kept", "top10_overlap")):
+        print(f"{name:<22}{1:>10}" + "".join(f"{report[key]:>25.4f}" for report in everything))
+    print(f"\nCosines over {everything[0]['rows']} sentences; sums in i16 and in f32 agree to {1 - exact['min_cosine']:.1e}.")
+    print("Times are the least of interleaved runs; a ratio is that of fp32 to bq, below 1 where bq is slower.")
+    print(f"Models: {folder}/minilm-*.pt   per layer: {folder}/quantize-*.txt and .json")
 
 
 if __name__ == "__main__":
