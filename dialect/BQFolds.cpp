@@ -17,8 +17,8 @@ static bool isZeroSplat(Attribute constant) {
 static LogicalResult dropZeroBias(LinearOp op, PatternRewriter &rewriter) {
   if (!op.getBias())
     return rewriter.notifyMatchFailure(op, "no bias");
-  // Not by a matcher: those are inline and ask for the trait ConstantLike, whose id differs between the compiler of this
-  // file and that of libMLIR where they are not the same.
+  // Not by a matcher: those are inline and ask for the trait ConstantLike, whose id differs between the compiler of
+  // this file and that of libMLIR where they are not the same.
   if (!isZeroSplat(dyn_cast<Attribute>(getAsOpFoldResult(op.getBias()))))
     return rewriter.notifyMatchFailure(op, "bias is not a splat of zero");
   rewriter.modifyOpInPlace(op, [&] { op.getBiasMutable().clear(); });

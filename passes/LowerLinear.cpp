@@ -43,6 +43,8 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
                      .Default(nullptr);
     if (!write)
       return op.emitError() << "no lowering for schedule '" << schedule.getAlgorithm() << "'";
+    if (failed(verifyTile(op, schedule)))
+      return failure();
 
     OpBuilder builder(func);
     KernelBuilder b(op.getLoc(), builder, target, plan.layout.lanes);
@@ -51,6 +53,24 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
     write(b, plan, views(b, plan, kernel));
     func.erase();
     return success();
+  }
+
+  /// The tile of a schedule, which may be written by hand, is one that its lowering can do.
+  LogicalResult verifyTile(LinearOp op, ScheduleAttr schedule) {
+    const int64_t rows = schedule.getRows(), vectors = schedule.getVectors();
+    auto refuse = [&](const Twine &rule) {
+      return op.emitError() << "schedule '" << schedule.getAlgorithm() << "' takes " << rule << ", got " << rows
+                            << " and " << vectors;
+    };
+    if (schedule.getAlgorithm() == "panel")
+      return rows >= panelRowMultiple && rows <= 32 && rows % panelRowMultiple == 0 && vectors >= 1 && vectors <= 8
+                 ? success()
+                 : refuse("an even number of rows up to 32 and 1 to 8 vectors");
+    const bool isStream = schedule.getAlgorithm() == "stream";
+    const int64_t given = cast<RankedTensorType>(op.getInput().getType()).getDimSize(0);
+    return rows == (isStream ? given : 1) && rows > 0 && vectors == 1
+               ? success()
+               : refuse(isStream ? "the rows of the input and 1 vector" : "1 row and 1 vector");
   }
 
   void writePrepare(KernelBuilder &b, const LinearPlan &plan, StringRef name) {

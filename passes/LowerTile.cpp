@@ -65,8 +65,8 @@ struct LowerDot : TargetPattern<DotOp> {
       rewriter.replaceOp(op, intrinsic(b, "llvm.x86.avx512bf16.dpbf16ps." + std::to_string(bits), type, operands));
       return success();
     }
-    const bool hasDot = lanes == 16 ? target.has(CpuTarget::AVX512VNNI)
-                                    : (lanes == 8 || lanes == 4) && target.has(CpuTarget::AVXVNNI);
+    const bool hasDot =
+        lanes == 16 ? target.has(CpuTarget::AVX512VNNI) : (lanes == 8 || lanes == 4) && target.has(CpuTarget::AVXVNNI);
     if (hasDot)
       rewriter.replaceOp(op, intrinsic(b, "llvm.x86.avx512.vpdpbusd." + std::to_string(bits), type, operands));
     else if ((lanes == 8 || lanes == 16) && lanes <= target.lanes())

@@ -22,10 +22,6 @@ def FuseEpilogue : Pass<"bq-fuse-epilogue"> {
     %2 = bq.linear %x, %w bias(%b : ...) {activation = #bq.activation<gelu>, compute = #bq.compute<i8>} : ...
     ```
   }];
-  let statistics = [
-    Statistic<"numBiases", "num-biases", "Biases folded">,
-    Statistic<"numActivations", "num-activations", "Activations folded">
-  ];
 }
 
 def SelectSchedule : Pass<"bq-select-schedule"> {

@@ -55,3 +55,77 @@ func.func @unknown_schedule(%x: tensor<1x16xf32>, %w: !bq.weight<32x16, "int4", 
       : (tensor<1x16xf32>, !bq.weight<32x16, "int4", f16>) -> tensor<1x32xf32>
   return %y : tensor<1x32xf32>
 }
+
+// -----
+
+// Tiles written by hand that a lowering cannot do.
+
+func.func @stream_other_rows(%x: tensor<1x16xf32>, %w: !bq.weight<32x16, "int4", f16>) -> tensor<1x32xf32> {
+  // expected-error@+1 {{schedule 'stream' takes the rows of the input and 1 vector, got 3 and 1}}
+  %y = bq.linear %x, %w {compute = #bq.compute<i8>, schedule = #bq.schedule<stream, rows = 3, vectors = 1, layout = <lanes = 16, planes = [4], segment = 16, padded = 16>>}
+      : (tensor<1x16xf32>, !bq.weight<32x16, "int4", f16>) -> tensor<1x32xf32>
+  return %y : tensor<1x32xf32>
+}
+
+// -----
+
+func.func @stream_unknown_rows(%x: tensor<?x16xf32>, %w: !bq.weight<32x16, "int4", f16>) -> tensor<?x32xf32> {
+  // expected-error@+1 {{schedule 'stream' takes the rows of the input and 1 vector, got 1 and 1}}
+  %y = bq.linear %x, %w {compute = #bq.compute<i8>, schedule = #bq.schedule<stream, rows = 1, vectors = 1, layout = <lanes = 16, planes = [4], segment = 16, padded = 16>>}
+      : (tensor<?x16xf32>, !bq.weight<32x16, "int4", f16>) -> tensor<?x32xf32>
+  return %y : tensor<?x32xf32>
+}
+
+// -----
+
+func.func @stream_vectors(%x: tensor<1x16xf32>, %w: !bq.weight<32x16, "int4", f16>) -> tensor<1x32xf32> {
+  // expected-error@+1 {{schedule 'stream' takes the rows of the input and 1 vector, got 1 and 4}}
+  %y = bq.linear %x, %w {compute = #bq.compute<i8>, schedule = #bq.schedule<stream, rows = 1, vectors = 4, layout = <lanes = 16, planes = [4], segment = 16, padded = 16>>}
+      : (tensor<1x16xf32>, !bq.weight<32x16, "int4", f16>) -> tensor<1x32xf32>
+  return %y : tensor<1x32xf32>
+}
+
+// -----
+
+func.func @stream_no_rows(%x: tensor<1x16xf32>, %w: !bq.weight<32x16, "int4", f16>) -> tensor<1x32xf32> {
+  // expected-error@+1 {{schedule 'stream' takes the rows of the input and 1 vector, got 0 and 1}}
+  %y = bq.linear %x, %w {compute = #bq.compute<i8>, schedule = #bq.schedule<stream, vectors = 1, layout = <lanes = 16, planes = [4], segment = 16, padded = 16>>}
+      : (tensor<1x16xf32>, !bq.weight<32x16, "int4", f16>) -> tensor<1x32xf32>
+  return %y : tensor<1x32xf32>
+}
+
+// -----
+
+func.func @panel_odd_rows(%x: tensor<?x16xf32>, %w: !bq.weight<32x16, "int4", f16>) -> tensor<?x32xf32> {
+  // expected-error@+1 {{schedule 'panel' takes an even number of rows up to 32 and 1 to 8 vectors, got 5 and 4}}
+  %y = bq.linear %x, %w {compute = #bq.compute<i8>, schedule = #bq.schedule<panel, rows = 5, vectors = 4, layout = <lanes = 16, planes = [4], segment = 16, padded = 16>>}
+      : (tensor<?x16xf32>, !bq.weight<32x16, "int4", f16>) -> tensor<?x32xf32>
+  return %y : tensor<?x32xf32>
+}
+
+// -----
+
+func.func @panel_negative_rows(%x: tensor<?x16xf32>, %w: !bq.weight<32x16, "int4", f16>) -> tensor<?x32xf32> {
+  // expected-error@+1 {{got -2 and 4}}
+  %y = bq.linear %x, %w {compute = #bq.compute<i8>, schedule = #bq.schedule<panel, rows = -2, vectors = 4, layout = <lanes = 16, planes = [4], segment = 16, padded = 16>>}
+      : (tensor<?x16xf32>, !bq.weight<32x16, "int4", f16>) -> tensor<?x32xf32>
+  return %y : tensor<?x32xf32>
+}
+
+// -----
+
+func.func @panel_no_vectors(%x: tensor<?x16xf32>, %w: !bq.weight<32x16, "int4", f16>) -> tensor<?x32xf32> {
+  // expected-error@+1 {{got 6 and 0}}
+  %y = bq.linear %x, %w {compute = #bq.compute<i8>, schedule = #bq.schedule<panel, rows = 6, layout = <lanes = 16, planes = [4], segment = 16, padded = 16>>}
+      : (tensor<?x16xf32>, !bq.weight<32x16, "int4", f16>) -> tensor<?x32xf32>
+  return %y : tensor<?x32xf32>
+}
+
+// -----
+
+func.func @reference_rows(%x: tensor<9x16xf32>, %w: !bq.weight<32x16, "int4", f16>) -> tensor<9x32xf32> {
+  // expected-error@+1 {{schedule 'reference' takes 1 row and 1 vector, got 9 and 1}}
+  %y = bq.linear %x, %w {compute = #bq.compute<i8>, schedule = #bq.schedule<reference, rows = 9, vectors = 1, layout = <lanes = 16, planes = [4], segment = 16, padded = 16>>}
+      : (tensor<9x16xf32>, !bq.weight<32x16, "int4", f16>) -> tensor<9x32xf32>
+  return %y : tensor<9x32xf32>
+}

@@ -55,7 +55,7 @@ double timeOnce(Model &model, const Inputs &inputs) {
 /// Interleaved, so that a change of the machine's speed meets both. TorchScript specialises itself in its first two
 /// runs, of which finding the rows was one.
 void measure(Model &a, Model &b, const Inputs &inputs) {
-  constexpr int minRounds = 3, maxRounds = 100;
+  constexpr int minRounds = 3, maxRounds = 1000;
   constexpr double seconds = 3;
   timeOnce(a, inputs);
   timeOnce(b, inputs);
