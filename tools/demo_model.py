@@ -53,8 +53,8 @@ def tokenize(tokenizer, sentences):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sentences", type=pathlib.Path, required=True, help="one sentence a line; lines with # are skipped")
-    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for model.pt, all.pt, batch1.pt, batch32.pt")
+    parser.add_argument("--sentences", type=pathlib.Path, required=True, help="one a line; lines with # are skipped")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="for model.pt, all.pt, batch1.pt, batch32.pt")
     arguments = parser.parse_args()
 
     folder = model_folder()

@@ -22,8 +22,9 @@ def main():
     found = {name: finding["text"] for name, finding in doctor["findings"].items()}
 
     target, _, features = found["target"].partition(":")
-    newest = [feature for feature in features.replace("+", "").split(",") if feature[6:] in ("vnni", "bf16")]
-    print(f"device    {found['cpu'].split(', ')[0]}, {' '.join([target] + newest)}, {everything[0]['threads']} threads")
+    newest = [name for name in features.replace("+", "").split(",") if name[6:] in ("vnni", "bf16")]
+    cpu = " ".join([found["cpu"].split(",")[0] + ",", target, *newest])
+    print(f"device    {cpu}, {everything[0]['threads']} threads")
     print(f"          LibTorch {found['LibTorch'].split(', ')[0]}, {found['compiler'].split(', ')[0]}, CPU kernels only")
     print(f"cache     {found['cache'].replace(str(pathlib.Path.home()) + '/', '~/', 1)}")
     print(f"model     all-MiniLM-L6-v2, {len(quantize['layers']) + len(quantize['kept'])} tensors, "
@@ -56,7 +57,8 @@ def main():
     for name, key in (("cosine to fp32, mean", "mean_cosine"), ("cosine to fp32, least", "min_cosine"),
                       ("top-10 neighbours kept", "top10_overlap")):
         print(f"{name:<22}{1:>10}" + "".join(f"{report[key]:>25.4f}" for report in everything))
-    print(f"\nCosines over {everything[0]['rows']} sentences; sums in i16 and in f32 agree to {1 - exact['min_cosine']:.1e}.")
+    print(f"\nCosines over {everything[0]['rows']} sentences; "
+          f"sums in i16 and in f32 agree to {1 - exact['min_cosine']:.1e}.")
     print("Times are the least of interleaved runs; a ratio is that of fp32 to bq, below 1 where bq is slower.")
     print(f"Models: {folder}/minilm-*.pt   per layer: {folder}/quantize-*.txt and .json")
 

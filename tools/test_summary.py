@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Counts tests in what ctest --output-junit wrote: each case of a lit, GoogleTest or unittest suite, and every other test."""
+"""Counts the tests in what ctest --output-junit wrote: each case of a lit, GoogleTest or unittest suite, and others."""
 
 import re
 import sys
@@ -12,8 +12,8 @@ LIT_PASSED = {"Passed", "Passed With Retry", "Expectedly Failed"}
 LIT_SKIPPED = {"Unsupported", "Skipped", "Excluded"}
 UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n\n(OK|FAILED|NO TESTS RAN)(?: \((.*)\))?\s*$", re.MULTILINE)
 
-GTEST = re.compile(r"^\[=+\] (\d+) tests? from .* ran\..*\n\[  PASSED  \] (\d+) tests?\.(?:\n\[  SKIPPED \] (\d+) test)?",
-                   re.MULTILINE)
+GTEST = re.compile(r"^\[=+\] (\d+) tests? from .* ran\..*\n\[  PASSED  \] (\d+) tests?\."
+                   r"(?:\n\[  SKIPPED \] (\d+) test)?", re.MULTILINE)
 
 
 def count(case):
