@@ -10,7 +10,7 @@ from lit.llvm.subst import ToolSubst
 config.name = "bq"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".test"]
-config.excludes = ["Inputs", "unit", "conformance", "python", "golden"]
+config.excludes = ["Inputs", "unit", "conformance", "python", "install", "golden"]
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(config.bq_obj_root, "test")
 config.python_executable = sys.executable

@@ -211,8 +211,13 @@ __attribute__((target("avx2"))) void int8AVX2(int64_t count) {
   const __m256i one = _mm256_set1_epi8(one8), pair = _mm256_set1_epi16(one16);
   for (int64_t n = 0; n < count; ++n) {
 #pragma GCC unroll 12
-    for (int i = 0; i < chains; ++i)
-      sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(_mm256_maddubs_epi16(sum[i], one), pair));
+    for (int i = 0; i < chains; ++i) {
+      // Bytes that the compiler knows nothing of: it would do the products once. Those of the sum itself would make one
+      // long chain of all three instructions.
+      __m256i bytes = one;
+      __asm__ volatile("" : "+x"(bytes));
+      sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(_mm256_maddubs_epi16(bytes, one), pair));
+    }
   }
   alignas(32) uint64_t lanes[4];
   for (const __m256i &value : sum) {
@@ -228,8 +233,11 @@ void int16SSE2(int64_t count) {
   const __m128i one = _mm_set1_epi16(one16);
   for (int64_t n = 0; n < count; ++n) {
 #pragma GCC unroll 12
-    for (int i = 0; i < chains; ++i)
-      sum[i] = _mm_add_epi32(sum[i], _mm_madd_epi16(sum[i], one));
+    for (int i = 0; i < chains; ++i) {
+      __m128i words = one;
+      __asm__ volatile("" : "+x"(words));
+      sum[i] = _mm_add_epi32(sum[i], _mm_madd_epi16(words, one));
+    }
   }
   alignas(16) uint64_t lanes[2];
   for (const __m128i &value : sum) {

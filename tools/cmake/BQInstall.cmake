@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+# What `cmake --install` puts where: programs, libraries, public headers, and the package that find_package(bq) reads.
+include(CMakePackageConfigHelpers)
+
+set(BQ_INSTALL_PACKAGE "${CMAKE_INSTALL_LIBDIR}/cmake/bq")
+# The package adds this folder, so that a header is spelled as in the sources and nothing without a prefix is beside it.
+set(BQ_INSTALL_HEADERS "${CMAKE_INSTALL_INCLUDEDIR}/bq")
+
+# Each with all that it includes.
+set(headers
+  codegen/Artifact.h
+  codegen/Compiler.h
+  codegen/KernelAbi.h
+  codegen/KernelSpec.h
+  dialect/core/CpuTarget.h
+  dialect/core/Format.h
+  dialect/core/Half.h
+  dialect/core/Layout.h
+  dialect/core/Status.h
+  dialect/core/Types.h
+  runtime/Backend.h
+  runtime/CompilerLibrary.h
+  runtime/DiskCache.h
+  runtime/ElfLoader.h
+  runtime/Kernel.h
+  runtime/KernelCache.h
+  runtime/KernelFile.h
+  runtime/Options.h)
+install(TARGETS bq-opt bq-lsp-server BQCompiler)
+set_target_properties(BQRuntime PROPERTIES EXPORT_NAME runtime)
+install(TARGETS BQRuntime EXPORT bqTargets INCLUDES DESTINATION "${BQ_INSTALL_HEADERS}")
+install(EXPORT bqTargets NAMESPACE bq:: DESTINATION "${BQ_INSTALL_PACKAGE}")
+
+if(BQ_ENABLE_TORCH)
+  list(APPEND headers quantizers/Convert.h quantizers/Export.h quantizers/Modules.h quantizers/PackedWeight.h)
+  install(TARGETS bqc bqc_torch LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+  set_target_properties(bq_torch_ops PROPERTIES EXPORT_NAME torch)
+  install(TARGETS bq_torch_ops EXPORT bqTorchTargets)
+  install(EXPORT bqTorchTargets NAMESPACE bq:: DESTINATION "${BQ_INSTALL_PACKAGE}")
+  install(FILES tools/cmake/BQTorch.cmake DESTINATION "${BQ_INSTALL_PACKAGE}")
+endif()
+
+foreach(header IN LISTS headers)
+  cmake_path(GET header PARENT_PATH folder)
+  install(FILES "${header}" DESTINATION "${BQ_INSTALL_HEADERS}/${folder}")
+endforeach()
+
+configure_package_config_file(tools/cmake/bqConfig.cmake.in bqConfig.cmake INSTALL_DESTINATION "${BQ_INSTALL_PACKAGE}")
+# Before 1.0 a minor version may change what callers see.
+write_basic_package_version_file(bqConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES "${bq_BINARY_DIR}/bqConfig.cmake" "${bq_BINARY_DIR}/bqConfigVersion.cmake"
+  DESTINATION "${BQ_INSTALL_PACKAGE}")
