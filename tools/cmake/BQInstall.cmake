@@ -33,6 +33,9 @@ install(EXPORT bqTargets NAMESPACE bq:: DESTINATION "${BQ_INSTALL_PACKAGE}")
 
 if(BQ_ENABLE_TORCH)
   list(APPEND headers quantizers/Convert.h quantizers/Export.h quantizers/Modules.h quantizers/PackedWeight.h)
+  # The real folder, which is there also when the clone with its .venv is gone.
+  file(REAL_PATH "${BQ_TORCH_DIR}" BQ_INSTALL_TORCH)
+  set_property(TARGET bq_torch_ops bqc_torch APPEND PROPERTY INSTALL_RPATH "${BQ_INSTALL_TORCH}/lib")
   install(TARGETS bqc bqc_torch LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
   set_target_properties(bq_torch_ops PROPERTIES EXPORT_NAME torch)
   install(TARGETS bq_torch_ops EXPORT bqTorchTargets)
