@@ -158,15 +158,10 @@ Expected<std::string> candidates(const CompileRequest &request) {
     return status.error();
   if (Status status = compilation.lower(Level::Layer); !status)
     return status.error();
-  Operation *layer = compilation.layer();
-  std::string text;
-  bool isChosen = false;
-  for (const Candidate &candidate : candidatesFor(layer)) {
-    std::string reason;
-    bool accepts = !isChosen && candidate.propose(layer, request.target, reason);
-    text += candidate.name.str() + ": " + (isChosen ? "not reached" : accepts ? "chosen" : reason) + "\n";
-    isChosen |= accepts;
-  }
+  std::string text, error;
+  if (!chooseSchedule(compilation.layer(), request.target, request.schedule, error,
+                      [&](StringRef name, StringRef verdict) { text += name.str() + ": " + verdict.str() + "\n"; }))
+    return invalidArgument(error);
   return text;
 }
 

@@ -4,6 +4,7 @@
 #define BQ_CODEGEN_KERNELSPEC_H
 
 #include "dialect/core/Format.h"
+#include "dialect/core/KernelAbi.h"
 #include "dialect/core/Types.h"
 
 #include <cstdint>
@@ -38,7 +39,7 @@ struct KernelSpec {
   bool permuted = false; ///< Columns of x are gathered by a permutation (GPTQ's activation order).
 
   /// Each M up to this has a kernel of its own.
-  static constexpr int maxExactRows = 8;
+  static constexpr int maxExactRows = abi::maxExactRows;
   /// The `rows` to ask for, for an x with m rows.
   static int rowsFor(int64_t m) { return m <= maxExactRows ? static_cast<int>(m) : 0; }
 

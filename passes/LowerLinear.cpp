@@ -3,7 +3,7 @@
 #include "passes/SoleOp.h"
 #include "passes/cpu/LinearPlan.h"
 
-#include "codegen/KernelAbi.h"
+#include "dialect/core/KernelAbi.h"
 
 namespace bq {
 #define GEN_PASS_DEF_LOWERLINEAR

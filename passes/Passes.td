@@ -52,7 +52,7 @@ def LowerLinear : Pass<"bq-lower-linear", "::mlir::ModuleOp"> {
   let summary = "Lower bq.linear to loops, buffers and vectors";
   let description = [{
     A function that is one scheduled `bq.linear` becomes two, on raw buffers, with the signatures of
-    `codegen/KernelAbi.h`: `<name>_prepare`, which converts rows of activations to the form that `compute` wants, and
+    `dialect/core/KernelAbi.h`: `<name>_prepare`, which converts rows of activations to the form that `compute` wants, and
     `<name>`, which does blocks of rows of the weight as the schedule says. The vector length is the schedule's.
   }];
   let options = [CpuOption<>];
@@ -65,7 +65,7 @@ def LowerDequantize : Pass<"bq-lower-dequantize", "::mlir::ModuleOp"> {
   let summary = "Lower bq.dequantize and bq.embedding to loops, buffers and vectors";
   let description = [{
     A function that is one scheduled `bq.dequantize` or `bq.embedding` becomes a function on raw buffers with the
-    signature of `codegen/KernelAbi.h`. Sixteen codes of the canonical bit stream are taken apart at a time by a shuffle
+    signature of `dialect/core/KernelAbi.h`. Sixteen codes of the canonical bit stream are taken apart at a time by a shuffle
     and a shift for each lane.
   }];
   let options = [CpuOption<>];
@@ -77,7 +77,7 @@ def LowerQuantize : Pass<"bq-lower-quantize", "::mlir::ModuleOp"> {
   let summary = "Lower bq.quantize to loops, buffers and vectors";
   let description = [{
     A function that is one scheduled `bq.quantize` becomes a function on raw buffers with the signature of
-    `codegen/KernelAbi.h`: for each group one pass for its range, one for its codes, which are packed as they are made.
+    `dialect/core/KernelAbi.h`: for each group one pass for its range, one for its codes, which are packed as they are made.
   }];
   let options = [CpuOption<>];
   let dependentDialects = ["::bq::BQDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
@@ -101,7 +101,7 @@ def ConvertToLLVM : Pass<"bq-convert-to-llvm", "::mlir::ModuleOp"> {
   let summary = "Convert tile level functions to the LLVM dialect";
   let description = [{
     One conversion of loops, buffers, vectors and arithmetic. Buffers are passed as bare pointers, so that a function has
-    the C signature of `codegen/KernelAbi.h`. Fails on every op of another dialect that is left.
+    the C signature of `dialect/core/KernelAbi.h`. Fails on every op of another dialect that is left.
   }];
   let dependentDialects = ["::mlir::cf::ControlFlowDialect", "::mlir::LLVM::LLVMDialect"];
 }

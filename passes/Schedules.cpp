@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/Schedules.h"
 
+#include "dialect/core/KernelAbi.h"
+
 using namespace mlir;
 using namespace bq;
 
@@ -10,8 +12,6 @@ Layout bq::layoutFor(WeightType weight, const CpuTarget &target) {
 
 namespace {
 
-constexpr int64_t maxStreamRows = 8;
-
 ScheduleAttr proposeStream(Operation *op, const CpuTarget &target, std::string &reason) {
   auto linear = cast<LinearOp>(op);
   int64_t rows = cast<RankedTensorType>(linear.getInput().getType()).getDimSize(0);
@@ -19,8 +19,8 @@ ScheduleAttr proposeStream(Operation *op, const CpuTarget &target, std::string &
     reason = "the number of rows is not known";
     return {};
   }
-  if (rows < 1 || rows > maxStreamRows) {
-    reason = std::to_string(rows) + " rows; the accumulators of at most " + std::to_string(maxStreamRows) +
+  if (rows < 1 || rows > abi::maxExactRows) {
+    reason = std::to_string(rows) + " rows; the accumulators of at most " + std::to_string(abi::maxExactRows) +
              " fit the registers";
     return {};
   }
@@ -66,4 +66,25 @@ ArrayRef<Candidate> bq::candidatesFor(Operation *op) {
   if (isa<EmbeddingOp, QuantizeOp, DequantizeOp>(op))
     return rowCandidates;
   return {};
+}
+
+ScheduleAttr bq::chooseSchedule(Operation *op, const CpuTarget &target, StringRef forced, std::string &error,
+                                function_ref<void(StringRef name, StringRef verdict)> visit) {
+  ScheduleAttr chosen;
+  std::string names;
+  for (const Candidate &candidate : candidatesFor(op)) {
+    names += (names.empty() ? "" : ", ") + candidate.name.str();
+    if (!forced.empty() && forced != candidate.name)
+      continue;
+    std::string reason;
+    ScheduleAttr proposal = chosen ? ScheduleAttr() : candidate.propose(op, target, reason);
+    visit(candidate.name, chosen ? "not reached" : proposal ? "chosen" : StringRef(reason));
+    if (!proposal && !chosen && !forced.empty())
+      error = "schedule '" + forced.str() + "' refuses: " + reason;
+    if (proposal)
+      chosen = proposal;
+  }
+  if (!chosen && error.empty())
+    error = "schedule '" + forced.str() + "' is not known: use one of " + names;
+  return chosen;
 }

@@ -20,6 +20,12 @@ struct Candidate {
 /// Best first; the last accepts whatever the others refuse. Empty for ops that have no schedule.
 llvm::ArrayRef<Candidate> candidatesFor(mlir::Operation *op);
 
+/// The schedule of the first candidate that accepts, or of `forced` where that is not empty; null with the reason in
+/// `error` where there is none. `visit` is called for each candidate in order with "chosen", "not reached", or why it
+/// refuses.
+ScheduleAttr chooseSchedule(mlir::Operation *op, const CpuTarget &target, llvm::StringRef forced, std::string &error,
+                            llvm::function_ref<void(llvm::StringRef name, llvm::StringRef verdict)> visit);
+
 /// Rows of the weight in a block, its layout on `target`: what both `stream` and `panel` read.
 Layout layoutFor(WeightType weight, const CpuTarget &target);
 

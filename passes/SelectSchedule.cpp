@@ -22,35 +22,22 @@ struct SelectSchedule : bq::impl::SelectScheduleBase<SelectSchedule> {
       return signalPassFailure();
     }
     auto result = getOperation()->walk([&](Operation *op) {
-      ArrayRef<Candidate> candidates = candidatesFor(op);
-      if (candidates.empty() || op->hasAttr("schedule"))
+      if (candidatesFor(op).empty() || op->hasAttr("schedule"))
         return WalkResult::advance();
-      return failed(select(op, candidates, *target)) ? WalkResult::interrupt() : WalkResult::advance();
+      std::string error;
+      ScheduleAttr chosen = chooseSchedule(op, *target, schedule, error, [&](StringRef name, StringRef verdict) {
+        if (remarks)
+          op->emitRemark() << name << ": " << verdict;
+      });
+      if (!chosen) {
+        op->emitError() << error;
+        return WalkResult::interrupt();
+      }
+      op->setAttr("schedule", chosen);
+      return WalkResult::advance();
     });
     if (result.wasInterrupted())
       signalPassFailure();
-  }
-
-  LogicalResult select(Operation *op, ArrayRef<Candidate> candidates, const CpuTarget &target) {
-    ScheduleAttr chosen;
-    std::string names;
-    for (const Candidate &candidate : candidates) {
-      names += (names.empty() ? "" : ", ") + candidate.name.str();
-      if (!schedule.empty() && schedule.getValue() != candidate.name)
-        continue;
-      std::string reason;
-      ScheduleAttr proposal = chosen ? ScheduleAttr() : candidate.propose(op, target, reason);
-      if (remarks)
-        op->emitRemark() << candidate.name << ": " << (chosen ? "not reached" : proposal ? "chosen" : reason);
-      if (!proposal && !chosen && !schedule.empty())
-        return op->emitError() << "schedule '" << candidate.name << "' refuses: " << reason;
-      if (proposal)
-        chosen = proposal;
-    }
-    if (!chosen)
-      return op->emitError() << "schedule '" << schedule << "' is not known: use one of " << names;
-    op->setAttr("schedule", chosen);
-    return success();
   }
 };
 

@@ -4,6 +4,7 @@
 #include "quantizers/Linear.h"
 
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/functions/utils.h>
 
 using namespace bq;
 
@@ -17,6 +18,21 @@ namespace {
 
 bool needsGradient(const Tensor &x, const OptionalTensor &bias) {
   return at::GradMode::is_enabled() && (x.requires_grad() || (bias && bias->defined() && bias->requires_grad()));
+}
+
+/// Refuses what would be a gradient of zero without a word.
+void checkDifferentiable(const char *op, const Tensor &x, const OptionalTensor &bias, const Tensor &scales,
+                         const OptionalTensor &zeros) {
+  auto check = [&](const char *name, const OptionalTensor &tensor, bool hasGradient) {
+    TORCH_CHECK(!torch::autograd::isFwGradDefined(tensor), op, ": '", name,
+                "' has a forward gradient: derivatives are with respect to x and bias, in reverse mode only");
+    TORCH_CHECK(hasGradient || !at::GradMode::is_enabled() || !tensor || !tensor->requires_grad(), op, ": '", name,
+                "' requires a gradient: derivatives are with respect to x and bias only, so detach it");
+  };
+  check("x", x, true);
+  check("bias", bias, true);
+  check("scales", scales, false);
+  check("zeros", zeros, false);
 }
 
 OptionalTensor whereDefined(const Tensor &tensor) { return tensor.defined() ? OptionalTensor(tensor) : std::nullopt; }
@@ -89,7 +105,10 @@ struct LinearPackedFunction : torch::autograd::Function<LinearPackedFunction> {
     saveTypes(*context, bias, compute, activation);
     context->saved_data["weight"] = weight;
     bool fused = activation != "none";
-    context->save_for_backward({fused ? x : Tensor(), fused ? bias.value_or(Tensor()) : Tensor()});
+    // The tensors of the weight are not read back; saved, they make LibTorch refuse one that has changed meanwhile.
+    context->save_for_backward({fused ? x : Tensor(), fused ? bias.value_or(Tensor()) : Tensor(), weight->codes(),
+                                weight->scales(), weight->zeros().value_or(Tensor()),
+                                weight->groupIndex().value_or(Tensor())});
     at::AutoDispatchBelowADInplaceOrView guard;
     return dispatch::linearPacked(x, weight, bias, compute, activation);
   }
@@ -116,6 +135,7 @@ struct LinearPackedFunction : torch::autograd::Function<LinearPackedFunction> {
 Tensor bq::linearAutograd(const Tensor &x, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
                           const OptionalTensor &bias, c10::string_view format, c10::string_view compute,
                           c10::string_view activation, const OptionalTensor &groupIndex) {
+  checkDifferentiable("bq::linear", x, bias, scales, zeros);
   if (needsGradient(x, bias))
     return LinearFunction::apply(x, bias, codes, scales, zeros, groupIndex, std::string(format), std::string(compute),
                                  std::string(activation));
@@ -125,6 +145,7 @@ Tensor bq::linearAutograd(const Tensor &x, const Tensor &codes, const Tensor &sc
 
 Tensor bq::linearPackedAutograd(const Tensor &x, const PackedPtr &weight, const OptionalTensor &bias,
                                 c10::string_view compute, c10::string_view activation) {
+  checkDifferentiable("bq::linear_packed", x, bias, weight->scales(), weight->zeros());
   if (needsGradient(x, bias))
     return LinearPackedFunction::apply(x, bias, weight, std::string(compute), std::string(activation));
   at::AutoDispatchBelowADInplaceOrView guard;

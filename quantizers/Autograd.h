@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// The autograd kernels of bq::linear and bq::linear_packed: gradients with respect to x and bias, through the weight
-/// as it is decoded; the rounding of activations by `compute` is passed over. Other inputs get no gradient.
+/// as it is decoded; the rounding of activations by `compute` is passed over. Throws where another
+/// input requires a gradient, and in forward mode.
 #ifndef BQ_QUANTIZERS_AUTOGRAD_H
 #define BQ_QUANTIZERS_AUTOGRAD_H
 

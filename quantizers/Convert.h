@@ -77,8 +77,10 @@ BQ_TORCH_API ConvertReport planConversion(const torch::jit::Module &module, cons
 
 /// Replaces `module` by one whose selected layers hold a torch.classes.bq.PackedWeight in place of their float weight.
 /// Names, other attributes and other tensors stay (tensors are shared with the model given, not copied); a linear layer
-/// followed only by relu, gelu (none or tanh) or silu takes it in, also where that is a module of its own. A module
-/// that uses a weight in any other way keeps it. Throws as planConversion(); `module` is unchanged then.
+/// followed only by relu, gelu (none or tanh) or silu takes it in, also where that is a module of its own. A submodule
+/// that has taken in what followed it returns the activated value, also when it is called by itself: q.0(x) of
+/// Sequential(Sequential(Linear), ReLU) is then relu of what it was. A weight that any module uses in another way, or
+/// holds without a layer that uses it, stays. Throws as planConversion(); `module` is unchanged then.
 BQ_TORCH_API ConvertReport convert(torch::jit::Module &module, const ConvertOptions &options);
 
 } // namespace bq

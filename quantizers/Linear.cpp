@@ -51,7 +51,7 @@ at::Tensor bq::runLinear(const char *op, const at::Tensor &x, const std::optiona
   if (k == 0)
     return activate(bias && bias->defined() ? y.zero_().add_(*bias) : y.zero_(), choice.activation);
   at::Tensor rows = x.dim() == 2 ? x : x.reshape({y.numel() / n, k});
-  if (k > 1 && (rows.stride(1) != 1 || (rows.size(0) > 1 && rows.stride(0) < k)))
+  if ((k > 1 && rows.stride(1) != 1) || (rows.size(0) > 1 && rows.stride(0) < k))
     rows = rows.contiguous();
   at::Tensor bias32 = bias && bias->defined() ? bias->to(at::kFloat).contiguous() : at::Tensor();
 

@@ -210,6 +210,8 @@ void ModelGraph::collectWeights() {
   std::map<std::tuple<const c10::StorageImpl *, const void *, std::vector<int64_t>, std::vector<int64_t>>, size_t>
       known;
   std::unordered_map<size_t, size_t> siteOfTensor;
+  // By tensor, the first place that would go on holding it as it is.
+  std::unordered_map<size_t, std::string> otherPlaces;
   for (Instance owner : order) {
     const c10::ClassTypePtr &type = owner->type();
     for (size_t i = 0; i < type->numAttributes(); ++i) {
@@ -227,21 +229,24 @@ void ModelGraph::collectWeights() {
       if (isNew)
         namedTensors.push_back({name, tensor});
 
-      auto reads = accesses.find({owner, attribute});
-      if (reads == accesses.end())
-        continue;
       size_t linear = 0, embedding = 0;
-      std::string obstacle;
-      for (const Access &read : reads->second)
-        for (const jit::Use &use : read.value->uses()) {
-          std::optional<WeightUse> known = weightUse(use);
-          if (!known)
-            obstacle = "its weight is also used by " + std::string(use.user->kind().toQualString());
-          else
-            ++(known->embedding ? embedding : linear);
-        }
-      if (linear + embedding == 0)
+      std::string otherUse, obstacle;
+      if (auto reads = accesses.find({owner, attribute}); reads != accesses.end())
+        for (const Access &read : reads->second)
+          for (const jit::Use &use : read.value->uses()) {
+            std::optional<WeightUse> known = weightUse(use);
+            if (!known)
+              otherUse = "used by " + std::string(use.user->kind().toQualString());
+            else
+              ++(known->embedding ? embedding : linear);
+          }
+      if (linear + embedding == 0) {
+        otherPlaces.emplace(entry->second, "its weight is also '" + name + "', " +
+                                               (otherUse.empty() ? "which no layer uses" : otherUse));
         continue;
+      }
+      if (!otherUse.empty())
+        obstacle = "its weight is also " + otherUse;
       if (linear && embedding)
         obstacle = "its weight is used by both a linear and an embedding operation";
       if (writes.count({owner, attribute}))
@@ -253,7 +258,7 @@ void ModelGraph::collectWeights() {
 
       auto [site, isNewSite] = siteOfTensor.try_emplace(entry->second, sites.size());
       if (isNewSite)
-        sites.push_back({{}, tensor, embedding != 0, Activation::None, nullptr, ""});
+        sites.push_back({{}, namedTensors[entry->second].tensor, embedding != 0, Activation::None, nullptr, ""});
       WeightSite &target = sites[site->second];
       if (!isNewSite && target.embedding != (embedding != 0))
         obstacle = "its weight is shared between the linear and the embedding layer '" + target.places[0].name +
@@ -264,6 +269,9 @@ void ModelGraph::collectWeights() {
         target.obstacle = obstacle;
     }
   }
+  for (const auto &[tensor, obstacle] : otherPlaces)
+    if (auto site = siteOfTensor.find(tensor); site != siteOfTensor.end())
+      sites[site->second].obstacle = obstacle;
   for (WeightSite &site : sites)
     if (!site.embedding && site.places.size() == 1)
       findActivation(site);

@@ -27,7 +27,7 @@ struct WeightSite {
     std::string attribute;
     std::string name; ///< of the layer
   };
-  std::vector<Place> places; ///< All that hold this very tensor.
+  std::vector<Place> places; ///< All that hold this very tensor, or there is an obstacle.
   at::Tensor weight;
   bool embedding = false;
   Activation activation = Activation::None; ///< What alone follows the linear operation, and can be taken into it.

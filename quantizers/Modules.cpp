@@ -40,6 +40,16 @@ void setWeight(Module &module, const at::Tensor &weight) {
     module.zeros.set_data(zeros);
 }
 
+/// Calls `to`, which moves and converts everything, then puts codes and zero points back as they were, moved only.
+template <typename Module, typename Function>
+void keepTypeOfCodes(Module &module, bool nonBlocking, Function to) {
+  at::Tensor codes = module.codes.detach(), zeros = module.zeros.defined() ? module.zeros.detach() : at::Tensor();
+  to();
+  module.codes.set_data(codes.to(module.codes.device(), nonBlocking));
+  if (zeros.defined())
+    module.zeros.set_data(zeros.to(module.zeros.device(), nonBlocking));
+}
+
 std::optional<at::Tensor> whereDefined(const at::Tensor &tensor) {
   return tensor.defined() ? std::optional<at::Tensor>(tensor) : std::nullopt;
 }
@@ -69,6 +79,18 @@ std::shared_ptr<QuantizedLinearImpl> QuantizedLinearImpl::fromFloat(const torch:
   if (hasBias)
     module->bias.set_data(linear->bias.detach());
   return module;
+}
+
+void QuantizedLinearImpl::to(torch::Device device, torch::Dtype dtype, bool nonBlocking) {
+  keepTypeOfCodes(*this, nonBlocking, [&] { Module::to(device, dtype, nonBlocking); });
+}
+
+void QuantizedLinearImpl::to(torch::Dtype dtype, bool nonBlocking) {
+  keepTypeOfCodes(*this, nonBlocking, [&] { Module::to(dtype, nonBlocking); });
+}
+
+void QuantizedLinearImpl::to(torch::Device device, bool nonBlocking) {
+  Module::to(device, nonBlocking);
 }
 
 void QuantizedLinearImpl::pretty_print(std::ostream &stream) const {
@@ -104,6 +126,18 @@ std::shared_ptr<QuantizedEmbeddingImpl> QuantizedEmbeddingImpl::fromFloat(const 
       QuantizedEmbeddingOptions(embedding->weight.size(0), embedding->weight.size(1), format));
   setWeight(*module, embedding->weight);
   return module;
+}
+
+void QuantizedEmbeddingImpl::to(torch::Device device, torch::Dtype dtype, bool nonBlocking) {
+  keepTypeOfCodes(*this, nonBlocking, [&] { Module::to(device, dtype, nonBlocking); });
+}
+
+void QuantizedEmbeddingImpl::to(torch::Dtype dtype, bool nonBlocking) {
+  keepTypeOfCodes(*this, nonBlocking, [&] { Module::to(dtype, nonBlocking); });
+}
+
+void QuantizedEmbeddingImpl::to(torch::Device device, bool nonBlocking) {
+  Module::to(device, nonBlocking);
 }
 
 void QuantizedEmbeddingImpl::pretty_print(std::ostream &stream) const {

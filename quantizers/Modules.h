@@ -41,6 +41,10 @@ public:
                                                         const std::string &activation = "none");
 
   void reset() override;
+  /// Scales and bias change type; codes and zero points stay uint8. All are moved.
+  void to(torch::Device device, torch::Dtype dtype, bool nonBlocking = false) override;
+  void to(torch::Dtype dtype, bool nonBlocking = false) override;
+  void to(torch::Device device, bool nonBlocking = false) override;
   void pretty_print(std::ostream &stream) const override;
   at::Tensor forward(const at::Tensor &x);
   /// The weight in the type of the scales.
@@ -73,6 +77,10 @@ public:
                                                            const std::string &format);
 
   void reset() override;
+  /// Scales change type; codes and zero points stay uint8. All are moved.
+  void to(torch::Device device, torch::Dtype dtype, bool nonBlocking = false) override;
+  void to(torch::Dtype dtype, bool nonBlocking = false) override;
+  void to(torch::Device device, bool nonBlocking = false) override;
   void pretty_print(std::ostream &stream) const override;
   at::Tensor forward(const at::Tensor &indices);
   /// The weight in the type of the scales.

@@ -23,7 +23,9 @@ class WeightStamp;
 
 /// Always held by an intrusive_ptr. Holds the canonical tensors (shared with the caller, not copied) and saves exactly
 /// those. The first linear() prepacks the weight and keeps that form beside them; it is made anew after an in-place
-/// change of a tensor. Usable from any thread. Tensors live on the CPU, and so must inputs: others are refused.
+/// change of a tensor. Inference tensors count no changes: where one of the tensors is such, the prepacked form made
+/// first stays, and linear() goes on with the old values. Usable from any thread. Tensors live on the CPU, and so must
+/// inputs: others are refused.
 class BQ_TORCH_API PackedWeight : public torch::CustomClassHolder {
 public:
   /// What is pickled: version of this tuple (1), format, shape, codes, scales, zeros, group index.

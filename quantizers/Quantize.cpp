@@ -28,7 +28,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> bq::quantize(const at::Tensor &we
   at::NoGradGuard noGrad;
   at::Tensor matrix = (weight.dim() == 4 ? weight.permute({0, 2, 3, 1}).reshape({n, k}) : weight).detach();
   // Kernels read rows of contiguous columns; a row's stride may be anything that does not make rows overlap.
-  if (k > 1 && (matrix.stride(1) != 1 || (n > 1 && matrix.stride(0) < k)))
+  if ((k > 1 && matrix.stride(1) != 1) || (n > 1 && matrix.stride(0) < k))
     matrix = matrix.contiguous();
 
   QuantizeArgs args;

@@ -3,6 +3,7 @@
 
 #include "runtime/Fork.h"
 
+#include <algorithm>
 #include <list>
 #include <mutex>
 #include <unordered_map>
@@ -56,6 +57,7 @@ std::shared_ptr<const PrepackedWeight> bq::prepack(const char *op, const WeightT
 namespace {
 
 constexpr size_t maxEntries = 1024;
+constexpr size_t purgedAtOnce = 8;
 
 /// Most recently used first; found by the codes' tensor. Guarded by forkSafeMutex().
 struct Memo {
@@ -66,11 +68,35 @@ struct Memo {
   };
   std::list<Entry> entries;
   std::unordered_map<const c10::TensorImpl *, std::list<Entry>::iterator> index;
+  std::list<Entry>::iterator nextToPurge = entries.end();
+
+  /// So that what stands between it and an entry never grows, it does not follow `entry` to another place.
+  void leave(std::list<Entry>::iterator entry) {
+    if (entry == nextToPurge)
+      ++nextToPurge;
+  }
+
+  void touch(std::list<Entry>::iterator entry) {
+    leave(entry);
+    entries.splice(entries.begin(), entries, entry);
+  }
 
   /// Moves an entry to `target`, so that its memory is freed after the mutex is.
   void remove(std::list<Entry>::iterator entry, std::list<Entry> &target) {
+    leave(entry);
     index.erase(entry->codes);
     target.splice(target.end(), entries, entry);
+  }
+
+  /// Removes the expired of the next few entries, in turn.
+  void purge(std::list<Entry> &target) {
+    for (size_t i = std::min(purgedAtOnce, entries.size()); i > 0; --i) {
+      if (nextToPurge == entries.end())
+        nextToPurge = entries.begin();
+      auto current = nextToPurge++;
+      if (current->stamp.expired())
+        remove(current, target);
+    }
   }
 };
 
@@ -86,11 +112,13 @@ std::shared_ptr<const PrepackedWeight> bq::prepackRemembered(const char *op, con
                                                              const Format &format, int64_t k) {
   const c10::TensorImpl *codes = weight.codes.unsafeGetTensorImpl();
   Memo &known = memo();
+  std::list<Memo::Entry> removed;
   {
     std::lock_guard<std::mutex> lock(forkSafeMutex());
+    known.purge(removed);
     auto found = known.index.find(codes);
     if (found != known.index.end() && found->second->stamp.matches(weight, format, k)) {
-      known.entries.splice(known.entries.begin(), known.entries, found->second);
+      known.touch(found->second);
       return found->second->prepacked;
     }
   }
@@ -101,13 +129,9 @@ std::shared_ptr<const PrepackedWeight> bq::prepackRemembered(const char *op, con
   if (!stamp)
     return prepacked;
 
-  std::list<Memo::Entry> removed;
   std::lock_guard<std::mutex> lock(forkSafeMutex());
-  for (auto entry = known.entries.begin(); entry != known.entries.end();) {
-    auto current = entry++;
-    if (current->codes == codes || current->stamp.expired())
-      known.remove(current, removed);
-  }
+  if (auto found = known.index.find(codes); found != known.index.end())
+    known.remove(found->second, removed);
   if (known.entries.size() >= maxEntries)
     known.remove(std::prev(known.entries.end()), removed);
   known.entries.push_front({codes, std::move(*stamp), prepacked});

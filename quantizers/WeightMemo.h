@@ -35,9 +35,10 @@ private:
   int64_t k = 0;
 };
 
-/// The weight prepacked for the CPU. Weights are remembered while their tensors live, at most 1024 at a time, the least
-/// recently used are forgotten first; where a tensor keeps no version, nothing is. From any thread; `weight` must have
-/// passed checkWeight() and be neither without rows nor without columns.
+/// The weight prepacked for the CPU. At most 1024 weights are remembered, the least recently used are forgotten first;
+/// where a tensor keeps no version, nothing is. Each call looks at 8 of them and frees those whose tensors are gone, so
+/// that a freed weight's prepacked form goes within 128 calls, for any weights; it stays while there are none. From any
+/// thread; `weight` must have passed checkWeight() and be neither without rows nor without columns.
 std::shared_ptr<const PrepackedWeight> prepackRemembered(const char *op, const WeightTensors &weight,
                                                          const Format &format, int64_t k);
 /// The same, each time anew.

@@ -75,9 +75,11 @@ std::optional<KernelFile> DiskCache::load(const KernelKey &key, bool quiet) {
       reportDamage(key, file.error().message);
     return std::nullopt;
   }
-  // Another kernel with the same hash.
-  if (file->keyText != key.text)
+  if (file->keyText != key.text) {
+    if (!quiet)
+      reportDamage(key, "it is another kernel's");
     return std::nullopt;
+  }
   return std::move(*file);
 }
 

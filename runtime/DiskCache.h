@@ -89,7 +89,6 @@ public:
   void reportDamage(const KernelKey &key, const std::string &why);
 
 private:
-  std::optional<std::string> storeFile(const KernelKey &key, const std::vector<uint8_t> &bytes);
   Expected<std::vector<CacheEntry>> read(bool loadObjects) const;
   void warnOnce(const std::string &text);
 

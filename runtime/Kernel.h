@@ -4,7 +4,7 @@
 #define BQ_RUNTIME_KERNEL_H
 
 #include "codegen/Artifact.h"
-#include "codegen/KernelAbi.h"
+#include "dialect/core/KernelAbi.h"
 #include "codegen/KernelSpec.h"
 #include "runtime/ElfLoader.h"
 

@@ -32,9 +32,10 @@ Expected<std::unique_ptr<llvm::TargetMachine>> makeMachine(const CpuTarget &targ
   const llvm::Target *backend = llvm::TargetRegistry::lookupTarget(triple, error);
   if (!backend)
     return internalError("LLVM has no backend for " + triple.str() + ": " + error);
-  // The code model is said because that of a JIT is not small.
+  // Of the CPU's instructions only those that were checked for, and not all that its name implies. The code model is said
+  // because that of a JIT is not small.
   std::unique_ptr<llvm::TargetMachine> machine(
-      backend->createTargetMachine(triple, target.name, target.featureString(), llvm::TargetOptions(),
+      backend->createTargetMachine(triple, "x86-64", target.featureString(), llvm::TargetOptions(),
                                    llvm::Reloc::PIC_, llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default));
   if (!machine)
     return internalError("LLVM makes no machine for " + target.str());
@@ -61,6 +62,7 @@ Expected<std::unique_ptr<ObjectEmitter>> ObjectEmitter::create(mlir::ModuleOp so
     function.addFnAttr(llvm::Attribute::NoUnwind);
     // A kernel has no library to call: without this a loop of stores becomes a call of memset.
     function.addFnAttr("no-builtins");
+    function.addFnAttr("tune-cpu", target.name);
     // Vectors keep the width that the schedule chose.
     function.addFnAttr("prefer-vector-width", "512");
   }

@@ -97,6 +97,8 @@ Expected<CpuTarget> CpuTarget::parse(std::string_view name) {
     for (auto [feature, spelling] : spelled)
       if (name.find(spelling, colon) != std::string_view::npos)
         target.features |= feature;
+    if (Expected<CpuTarget> base = parse(target.name); !base)
+      return base.error();
     if (target.str() != name)
       return invalidArgument("cpu '" + std::string(name) + "' does not read as a name and its features: did you mean '" +
                              target.str() + "'?");

@@ -23,8 +23,8 @@ struct CpuTarget {
     AVXVNNI = 1 << 7,
   };
 
-  std::string name = "x86-64"; ///< As LLVM spells it.
-  uint32_t features = 0;       ///< Feature bits.
+  std::string name = "x86-64"; ///< As LLVM spells it. Code is tuned for it, but uses no instructions beyond `features`.
+  uint32_t features = 0;       ///< Feature bits, beside what every x86-64 has.
 
   bool has(Feature feature) const { return features & feature; }
   /// f32 lanes of the widest vector: 16, 8 or 4.

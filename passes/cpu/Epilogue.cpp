@@ -2,7 +2,7 @@
 // From the sum of a layer to its result.
 #include "passes/cpu/LinearPlan.h"
 
-#include "codegen/KernelAbi.h"
+#include "dialect/core/KernelAbi.h"
 
 #include "mlir/IR/TypeUtilities.h"
 

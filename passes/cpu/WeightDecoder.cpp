@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/cpu/WeightDecoder.h"
 
-#include "codegen/KernelAbi.h"
+#include "dialect/core/KernelAbi.h"
 
 #include "llvm/ADT/bit.h"
 

@@ -64,7 +64,8 @@ void reorder(const Layout &layout, const void *in, void *out, int64_t begin, int
     auto *to = static_cast<Out *>(out) + row / lanes * segments * lanes + row % lanes;
     for (int64_t group = 0; group < layout.groups(); ++group)
       for (int64_t part = 0; part < layout.segmentsPerGroup; ++part, to += lanes)
-        *to = convert(from[group]);
+        // A segment that is all padding adds nothing, whatever the scale of its group.
+        *to = layout.segmentLength(group * layout.segmentsPerGroup + part) ? convert(from[group]) : Out{};
   }
 }
 

@@ -3,7 +3,7 @@
 #ifndef BQ_RUNTIME_CPU_CPUWEIGHT_H
 #define BQ_RUNTIME_CPU_CPUWEIGHT_H
 
-#include "codegen/KernelAbi.h"
+#include "dialect/core/KernelAbi.h"
 #include "dialect/core/CpuTarget.h"
 #include "dialect/core/Layout.h"
 #include "runtime/Backend.h"

@@ -3,7 +3,7 @@
 // RUN: bq-opt %s -bq-select-schedule=cpu=haswell -bq-lower-linear=cpu=haswell -cse -split-input-file \
 // RUN:   | FileCheck %s --check-prefix=AVX2
 
-// A layer becomes two functions with the signatures of codegen/KernelAbi.h. One row, i8: each line of codes is loaded
+// A layer becomes two functions with the signatures of dialect/core/KernelAbi.h. One row, i8: each line of codes is loaded
 // once; both halves of its bytes are masked where they stand and met by a broadcast word of activations; the upper half,
 // worth sixteen times as much, is shifted once for the segment. The sum starts from what zero point 8 takes away.
 

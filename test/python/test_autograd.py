@@ -86,8 +86,6 @@ class Gradients(unittest.TestCase):
         self.assertIsNotNone(x.grad)
         bq.linear(x.detach(), *weight, bias, "int4:g16").sum().backward()
         torch.testing.assert_close(bias.grad, torch.full((self.n,), 6.0))
-        scales = weight[1].clone().requires_grad_()
-        self.assertFalse(bq.linear(x.detach(), weight[0], scales, None, None, "int4:g16").requires_grad)
         with torch.no_grad():
             self.assertFalse(bq.linear(x, *weight, None, "int4:g16").requires_grad)
 
@@ -110,6 +108,55 @@ class Gradients(unittest.TestCase):
         scales = scales.detach().requires_grad_()
         with self.assertRaisesRegex(RuntimeError, "derivative for bq::dequantize is not implemented"):
             bq.dequantize(codes, scales, None, "int4", [4, 8]).sum().backward()
+
+    def refused(self, name, what, function):
+        with self.assertRaises(RuntimeError) as caught:
+            function()
+        message = str(caught.exception)
+        self.assertNotIn("\n", message.strip())
+        for part in (f"'{name}' {what}", "x and bias"):
+            self.assertIn(part, message)
+
+    def test_tensors_that_get_no_gradient_are_refused(self):
+        weight, _ = quantized(self.n, self.k, "uint4:g16")
+        for position, name in ((1, "scales"), (2, "zeros")):
+            tensors = list(weight)
+            tensors[position] = tensors[position].float().requires_grad_()
+            calls = [lambda: bq.linear(torch.randn(2, self.k), *tensors, None, "uint4:g16"),
+                     lambda: packed(tensors, "uint4:g16", [self.n, self.k]).linear(torch.randn(2, self.k))]
+            for call in calls:
+                self.refused(name, "requires a gradient", call)
+                with torch.no_grad():
+                    self.assertFalse(call().requires_grad)
+
+    def test_forward_mode_is_refused(self):
+        weight, _ = quantized(self.n, self.k, "uint4:g16")
+        whole = packed(weight, "uint4:g16", [self.n, self.k])
+        x, bias = torch.randn(2, self.k), torch.randn(self.n)
+
+        def function(x, bias, scales):
+            return bq.linear(x, weight[0], scales, weight[2], bias, "uint4:g16")
+
+        given = (x, bias, weight[1])
+        for position, name in enumerate(("x", "bias", "scales")):
+            with torch.autograd.forward_ad.dual_level():
+                duals = list(given)
+                duals[position] = torch.autograd.forward_ad.make_dual(given[position], torch.ones_like(given[position]))
+                self.refused(name, "has a forward gradient", lambda: function(*duals))
+                if name != "scales":
+                    self.refused(name, "has a forward gradient", lambda: bq.linear_packed(duals[0], whole, duals[1]))
+        self.refused("x", "has a forward gradient",
+                     lambda: torch.func.jvp(lambda x: function(x, bias, weight[1]), (x,), (torch.ones_like(x),)))
+
+    def test_a_packed_weight_changed_before_backward_is_noticed(self):
+        for change in (lambda whole: whole.codes().bitwise_not_(), lambda whole: whole.scales().mul_(2),
+                       lambda whole: whole.zeros().add_(1)):
+            weight, _ = quantized(self.n, self.k, "uint4:g16")
+            whole = packed(weight, "uint4:g16", [self.n, self.k])
+            y = whole.linear(torch.randn(2, self.k, requires_grad=True))
+            change(whole)
+            with self.assertRaisesRegex(RuntimeError, "modified by an inplace operation"):
+                y.sum().backward()
 
     def test_compiled(self):
         weight, _ = quantized(self.n, self.k, "int4:g16")

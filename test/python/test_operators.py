@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """bq's operators from Python: what PyTorch demands of an operator, inputs of every kind, and what is refused."""
 
+import os
 import unittest
 
 import torch
@@ -176,6 +177,15 @@ class Strides(unittest.TestCase):
             self.assertEqual(y.shape, (*view.shape[:-1], 9))
             self.assertTrue(torch.equal(y, bq.linear(view.contiguous(), *weight, None, "uint4:g16")))
 
+    def test_rows_of_one_column_may_overlap(self):
+        column = torch.randn(1, 1).expand(5, 1)
+        weight = bq.quantize(column, "int8")
+        for actual, expected in zip(weight, bq.quantize(column.contiguous(), "int8")):
+            self.assertTrue(torch.equal(actual, expected))
+        for view in (column, column.expand(2, 5, 1)):
+            y = bq.linear(view, *weight, None, "int8")
+            self.assertTrue(torch.equal(y, bq.linear(view.contiguous(), *weight, None, "int8")))
+
     def test_weight_tensors(self):
         (codes, scales, zeros), _ = quantized(9, 24, "uint4:g16")
         spread = [torch.stack([t, t], 2)[:, :, 0] for t in (codes, scales, zeros)]
@@ -327,6 +337,24 @@ class ChangedWeights(unittest.TestCase):
     def test_inference_tensors_keep_no_version(self):
         with torch.inference_mode():
             self.check(lambda codes, scales, zeros: codes.bitwise_not_())
+
+    def test_a_freed_weight_takes_its_prepacked_form_along(self):
+        def resident():
+            with open("/proc/self/statm") as file:
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+        # Of a size that the allocator always gives back to the system when it is freed.
+        n, k = 8192, 8192
+        small, _ = quantized(9, 24, "int4:g16")
+        bq.linear(torch.randn(1, 24), *small, None, "int4:g16")
+        codes = torch.zeros(n, k, dtype=torch.uint8)
+        bq.linear(torch.randn(1, k), codes, torch.ones(n, 1), None, None, "int8")
+        del codes
+        before = resident()
+        # The weights of other tests are looked at too.
+        for _ in range(64):
+            bq.linear(torch.randn(1, 24), *small, None, "int4:g16")
+        self.assertGreater(before - resident(), n * k // 2)
 
     def test_freed_and_made_again(self):
         x = torch.randn(2, 24)

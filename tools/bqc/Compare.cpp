@@ -130,7 +130,7 @@ void printText(const Json &json) {
 int compareChecked(const CompareOptions &command) {
   const bool toFile = !command.jsonFile.empty() && command.jsonFile != "-";
   if (toFile)
-    if (Status status = checkOutputPath("--json", command.jsonFile, command.inputs); !status)
+    if (Status status = checkOutputPath("--json", command.jsonFile, {command.a, command.b, command.inputs}); !status)
       return fail(status.error());
   Expected<Inputs> inputs = loadInputs(command.inputs);
   if (!inputs)
@@ -141,6 +141,8 @@ int compareChecked(const CompareOptions &command) {
   Expected<torch::jit::Module> moduleB = loadModel(command.b);
   if (!moduleB)
     return fail(moduleB.error());
+  moduleA->eval();
+  moduleB->eval();
   if (command.threads)
     at::set_num_threads(command.threads);
 

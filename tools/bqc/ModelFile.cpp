@@ -97,9 +97,7 @@ Expected<torch::jit::Module> cli::loadModel(const std::string &path) {
   if (Status status = checkArchive(path); !status)
     return status.error();
   try {
-    torch::jit::Module module = torch::jit::load(path, c10::kCPU);
-    module.eval();
-    return module;
+    return torch::jit::load(path, c10::kCPU);
   } catch (const std::exception &error) {
     return invalidArgument(fmt::format("{}: cannot be loaded as a TorchScript model: {}", path, modelErrorText(error)));
   }

@@ -18,8 +18,9 @@ namespace bq::cli {
 /// of what a model's code raised, which begins with where it did.
 std::string modelErrorText(const std::exception &error);
 
-/// Loads a TorchScript model, in evaluation mode, onto the CPU. Errors say what the file is in place of one: absent, a
-/// folder, truncated, no zip archive, of a newer version, or an archive of something else.
+/// Loads a TorchScript model onto the CPU; each module stays in training or evaluation mode as it was saved. Errors say
+/// what the file is in place of one: absent, a folder, truncated, no zip archive, of a newer version, or an archive of
+/// something else.
 Expected<torch::jit::Module> loadModel(const std::string &path);
 
 /// Writes the module under its name at once (OutputFile). The bytes depend on the module only, not on the path.

@@ -21,24 +21,41 @@ namespace {
 
 /// What a signal handler removes; empty = nothing. Only changed while the handled signals are blocked.
 char pending[PATH_MAX];
-constexpr int handledSignals[] = {SIGINT, SIGTERM, SIGHUP};
 
-void removePending(int signal) {
+struct HandledSignal {
+  int number;
+  bool replaced;           ///< Whether the handler is in place.
+  struct sigaction before; ///< What to put back where it is.
+};
+HandledSignal handledSignals[] = {{SIGINT, false, {}}, {SIGTERM, false, {}}, {SIGHUP, false, {}}};
+
+void removePending(int number) {
   if (pending[0])
     unlink(pending);
-  std::signal(signal, SIG_DFL);
-  raise(signal);
+  for (const HandledSignal &signal : handledSignals)
+    if (signal.number == number)
+      sigaction(number, &signal.before, nullptr);
+  raise(number);
 }
 
 void setPending(const std::string &path) {
-  sigset_t handled, before;
-  sigemptyset(&handled);
-  for (int signal : handledSignals)
-    sigaddset(&handled, signal);
-  pthread_sigmask(SIG_BLOCK, &handled, &before);
+  struct sigaction handler{};
+  handler.sa_handler = removePending;
+  handler.sa_flags = SA_RESTART;
+  for (const HandledSignal &signal : handledSignals)
+    sigaddset(&handler.sa_mask, signal.number);
+  sigset_t before;
+  pthread_sigmask(SIG_BLOCK, &handler.sa_mask, &before);
   std::strncpy(pending, path.c_str(), sizeof(pending) - 1);
-  for (int signal : handledSignals)
-    std::signal(signal, path.empty() ? SIG_DFL : removePending);
+  for (HandledSignal &signal : handledSignals) {
+    if (signal.replaced)
+      sigaction(signal.number, &signal.before, nullptr);
+    signal.replaced = false;
+    // Who started the program may want it to outlive the signal, as nohup does.
+    if (path.empty() || sigaction(signal.number, nullptr, &signal.before) != 0 || signal.before.sa_handler == SIG_IGN)
+      continue;
+    signal.replaced = sigaction(signal.number, &handler, nullptr) == 0;
+  }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
@@ -47,11 +64,23 @@ std::string parentOf(const std::string &path) {
   return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
 }
 
+std::string nameOf(const std::string &path) { return path.substr(path.rfind('/') + 1); }
+
+/// Whether both are there and are one, links followed.
+bool isSameInode(const std::string &left, const std::string &right) {
+  struct stat l{}, r{};
+  return stat(left.c_str(), &l) == 0 && stat(right.c_str(), &r) == 0 && l.st_dev == r.st_dev && l.st_ino == r.st_ino;
+}
+
 } // namespace
 
-Status cli::checkOutputPath(std::string_view option, const std::string &path, const std::string &input) {
+bool cli::isSameFile(const std::string &left, const std::string &right) {
+  return isSameInode(left, right) || (nameOf(left) == nameOf(right) && isSameInode(parentOf(left), parentOf(right)));
+}
+
+Status cli::checkOutputPath(std::string_view option, const std::string &path, const std::vector<std::string> &inputs) {
   const std::string parent = parentOf(path);
-  struct stat file{}, folder{}, source{};
+  struct stat file{}, folder{};
   if (path.empty() || path.back() == '/' || (stat(path.c_str(), &file) == 0 && S_ISDIR(file.st_mode)))
     return invalidArgument(fmt::format("{} {}: is a folder; give the name of a file", option, path));
   if (stat(parent.c_str(), &folder) != 0)
@@ -60,9 +89,9 @@ Status cli::checkOutputPath(std::string_view option, const std::string &path, co
     return invalidArgument(fmt::format("{} {}: {} is not a folder", option, path, parent));
   if (file.st_ino && !S_ISREG(file.st_mode))
     return invalidArgument(fmt::format("{} {}: exists and is not a regular file", option, path));
-  if (!input.empty() && file.st_ino && stat(input.c_str(), &source) == 0 && source.st_dev == file.st_dev &&
-      source.st_ino == file.st_ino)
-    return invalidArgument(fmt::format("{} {}: is the input file; give another name", option, path));
+  for (const std::string &input : inputs)
+    if (isSameFile(path, input))
+      return invalidArgument(fmt::format("{} {}: is the input file {}; give another name", option, path, input));
   // Permissions alone do not tell: the file system may be read-only, or take no files at all.
   if (Expected<OutputFile> trial = OutputFile::create(path); !trial)
     return ioError(fmt::format("{} {}", option, trial.error().message));
@@ -70,9 +99,7 @@ Status cli::checkOutputPath(std::string_view option, const std::string &path, co
 }
 
 Expected<OutputFile> OutputFile::create(const std::string &path) {
-  const size_t slash = path.rfind('/');
-  const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-  std::string temporary = fmt::format("{}/.{}.XXXXXX", parentOf(path), name);
+  std::string temporary = fmt::format("{}/.{}.XXXXXX", parentOf(path), nameOf(path));
   if (temporary.size() >= PATH_MAX)
     return invalidArgument(fmt::format("{}: the name is too long", path));
   const int descriptor = mkostemp(temporary.data(), O_CLOEXEC);

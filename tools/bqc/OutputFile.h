@@ -7,15 +7,20 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace bq::cli {
 
-/// Whether a file can be written at `path`: it is no folder, its parent is a folder that takes files, and it is not the
-/// file `input` (which may be empty). Leaves nothing behind. `option` names the argument in the error.
-Status checkOutputPath(std::string_view option, const std::string &path, const std::string &input);
+/// Whether two names stand for one file, however they are spelled: the same name in the same folder, whether the file
+/// is there yet or not, or links to the same file.
+bool isSameFile(const std::string &left, const std::string &right);
+
+/// Whether a file can be written at `path`: it is no folder, its parent is a folder that takes files, and it is none of
+/// the files `inputs`. Leaves nothing behind. `option` names the argument in the error.
+Status checkOutputPath(std::string_view option, const std::string &path, const std::vector<std::string> &inputs);
 
 /// Written under a temporary name beside `path`, then renamed. At most one lives at a time; while it does, SIGINT,
-/// SIGTERM and SIGHUP remove the temporary file before they end the process.
+/// SIGTERM and SIGHUP remove the temporary file before they do what they did before. Signals that are ignored stay so.
 class OutputFile {
 public:
   static Expected<OutputFile> create(const std::string &path);

@@ -129,13 +129,14 @@ int quantizeChecked(const QuantizeOptions &command) {
   Expected<ConvertOptions> options = parseOptions(command);
   if (!options)
     return failUsage(options.error().message);
-  if (Status status = checkOutputPath("-o", command.out, command.in); !status)
+  if (Status status = checkOutputPath("-o", command.out, {command.in}); !status)
     return fail(status.error());
-  if (!command.report.empty())
-    if (Status status = checkOutputPath("--report", command.report, command.in); !status)
+  if (!command.report.empty()) {
+    if (Status status = checkOutputPath("--report", command.report, {command.in}); !status)
       return fail(status.error());
-  if (command.report == command.out)
-    return failUsage(fmt::format("--report {}: is the file of the model too; give another name", command.report));
+    if (isSameFile(command.report, command.out))
+      return failUsage(fmt::format("--report {}: is the file of the model too; give another name", command.report));
+  }
   Expected<torch::jit::Module> module = loadModel(command.in);
   if (!module)
     return fail(module.error());

@@ -7,7 +7,13 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
 #include <functional>
+#include <iostream>
+#include <system_error>
 
 using namespace bq;
 using namespace bq::cli;
@@ -145,9 +151,28 @@ void addLoadKernel(CLI::App &app, LoadKernelOptions &options, Run &run) {
   command->callback([&] { run = [&] { return runLoadKernel(options); }; });
 }
 
+/// What is wrong with a command line. CLI11 asks for a command before it looks at the words that are none.
+std::string usageText(const CLI::App &app, const CLI::ParseError &error) {
+  const std::vector<std::string> unknown = app.remaining(/*recurse=*/true);
+  if (dynamic_cast<const CLI::RequiredError *>(&error) && !unknown.empty())
+    return "'" + unknown.front() + "' is not a command";
+  return error.what();
+}
+
+/// `code`, or Failed with a message where results did not reach stdout.
+int flushed(int code) {
+  std::cout.flush();
+  if (std::fflush(stdout) == 0 && !std::ferror(stdout) && std::cout)
+    return code;
+  return fail(std::string("cannot write to stdout: ") + std::strerror(errno));
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
+  // A reader that goes away and a limit on file sizes are errors of the write, like a full disk.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   CLI::App app("bqc makes models smaller with kernels compiled for their quantized layers", "bqc");
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string("bqc, build ") + buildId());
@@ -169,9 +194,15 @@ int main(int argc, char **argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success &help) {
-    return app.exit(help);
+    app.exit(help);
+    return flushed(Done);
   } catch (const CLI::ParseError &error) {
-    return failUsage(std::string(error.what()) + " (bqc --help lists what is accepted)");
+    return failUsage(usageText(app, error) + " (bqc --help lists what is accepted)");
   }
-  return run();
+  try {
+    return flushed(run());
+  } catch (const std::system_error &error) {
+    // What fmt throws where a write fails.
+    return fail(std::string("cannot write to stdout: ") + error.code().message());
+  }
 }

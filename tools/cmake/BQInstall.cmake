@@ -10,7 +10,7 @@ set(BQ_INSTALL_HEADERS "${CMAKE_INSTALL_INCLUDEDIR}/bq")
 set(headers
   codegen/Artifact.h
   codegen/Compiler.h
-  codegen/KernelAbi.h
+  dialect/core/KernelAbi.h
   codegen/KernelSpec.h
   dialect/core/CpuTarget.h
   dialect/core/Format.h

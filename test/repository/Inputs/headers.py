@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 root, compiler = pathlib.Path(sys.argv[1]), sys.argv[2]
-public = [root / "codegen" / name for name in ("KernelSpec.h", "KernelAbi.h", "Artifact.h", "Compiler.h")]
+public = [root / "codegen" / name for name in ("KernelSpec.h", "Artifact.h", "Compiler.h")]
 folders = [root / "dialect/core", root / "runtime", root / "quantizers"]
 sources = [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix in (".h", ".cpp")]
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""interrupt.py FOLDER BQC: Ctrl+C at many moments leaves the whole result or nothing of it."""
+"""interrupt.py FOLDER BQC: Ctrl+C at many moments leaves the whole result or nothing of it.
+
+Signals that were ignored when the program began, as nohup does, stay ignored.
+"""
 
 import os
 import pathlib
@@ -35,3 +38,18 @@ for step in range(12):
         assert zipfile.ZipFile(folder / "out.pt").testzip() is None
         (folder / "out.pt").unlink()
 print("12 interruptions")
+
+handled = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+for step in range(12):
+    own = [signal.signal(number, signal.SIG_IGN) for number in handled]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for number, handler in zip(handled, own):
+        signal.signal(number, handler)
+    time.sleep(whole * (0.4 + 0.05 * step))
+    process.send_signal(handled[step % len(handled)])
+    code = process.wait()
+    assert code == 0, code
+    assert set(os.listdir(folder)) == {"model.pt", "out.pt"}, os.listdir(folder)
+    assert zipfile.ZipFile(folder / "out.pt").testzip() is None
+    (folder / "out.pt").unlink()
+print("12 signals ignored")

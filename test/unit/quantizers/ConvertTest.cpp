@@ -7,6 +7,7 @@
 #include <torch/csrc/jit/serialization/import.h>
 
 #include <limits>
+#include <set>
 #include <sstream>
 
 using namespace bq;
@@ -282,6 +283,65 @@ TEST(Convert, WeightWithAnotherUseIsKept) {
   EXPECT_THAT(names(report), ElementsAre("mid"));
   EXPECT_EQ(report.kept[0].name, "w");
   EXPECT_THAT(report.kept[0].reason, HasSubstr("also used by aten::sum"));
+}
+
+/// Bytes of the tensors that the model's modules hold, each memory counted once, packed weights as canonical tensors.
+static int64_t bytesHeld(const Module &model) {
+  std::set<const void *> seen;
+  int64_t sum = 0;
+  for (const Module &module : model.modules())
+    for (const c10::IValue &value : module._ivalue()->slots())
+      if (value.isTensor() && seen.insert(value.toTensor().const_data_ptr()).second)
+        sum += static_cast<int64_t>(value.toTensor().nbytes());
+      else if (value.isCustomClass() && seen.insert(value.toCustomClass<PackedWeight>().get()).second)
+        sum += value.toCustomClass<PackedWeight>()->bytes();
+  return sum;
+}
+
+TEST(Convert, WeightTiedToAPlaceThatIsNoLayerIsKept) {
+  for (bool headFirst : {false, true}) {
+    for (const char *use : {"torch.matmul(x, self.weight.t())", "x + 1"}) {
+      ModelBuilder builder;
+      at::Tensor weight = at::randn({24, 24});
+      Module head = builder.module("Head");
+      // As a model that was loaded ties its tensors: by their memory.
+      head.register_parameter("weight", weight.view({24, 24}), false);
+      head.define("def forward(self, x):\n  return " + std::string(use) + "\n");
+      Module model = builder.module("Tied");
+      if (headFirst)
+        model.register_module("head", head);
+      model.register_module("words", builder.embedding(24, 24, weight));
+      model.register_module("mid", builder.linear(24, 24));
+      if (!headFirst)
+        model.register_module("head", head);
+      model.define("def forward(self, x):\n  return self.head.forward(self.mid.forward(self.words.forward(x)))\n");
+      int64_t floatBytes = bytesHeld(model);
+      EXPECT_THAT(refusal(model, withRules({"words=int8"})),
+                  HasSubstr(*use == 't' ? "its weight is also 'head.weight', used by aten::t"
+                                        : "its weight is also 'head.weight', which no layer uses"));
+      ConvertReport report = convert(model, withRules({"int8"}));
+      EXPECT_THAT(names(report), ElementsAre("mid"));
+      EXPECT_EQ(report.kept.size(), 2u);
+      for (const KeptTensor &tensor : report.kept)
+        EXPECT_EQ(tensor.reason.empty(), tensor.name == "mid.bias") << tensor.name;
+      EXPECT_EQ(report.floatBytes(), floatBytes);
+      EXPECT_EQ(report.bytes(), bytesHeld(model));
+    }
+  }
+}
+
+TEST(Convert, SubmoduleWhoseActivationIsTakenInReturnsItWhenCalledAlone) {
+  ModelBuilder builder;
+  Module inner = builder.module("Inner");
+  inner.register_module("fc", builder.linear(8, 24));
+  inner.define("def forward(self, x):\n  return self.fc.forward(x)\n");
+  Module model = builder.module("Outer");
+  model.register_module("inner", inner);
+  model.register_module("act", builder.activation("torch.relu(x)"));
+  model.define("def forward(self, x):\n  return self.act.forward(self.inner.forward(x))\n");
+  convert(model, withRules({"int8"}));
+  at::Tensor x = at::randn({3, 24});
+  EXPECT_TRUE(at::equal(model.attr("inner").toModule().forward({x}).toTensor(), run(model, x)));
 }
 
 TEST(Convert, RefusesRulesWithoutEffect) {

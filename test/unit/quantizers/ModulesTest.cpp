@@ -72,6 +72,35 @@ TEST(QuantizedLinear, SavesAndLoadsAlsoAfterARun) {
   EXPECT_TRUE(at::equal(other(x), y)) << "the load must be noticed after a run";
 }
 
+TEST(QuantizedLinear, ChangesTheTypeOfAllButItsCodesAndZeroPoints) {
+  for (const char *format : {"uint4:g16", "sign"}) {
+    QuantizedLinear layer(QuantizedLinearImpl::fromFloat(torch::nn::Linear(24, 9), format));
+    torch::nn::Sequential model(layer);
+    at::Tensor codes = layer->codes.clone(), zeros = layer->zeros.defined() ? layer->zeros.clone() : at::Tensor();
+    at::Tensor x = at::randn({5, 24});
+    for (at::ScalarType type : {at::kBFloat16, at::kHalf}) {
+      if (type == at::kHalf)
+        model->to(type);
+      else
+        model->to(at::kCPU, type);
+      EXPECT_EQ(model->forward(x.to(type)).scalar_type(), type) << format;
+      EXPECT_EQ(layer->scales.scalar_type(), type);
+      EXPECT_EQ(layer->bias.scalar_type(), type);
+      EXPECT_TRUE(at::equal(layer->codes, codes));
+      EXPECT_TRUE(!zeros.defined() || at::equal(layer->zeros, zeros));
+      EXPECT_TRUE(layer->codes.is_same(layer->named_buffers()["codes"]));
+    }
+    for (bool withType : {false, true}) {
+      QuantizedLinear moved(std::dynamic_pointer_cast<QuantizedLinearImpl>(layer->clone()));
+      withType ? moved->to(at::kMeta, at::kFloat) : moved->to(at::kMeta);
+      for (const auto &buffer : moved->named_buffers())
+        EXPECT_TRUE(buffer.value().is_meta()) << buffer.key();
+      EXPECT_EQ(moved->codes.scalar_type(), at::kByte);
+      EXPECT_EQ(moved->scales.scalar_type(), withType ? at::kFloat : at::kHalf);
+    }
+  }
+}
+
 TEST(QuantizedLinear, ClonesAndPrints) {
   torch::nn::Sequential model(QuantizedLinear(QuantizedLinearImpl::fromFloat(torch::nn::Linear(24, 9), "int4:g16")));
   auto copy = std::dynamic_pointer_cast<torch::nn::SequentialImpl>(model->clone());
@@ -124,6 +153,16 @@ TEST(QuantizedEmbedding, LooksUpDecodedRows) {
     EXPECT_TRUE(at::equal(layer(indices), at::embedding(layer->dequantize(), indices))) << format;
     EXPECT_THAT(messageOf([&] { layer(at::tensor({11}, at::kLong)); }), HasSubstr("11"));
   }
+}
+
+TEST(QuantizedEmbedding, ChangesTheTypeOfAllButItsCodesAndZeroPoints) {
+  QuantizedEmbedding layer(QuantizedEmbeddingImpl::fromFloat(torch::nn::Embedding(11, 24), "uint4:g16"));
+  layer->to(at::kHalf);
+  EXPECT_EQ(layer->codes.scalar_type(), at::kByte);
+  EXPECT_EQ(layer->zeros.scalar_type(), at::kByte);
+  at::Tensor indices = at::tensor({0, 10, 3}, at::kLong);
+  EXPECT_TRUE(at::equal(layer(indices), at::embedding(layer->dequantize(), indices)));
+  EXPECT_EQ(layer(indices).scalar_type(), at::kHalf);
 }
 
 TEST(QuantizedEmbedding, SavesAndLoads) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/ElfLoader.h"
 #include "Support.h"
-#include "codegen/KernelAbi.h"
+#include "dialect/core/KernelAbi.h"
 
 #include <cstring>
 #include <elf.h>

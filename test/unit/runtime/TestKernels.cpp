@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // Kernels with the signatures of the real ones and a meaning that is easy to check, compiled to the object that the
 // tests' compiler hands out. They have constants of their own, so that there is something to relocate.
-#include "codegen/KernelAbi.h"
+#include "dialect/core/KernelAbi.h"
 
 #define ENTRY extern "C" __attribute__((visibility("default")))
 

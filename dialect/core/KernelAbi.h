@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The C signatures of generated kernels, and the memory they expect. Shared by code generation and runtime.
+/// The C signatures of generated kernels, and the memory they expect. Shared by passes and runtime.
 ///
 /// Every kernel does tasks [begin, end): calls on disjoint ranges may run on different threads at once. Kernels never
 /// allocate, throw, or write anything but their outputs and scratch. Pointers that a spec does not need may be null.
-#ifndef BQ_CODEGEN_KERNELABI_H
-#define BQ_CODEGEN_KERNELABI_H
+#ifndef BQ_DIALECT_CORE_KERNELABI_H
+#define BQ_DIALECT_CORE_KERNELABI_H
 
 #include <cstdint>
 
 namespace bq::abi {
+
+/// Each number of rows of x up to this has a linear kernel of its own; one kernel serves all above.
+constexpr int maxExactRows = 8;
 
 /// A weight's values by code, in every form a kernel reads; 64-byte aligned. Filled by the runtime for table formats
 /// (nf4, fp4, lut); tables shorter than 16 entries are repeated.
@@ -27,7 +30,8 @@ struct WeightTable {
 /// `data`: [segment][row][Layout::segmentSize] elements of the compute's type, columns in the order of the layout's
 /// segments, zeros where padded: f32; bf16 (pairs in the order of the layout, in place); i8; i16 as two such arrays of
 /// 8 bits, high plane then low plane, value 128 * high + low.
-/// `sums`: [segment][row] sum of the converted row over the segment: f32 for f32 and bf16, i32 for i8 and i16.
+/// `sums`: [segment][row] sum of the converted row over the segment: i32 for i8 and i16; f32 for bf16 with zero points
+/// of its own; else neither written nor read.
 /// `scales`: [row] f32, value of one unit of the fixed point; for f32 and bf16 not read.
 /// Rows from m to the padded number of rows are zero.
 struct Panel {
@@ -67,4 +71,4 @@ using QuantizeFn = void (*)(const void *weight, uint8_t *codes, void *scales, ui
 
 } // namespace bq::abi
 
-#endif // BQ_CODEGEN_KERNELABI_H
+#endif // BQ_DIALECT_CORE_KERNELABI_H
