@@ -89,9 +89,7 @@ void QuantizedLinearImpl::to(torch::Dtype dtype, bool nonBlocking) {
   keepTypeOfCodes(*this, nonBlocking, [&] { Module::to(dtype, nonBlocking); });
 }
 
-void QuantizedLinearImpl::to(torch::Device device, bool nonBlocking) {
-  Module::to(device, nonBlocking);
-}
+void QuantizedLinearImpl::to(torch::Device device, bool nonBlocking) { Module::to(device, nonBlocking); }
 
 void QuantizedLinearImpl::pretty_print(std::ostream &stream) const {
   stream << linearName << "(in_features=" << options.in_features() << ", out_features=" << options.out_features()
@@ -136,9 +134,7 @@ void QuantizedEmbeddingImpl::to(torch::Dtype dtype, bool nonBlocking) {
   keepTypeOfCodes(*this, nonBlocking, [&] { Module::to(dtype, nonBlocking); });
 }
 
-void QuantizedEmbeddingImpl::to(torch::Device device, bool nonBlocking) {
-  Module::to(device, nonBlocking);
-}
+void QuantizedEmbeddingImpl::to(torch::Device device, bool nonBlocking) { Module::to(device, nonBlocking); }
 
 void QuantizedEmbeddingImpl::pretty_print(std::ostream &stream) const {
   stream << embeddingName << "(num_embeddings=" << options.num_embeddings()

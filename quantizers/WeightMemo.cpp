@@ -70,7 +70,7 @@ struct Memo {
   std::unordered_map<const c10::TensorImpl *, std::list<Entry>::iterator> index;
   std::list<Entry>::iterator nextToPurge = entries.end();
 
-  /// So that what stands between it and an entry never grows, it does not follow `entry` to another place.
+  /// Where the purge goes on must not follow `entry` to the front: it might never come to the end of the list.
   void leave(std::list<Entry>::iterator entry) {
     if (entry == nextToPurge)
       ++nextToPurge;

@@ -36,9 +36,9 @@ private:
 };
 
 /// The weight prepacked for the CPU. At most 1024 weights are remembered, the least recently used are forgotten first;
-/// where a tensor keeps no version, nothing is. Each call looks at 8 of them and frees those whose tensors are gone, so
-/// that a freed weight's prepacked form goes within 128 calls, for any weights; it stays while there are none. From any
-/// thread; `weight` must have passed checkWeight() and be neither without rows nor without columns.
+/// where a tensor keeps no version, nothing is. Each call looks at 8 of them in turn and frees those whose tensors are
+/// gone, so that a freed weight's prepacked form goes within 150 calls, whatever their weights; it stays while there
+/// are none. From any thread; `weight` must have passed checkWeight() and be neither without rows nor without columns.
 std::shared_ptr<const PrepackedWeight> prepackRemembered(const char *op, const WeightTensors &weight,
                                                          const Format &format, int64_t k);
 /// The same, each time anew.

@@ -121,7 +121,7 @@ class Gradients(unittest.TestCase):
         weight, _ = quantized(self.n, self.k, "uint4:g16")
         for position, name in ((1, "scales"), (2, "zeros")):
             tensors = list(weight)
-            tensors[position] = tensors[position].float().requires_grad_()
+            tensors[position] = tensors[position].clone().float().requires_grad_()
             calls = [lambda: bq.linear(torch.randn(2, self.k), *tensors, None, "uint4:g16"),
                      lambda: packed(tensors, "uint4:g16", [self.n, self.k]).linear(torch.randn(2, self.k))]
             for call in calls:
