@@ -81,7 +81,9 @@ bool cli::isSameFile(const std::string &left, const std::string &right) {
 Status cli::checkOutputPath(std::string_view option, const std::string &path, const std::vector<std::string> &inputs) {
   const std::string parent = parentOf(path);
   struct stat file{}, folder{};
-  if (path.empty() || path.back() == '/' || (stat(path.c_str(), &file) == 0 && S_ISDIR(file.st_mode)))
+  if (path.empty())
+    return invalidArgument(fmt::format("{}: needs the name of a file", option));
+  if (path.back() == '/' || (stat(path.c_str(), &file) == 0 && S_ISDIR(file.st_mode)))
     return invalidArgument(fmt::format("{} {}: is a folder; give the name of a file", option, path));
   if (stat(parent.c_str(), &folder) != 0)
     return ioError(fmt::format("{} {}: the folder {}: {}; make it first", option, path, parent, std::strerror(errno)));
@@ -105,10 +107,11 @@ Expected<OutputFile> OutputFile::create(const std::string &path) {
   const int descriptor = mkostemp(temporary.data(), O_CLOEXEC);
   if (descriptor < 0)
     return ioError(fmt::format("{}: cannot write: {}", path, std::strerror(errno)));
-  // mkstemp makes files private; a result is as the user's mask says.
+  // mkstemp makes files private; a result is as the file that it replaces, or as the user's mask says.
   const mode_t mask = umask(0);
   umask(mask);
-  fchmod(descriptor, 0666 & ~mask);
+  struct stat replaced{};
+  fchmod(descriptor, stat(path.c_str(), &replaced) == 0 ? replaced.st_mode & 0777 : 0666 & ~mask);
   return OutputFile(path, std::move(temporary), descriptor);
 }
 
@@ -130,7 +133,7 @@ OutputFile::~OutputFile() {
 }
 
 Error OutputFile::failure(std::string_view action) const {
-  return ioError(fmt::format("{}: cannot {}: {}; nothing was written", path, action, std::strerror(errno)));
+  return ioError(fmt::format("{}: cannot {}: {}; it is left as it was", path, action, std::strerror(errno)));
 }
 
 Status OutputFile::write(const void *data, size_t size) {

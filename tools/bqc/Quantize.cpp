@@ -168,7 +168,7 @@ int quantizeChecked(const QuantizeOptions &command) {
   }
   if (!command.report.empty())
     if (Status status = writeOutputFile(command.report, object.dump(2) + "\n"); !status)
-      return fail(status.error());
+      return fail(status.error().message + (command.dryRun ? "" : "; the model " + command.out + " is written"));
   if (command.output.json)
     fmt::print("{}\n", object.dump(2));
   return Done;
