@@ -10,13 +10,13 @@
 namespace bq {
 
 struct Artifact {
-  std::string name;     ///< KernelSpec::name(); the entry point. A linear kernel also has <name>_prepare.
-  std::string schedule; ///< The schedule that was chosen, as printed in IR.
-  std::string layout;   ///< Layout::str() of the prepacked weight it reads; empty where it reads a canonical one.
-  int64_t tasks = 0;    ///< Linear: number of tasks. 0 where the caller's rows are the tasks.
-  int64_t rowMultiple = 1;         ///< Linear: the panel's rows are padded to a multiple of this.
-  int64_t panelDataBytes = 0;      ///< Linear: bytes of Panel::data for one row.
-  int64_t panelSums = 0;           ///< Linear: entries of Panel::sums for one row, four bytes each.
+  std::string name;           ///< KernelSpec::name(); the entry point. A linear kernel also has <name>_prepare.
+  std::string schedule;       ///< The schedule that was chosen, as printed in IR.
+  std::string layout;         ///< Layout::str() of the prepacked weight it reads; empty where it reads a canonical one.
+  int64_t tasks = 0;          ///< Linear: number of tasks. 0 where the caller's rows are the tasks.
+  int64_t rowMultiple = 1;    ///< Linear: the panel's rows are padded to a multiple of this.
+  int64_t panelDataBytes = 0; ///< Linear: bytes of Panel::data for one row.
+  int64_t panelSums = 0;      ///< Linear: entries of Panel::sums for one row, four bytes each.
   int64_t prepareScratchBytes = 0; ///< For each thread.
   int64_t scratchBytes = 0;        ///< For each thread.
   /// A relocatable object without undefined symbols or writable data, position independent.

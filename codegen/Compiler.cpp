@@ -29,9 +29,8 @@ public:
           llvm::raw_string_ostream(diagnostics) << (diagnostics.empty() ? "" : "; ") << d;
           return success();
         }) {
-    context.loadDialect<BQDialect, arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect,
-                        LLVM::LLVMDialect, math::MathDialect, memref::MemRefDialect, scf::SCFDialect,
-                        vector::VectorDialect>();
+    context.loadDialect<BQDialect, arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect, LLVM::LLVMDialect,
+                        math::MathDialect, memref::MemRefDialect, scf::SCFDialect, vector::VectorDialect>();
   }
 
   /// Layer-level IR.
@@ -48,7 +47,8 @@ public:
     manager.enableVerifier(false);
     buildCpuPipeline(manager, request.target.str(), request.schedule, last);
     if (failed(manager.run(*module)))
-      return internalError("cannot compile " + request.spec.name() + " for " + request.target.name + ": " + diagnostics);
+      return internalError("cannot compile " + request.spec.name() + " for " + request.target.name + ": " +
+                           diagnostics);
     return {};
   }
 

@@ -103,6 +103,6 @@ void ScheduleAttr::print(AsmPrinter &printer) const {
 
 LayoutAttr bq::toAttr(MLIRContext *context, const Layout &layout) {
   std::vector<int> widths = layout.planes();
-  return LayoutAttr::get(context, layout.lanes, SmallVector<int64_t>(widths.begin(), widths.end()),
-                         layout.segmentCodes, layout.segmentSize);
+  return LayoutAttr::get(context, layout.lanes, SmallVector<int64_t>(widths.begin(), widths.end()), layout.segmentCodes,
+                         layout.segmentSize);
 }

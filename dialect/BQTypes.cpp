@@ -13,8 +13,9 @@ Type WeightType::parse(AsmParser &parser) {
   Type scale;
   ZeroPointType zero = ZeroPointType::None;
   SMLoc shapeLoc, formatLoc;
-  if (parser.parseLess() || (shapeLoc = parser.getCurrentLocation(),
-                             parser.parseDimensionList(shape, /*allowDynamic=*/true, /*withTrailingX=*/false)) ||
+  if (parser.parseLess() ||
+      (shapeLoc = parser.getCurrentLocation(),
+       parser.parseDimensionList(shape, /*allowDynamic=*/true, /*withTrailingX=*/false)) ||
       parser.parseComma() || (formatLoc = parser.getCurrentLocation(), parser.parseString(&text)) ||
       parser.parseComma() || parser.parseType(scale))
     return {};

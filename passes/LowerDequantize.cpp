@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/Passes.h"
+#include "passes/Schedules.h"
 #include "passes/SoleOp.h"
 #include "passes/cpu/CanonicalCodes.h"
 
@@ -28,9 +29,7 @@ public:
     func::FuncOp func = makeFunction(b, name, arguments);
     unsigned next = 0;
     Value far = b.index(ShapedType::isDynamic(weight.getN()) ? std::numeric_limits<int32_t>::max() : weight.getN());
-    auto rows = [&](int64_t columns) {
-      return b.view(func.getArgument(next++), {ShapedType::kDynamic, columns}, far);
-    };
+    auto rows = [&](int64_t columns) { return b.view(func.getArgument(next++), {ShapedType::kDynamic, columns}, far); };
     if (isGather)
       indices = b.view(func.getArgument(next++), {ShapedType::kDynamic}, far);
     codes = b.view(func.getArgument(next++), {ShapedType::kDynamic}, far);
@@ -94,8 +93,8 @@ private:
     }
     b.loop(whole, last, 1, [&](Value column) {
       // One lane of a vector, so that the table is read as elsewhere.
-      Value code = b.broadcast(b.vec(b.getI32Type(), codesPerStep),
-                               writeLoadCode(b, codes, rowBegin, column, format.bits));
+      Value code =
+          b.broadcast(b.vec(b.getI32Type(), codesPerStep), writeLoadCode(b, codes, rowBegin, column, format.bits));
       Value weights = decode(code, b.broadcast(floats(), scale), zero ? b.broadcast(floats(), zero) : Value());
       Value one = vector::ExtractOp::create(b, weights, int64_t(0));
       if (format.hasColumnScale())
@@ -131,11 +130,9 @@ struct LowerDequantize : bq::impl::LowerDequantizeBase<LowerDequantize> {
   using Base::Base;
 
   void runOnOperation() override {
-    Expected<CpuTarget> target = CpuTarget::parse(cpu.getValue());
-    if (!target) {
-      getOperation().emitError() << target.error().message;
+    FailureOr<CpuTarget> target = targetOf(getOperation(), cpu);
+    if (failed(target))
       return signalPassFailure();
-    }
     for (func::FuncOp func : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>())) {
       auto lower = [&](Operation *op, WeightType weight, bool isGather) {
         OpBuilder builder(func);
@@ -147,8 +144,10 @@ struct LowerDequantize : bq::impl::LowerDequantizeBase<LowerDequantize> {
       bool isEmbedding = !func.getOps<EmbeddingOp>().empty();
       LogicalResult result =
           isEmbedding
-              ? lowerSoleOp<EmbeddingOp>(func, [&](EmbeddingOp op) { return lower(op, op.getWeight().getType(), true); })
-              : lowerSoleOp<DequantizeOp>(func, [&](DequantizeOp op) { return lower(op, op.getWeight().getType(), false); });
+              ? lowerSoleOp<EmbeddingOp>(func,
+                                         [&](EmbeddingOp op) { return lower(op, op.getWeight().getType(), true); })
+              : lowerSoleOp<DequantizeOp>(func,
+                                          [&](DequantizeOp op) { return lower(op, op.getWeight().getType(), false); });
       if (failed(result))
         return signalPassFailure();
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/Passes.h"
+#include "passes/Schedules.h"
 #include "passes/SoleOp.h"
 #include "passes/cpu/LinearPlan.h"
 
@@ -19,11 +20,9 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
   using Base::Base;
 
   void runOnOperation() override {
-    Expected<CpuTarget> target = CpuTarget::parse(cpu.getValue());
-    if (!target) {
-      getOperation().emitError() << target.error().message;
+    FailureOr<CpuTarget> target = targetOf(getOperation(), cpu);
+    if (failed(target))
       return signalPassFailure();
-    }
     for (func::FuncOp func : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
       if (failed(lowerSoleOp<LinearOp>(func, [&](LinearOp op) { return lower(func, op, *target); })))
         return signalPassFailure();
@@ -76,13 +75,13 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
   void writePrepare(KernelBuilder &b, const LinearPlan &plan, StringRef name) {
     OpBuilder::InsertionGuard guard(b);
     Type index = b.getIndexType();
-    Type data = plan.isInteger()                        ? Type(b.getI8Type())
+    Type data = plan.isInteger()                      ? Type(b.getI8Type())
                 : plan.form == LinearPlan::Form::BF16 ? Type(b.getBF16Type())
-                                                        : Type(b.getF32Type());
-    func::FuncOp prepare =
-        makeFunction(b, name, {b.pointer(plan.dataType), b.pointer(b.getI32Type()), b.pointer(b.getF32Type()),
-                               b.pointer(data), b.pointer(plan.sumType(b)), b.pointer(b.getF32Type()),
-                               b.pointer(b.getF32Type()), index, index, index, index, index});
+                                                      : Type(b.getF32Type());
+    func::FuncOp prepare = makeFunction(b, name,
+                                        {b.pointer(plan.dataType), b.pointer(b.getI32Type()), b.pointer(b.getF32Type()),
+                                         b.pointer(data), b.pointer(plan.sumType(b)), b.pointer(b.getF32Type()),
+                                         b.pointer(b.getF32Type()), index, index, index, index, index});
     writePrepareActivations(b, plan, prepare);
   }
 
@@ -102,7 +101,11 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
             b.pointer(b.getF32Type()),
             b.pointer(plan.storageType(b)),
             b.pointer(b.getF32Type()),
-            index, index, index, index, index};
+            index,
+            index,
+            index,
+            index,
+            index};
   }
 
   LinearBuffers views(KernelBuilder &b, const LinearPlan &plan, func::FuncOp kernel) {
@@ -118,7 +121,8 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
     buffers.begin = argument(13);
     buffers.end = argument(14);
     const int64_t segments = plan.layout.segments(), dynamic = ShapedType::kDynamic;
-    buffers.data = b.view(argument(5), {plan.activationPlanes(), segments, dynamic, plan.segmentWords()}, buffers.paddedRows);
+    buffers.data =
+        b.view(argument(5), {plan.activationPlanes(), segments, dynamic, plan.segmentWords()}, buffers.paddedRows);
     buffers.sums = b.view(argument(6), {segments, dynamic}, buffers.paddedRows);
     buffers.rowScales = b.view(argument(7), {dynamic}, buffers.paddedRows);
     buffers.y = b.view(argument(8), {dynamic, plan.layout.n}, buffers.m, argument(10));

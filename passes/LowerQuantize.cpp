@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/Passes.h"
+#include "passes/Schedules.h"
 #include "passes/SoleOp.h"
 #include "passes/cpu/CanonicalCodes.h"
 
@@ -19,16 +20,16 @@ using namespace bq;
 
 namespace {
 
-/// Writes abi::QuantizeFn. Codes are made in steps of sixteen from the start of a row, which are whole bytes; a step that
-/// the row's end or a group's cuts is gathered first.
+/// Writes abi::QuantizeFn. Codes are made in steps of sixteen from the start of a row, which are whole bytes; a step
+/// that the row's end or a group's cuts is gathered first.
 class QuantizeRows {
 public:
   QuantizeRows(KernelBuilder &b, Type dataType, WeightType weight, StringRef name)
       : b(b), dataType(dataType), scaleType(weight.getScale()), format(weight.getFormat()), k(weight.getK()),
         group(format.groupSize(k)), greatest((1 << format.bits) - 1) {
     Type index = b.getIndexType(), i8 = b.getI8Type();
-    func::FuncOp func = makeFunction(b, name, {b.pointer(dataType), b.pointer(i8), b.pointer(scaleType), b.pointer(i8),
-                                               index, index, index});
+    func::FuncOp func = makeFunction(
+        b, name, {b.pointer(dataType), b.pointer(i8), b.pointer(scaleType), b.pointer(i8), index, index, index});
     Value far = b.index(std::numeric_limits<int32_t>::max());
     input = b.view(func.getArgument(0), {ShapedType::kDynamic, k}, far, func.getArgument(4));
     codes = b.view(func.getArgument(1), {ShapedType::kDynamic, format.rowBytes(k)}, far);
@@ -59,9 +60,8 @@ public:
       if (whole < k) {
         b.store(writeGatheredStep(row, b.index(whole), k - whole), stepBytes, b.index(0));
         Value first = byteOf(b.index(whole));
-        b.loop(b.index(0), b.sub(b.index(format.rowBytes(k)), first), 1, [&](Value i) {
-          b.storeScalar(b.loadScalar(stepBytes, i), codes, {row, b.add(first, i)});
-        });
+        b.loop(b.index(0), b.sub(b.index(format.rowBytes(k)), first), 1,
+               [&](Value i) { b.storeScalar(b.loadScalar(stepBytes, i), codes, {row, b.add(first, i)}); });
       }
     });
   }
@@ -90,12 +90,8 @@ private:
     return format.hasZeroPoints() ? b.broadcast(floats(), zeroAt(row, column)) : Value();
   }
 
-  Value lesser(Value l, Value r) {
-    return b.select(arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, l, r), l, r);
-  }
-  Value greater(Value l, Value r) {
-    return b.select(arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, l, r), l, r);
-  }
+  Value lesser(Value l, Value r) { return b.select(arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, l, r), l, r); }
+  Value greater(Value l, Value r) { return b.select(arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, l, r), l, r); }
   /// Nearest integer, ties to even, of a number below 2^22: adding 1.5 * 2^23 leaves no bits for a fraction.
   Value round(Value x) {
     Value magic = like(x, 0x1.8p23f);
@@ -222,11 +218,9 @@ struct LowerQuantize : bq::impl::LowerQuantizeBase<LowerQuantize> {
   using Base::Base;
 
   void runOnOperation() override {
-    Expected<CpuTarget> target = CpuTarget::parse(cpu.getValue());
-    if (!target) {
-      getOperation().emitError() << target.error().message;
+    FailureOr<CpuTarget> target = targetOf(getOperation(), cpu);
+    if (failed(target))
       return signalPassFailure();
-    }
     for (func::FuncOp func : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>())) {
       LogicalResult result = lowerSoleOp<QuantizeOp>(func, [&](QuantizeOp op) {
         OpBuilder builder(func);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "dialect/core/CpuTarget.h"
 #include "passes/Passes.h"
+#include "passes/Schedules.h"
 
 #include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
@@ -249,8 +250,7 @@ struct ExpandExtendF16 : OpRewritePattern<arith::ExtFOp> {
     Value magnitude = arith::AndIOp::create(b, bits, splat(b, wide, 0x7fff));
     Value moved = bitcast(b, type, arith::ShLIOp::create(b, magnitude, splat(b, wide, 13)));
     Value scaled = arith::MulFOp::create(b, moved, bitcast(b, type, splat(b, wide, 0x77800000))); // 2^112
-    Value isSpecial =
-        arith::CmpIOp::create(b, arith::CmpIPredicate::uge, magnitude, splat(b, wide, 0x7c00));
+    Value isSpecial = arith::CmpIOp::create(b, arith::CmpIPredicate::uge, magnitude, splat(b, wide, 0x7c00));
     Value special = arith::OrIOp::create(b, bitcast(b, wide, moved), splat(b, wide, 0x7f800000));
     Value result = arith::SelectOp::create(b, isSpecial, special, bitcast(b, wide, scaled));
     rewriter.replaceOp(op, bitcast(b, type, arith::OrIOp::create(b, result, sign)));
@@ -292,15 +292,14 @@ struct LowerTile : bq::impl::LowerTileBase<LowerTile> {
   using Base::Base;
 
   void runOnOperation() override {
-    Expected<CpuTarget> target = CpuTarget::parse(cpu.getValue());
-    if (!target) {
-      getOperation()->emitError() << target.error().message;
+    FailureOr<CpuTarget> target = targetOf(getOperation(), cpu);
+    if (failed(target))
       return signalPassFailure();
-    }
     MLIRContext *context = &getContext();
     RewritePatternSet patterns(context);
     patterns.add<LowerDot, LowerLookup>(context, *target);
-    populateMathPolynomialApproximationPatterns(patterns, [](StringRef name) { return name != math::FmaOp::getOperationName(); });
+    populateMathPolynomialApproximationPatterns(patterns,
+                                                [](StringRef name) { return name != math::FmaOp::getOperationName(); });
     if (!target->has(CpuTarget::FMA))
       patterns.add<ExpandFma, ExpandFloor>(context);
     if (!target->has(CpuTarget::F16C))

@@ -31,9 +31,9 @@ void bq::buildCpuPipeline(OpPassManager &manager, const std::string &cpu, const 
 }
 
 void bq::registerPipelines() {
-  PassPipelineRegistration<CpuPipelineOptions>(
-      "bq-cpu-pipeline", "From layers to the LLVM dialect, for a CPU",
-      [](OpPassManager &manager, const CpuPipelineOptions &options) {
-        buildCpuPipeline(manager, options.cpu, options.schedule, Level::Target);
-      });
+  PassPipelineRegistration<CpuPipelineOptions>("bq-cpu-pipeline", "From layers to the LLVM dialect, for a CPU",
+                                               [](OpPassManager &manager, const CpuPipelineOptions &options) {
+                                                 buildCpuPipeline(manager, options.cpu, options.schedule,
+                                                                  Level::Target);
+                                               });
 }

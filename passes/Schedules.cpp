@@ -6,6 +6,13 @@
 using namespace mlir;
 using namespace bq;
 
+FailureOr<CpuTarget> bq::targetOf(Operation *op, StringRef cpu) {
+  Expected<CpuTarget> target = CpuTarget::parse(std::string_view(cpu));
+  if (!target)
+    return op->emitError() << target.error().message;
+  return *target;
+}
+
 Layout bq::layoutFor(WeightType weight, const CpuTarget &target) {
   return Layout::get(weight.getFormat(), weight.getN(), weight.getK(), target);
 }

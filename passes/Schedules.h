@@ -26,6 +26,9 @@ llvm::ArrayRef<Candidate> candidatesFor(mlir::Operation *op);
 ScheduleAttr chooseSchedule(mlir::Operation *op, const CpuTarget &target, llvm::StringRef forced, std::string &error,
                             llvm::function_ref<void(llvm::StringRef name, llvm::StringRef verdict)> visit);
 
+/// The CPU that a pass's option names; an error at `op` where there is none.
+mlir::FailureOr<CpuTarget> targetOf(mlir::Operation *op, llvm::StringRef cpu);
+
 /// Rows of the weight in a block, its layout on `target`: what both `stream` and `panel` read.
 Layout layoutFor(WeightType weight, const CpuTarget &target);
 

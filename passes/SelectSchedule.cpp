@@ -16,11 +16,9 @@ struct SelectSchedule : bq::impl::SelectScheduleBase<SelectSchedule> {
   using Base::Base;
 
   void runOnOperation() override {
-    Expected<CpuTarget> target = CpuTarget::parse(cpu.getValue());
-    if (!target) {
-      getOperation()->emitError() << target.error().message;
+    FailureOr<CpuTarget> target = targetOf(getOperation(), cpu);
+    if (failed(target))
       return signalPassFailure();
-    }
     auto result = getOperation()->walk([&](Operation *op) {
       if (candidatesFor(op).empty() || op->hasAttr("schedule"))
         return WalkResult::advance();

@@ -7,8 +7,8 @@
 
 namespace bq {
 
-/// Calls `lower` with the function's op of type OpTy, if it has one. The function must be that op on its arguments and a
-/// return of its result, and the op must have a schedule; else an error that says so.
+/// Calls `lower` with the function's op of type OpTy, if it has one. The function must be that op on its arguments and
+/// a return of its result, and the op must have a schedule; else an error that says so.
 template <typename OpTy>
 mlir::LogicalResult lowerSoleOp(mlir::func::FuncOp func, llvm::function_ref<mlir::LogicalResult(OpTy)> lower) {
   if (func.isDeclaration() || func.getOps<OpTy>().empty())

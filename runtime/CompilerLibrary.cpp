@@ -30,7 +30,8 @@ std::string ownFolder() {
 }
 
 Expected<const CompilerApi *> open(const std::string &path) {
-  // Bound lazily: most of what LLVM and MLIR import is never called, and binding it all takes as long as half a compile.
+  // Bound lazily: most of what LLVM and MLIR import is never called, and binding it all takes as long as half a
+  // compile.
   void *library = dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL);
   if (!library)
     return unsupported(dlerror());

@@ -4,8 +4,8 @@
 #define BQ_RUNTIME_KERNEL_H
 
 #include "codegen/Artifact.h"
-#include "dialect/core/KernelAbi.h"
 #include "codegen/KernelSpec.h"
+#include "dialect/core/KernelAbi.h"
 #include "runtime/ElfLoader.h"
 
 #include <memory>

@@ -32,11 +32,11 @@ Expected<std::unique_ptr<llvm::TargetMachine>> makeMachine(const CpuTarget &targ
   const llvm::Target *backend = llvm::TargetRegistry::lookupTarget(triple, error);
   if (!backend)
     return internalError("LLVM has no backend for " + triple.str() + ": " + error);
-  // Of the CPU's instructions only those that were checked for, and not all that its name implies. The code model is said
-  // because that of a JIT is not small.
+  // Of the CPU's instructions only those that were checked for, and not all that its name implies. The code model is
+  // said because that of a JIT is not small.
   std::unique_ptr<llvm::TargetMachine> machine(
-      backend->createTargetMachine(triple, "x86-64", target.featureString(), llvm::TargetOptions(),
-                                   llvm::Reloc::PIC_, llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default));
+      backend->createTargetMachine(triple, "x86-64", target.featureString(), llvm::TargetOptions(), llvm::Reloc::PIC_,
+                                   llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default));
   if (!machine)
     return internalError("LLVM makes no machine for " + target.str());
   return machine;
@@ -50,8 +50,7 @@ Expected<std::unique_ptr<ObjectEmitter>> ObjectEmitter::create(mlir::ModuleOp so
   if (!machine)
     return machine.error();
   emitter->machine = std::move(*machine);
-  emitter->module =
-      mlir::translateModuleToLLVMIR(source, emitter->context, "kernel", /*disableVerification=*/true);
+  emitter->module = mlir::translateModuleToLLVMIR(source, emitter->context, "kernel", /*disableVerification=*/true);
   if (!emitter->module)
     return internalError("a kernel in the LLVM dialect does not translate to LLVM IR");
   emitter->module->setTargetTriple(emitter->machine->getTargetTriple());

@@ -100,8 +100,8 @@ Expected<CpuTarget> CpuTarget::parse(std::string_view name) {
     if (Expected<CpuTarget> base = parse(target.name); !base)
       return base.error();
     if (target.str() != name)
-      return invalidArgument("cpu '" + std::string(name) + "' does not read as a name and its features: did you mean '" +
-                             target.str() + "'?");
+      return invalidArgument("cpu '" + std::string(name) +
+                             "' does not read as a name and its features: did you mean '" + target.str() + "'?");
     return target;
   }
   std::string accepted = "host";

@@ -17,12 +17,12 @@ constexpr int maxExactRows = 8;
 /// (nf4, fp4, lut); tables shorter than 16 entries are repeated.
 struct WeightTable {
   float f32[16];
-  uint16_t bf16[32];  ///< f32 rounded to bf16, twice: a lookup takes five bits and may see one of a neighbour.
-  uint8_t i8[16];     ///< round(f32 / max * 127) + 128
+  uint16_t bf16[32];   ///< f32 rounded to bf16, twice: a lookup takes five bits and may see one of a neighbour.
+  uint8_t i8[16];      ///< round(f32 / max * 127) + 128
   uint8_t i16High[16]; ///< With i16Low: round(f32 / max * 32767) + 32768, high and low byte.
   uint8_t i16Low[16];
-  float i8Scale;      ///< max / 127
-  float i16Scale;     ///< max / 32767
+  float i8Scale;  ///< max / 127
+  float i16Scale; ///< max / 32767
 };
 
 /// The activations of a linear layer, converted once for all tasks. Written by PrepareFn, read by LinearFn.
@@ -47,10 +47,10 @@ using PrepareFn = void (*)(const void *x, const int32_t *permutation, const floa
                            void *panelSums, float *panelScales, void *scratch, int64_t xStride, int64_t m,
                            int64_t paddedRows, int64_t begin, int64_t end);
 
-/// Tasks are blocks of rows of the weight, Artifact::tasks in all. Codes are those of Layout, but for `int` formats with
-/// the sign bit flipped: value + 2^(bits-1). `codes`, `scales`, `zeros` in the order of Layout,
-/// 64-byte aligned. `bias`: f32 [n]. `y` has m rows of n elements, `yStride` elements apart. `scratch`:
-/// Artifact::scratchBytes for each thread, 64-byte aligned.
+/// Tasks are blocks of rows of the weight, Artifact::tasks in all. Codes are those of Layout, but for `int` formats
+/// with the sign bit flipped: value + 2^(bits-1). `codes`, `scales`, `zeros` in the order of Layout, 64-byte aligned.
+/// `bias`: f32 [n]. `y` has m rows of n elements, `yStride` elements apart. `scratch`: Artifact::scratchBytes for each
+/// thread, 64-byte aligned.
 using LinearFn = void (*)(const uint8_t *codes, const void *scales, const void *zeros, const WeightTable *table,
                           const float *bias, const void *panelData, const void *panelSums, const float *panelScales,
                           void *y, void *scratch, int64_t yStride, int64_t m, int64_t paddedRows, int64_t begin,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The prepacked layout of a weight on the CPU, described once: packing, unpacking and the kernels' loads derive from it.
+/// The prepacked layout of a weight on the CPU, described once: packing, unpacking and the kernels' loads derive from
+/// it.
 #ifndef BQ_DIALECT_CORE_LAYOUT_H
 #define BQ_DIALECT_CORE_LAYOUT_H
 
@@ -14,8 +15,8 @@ namespace bq {
 
 /// Rows of the weight are blocks of `lanes`; row r of a block lives in dword lane r of every vector.
 ///
-/// Along K a row is cut into segments: a group, or an equal part of one, never across two groups. A segment is padded to
-/// `segmentSize` codes (zeros), so that it is a whole number of tiles. The stream of a block is
+/// Along K a row is cut into segments: a group, or an equal part of one, never across two groups. A segment is padded
+/// to `segmentSize` codes (zeros), so that it is a whole number of tiles. The stream of a block is
 ///
 ///   [segment][tile][plane][line][lane] dwords
 ///
@@ -30,9 +31,9 @@ struct Layout {
   int lanes = 16;
   int bits = 4;
   int64_t n = 0, k = 0;
-  int64_t groupSize = 0;      ///< Codes of a full group.
-  int64_t segmentCodes = 0;   ///< Codes of a full segment, before padding; divides groupSize or is the last of a group.
-  int64_t segmentSize = 0;    ///< Codes of a segment with padding.
+  int64_t groupSize = 0;    ///< Codes of a full group.
+  int64_t segmentCodes = 0; ///< Codes of a full segment, before padding; divides groupSize or is the last of a group.
+  int64_t segmentSize = 0;  ///< Codes of a segment with padding.
   int64_t segmentsPerGroup = 1;
 
   /// Longest segment. Integer sums over it fit 32 bits for any format and compute (255 * 16383 * 256 < 2^31), and its
@@ -62,7 +63,8 @@ struct Layout {
   /// Scales, or zero points: one for each lane of each segment of each block.
   int64_t scaleCount() const { return blocks() * segments() * lanes; }
 
-  /// Column of the first code of `segment`, and how many codes of the row it holds (0 for the padding of a short group).
+  /// Column of the first code of `segment`, and how many codes of the row it holds (0 for the padding of a short
+  /// group).
   int64_t segmentBegin(int64_t segment) const;
   int64_t segmentLength(int64_t segment) const;
 

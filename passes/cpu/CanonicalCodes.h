@@ -15,7 +15,8 @@ mlir::Value writeUnpackCodes(KernelBuilder &b, mlir::Value bytes, int64_t bits);
 /// The inverse: 2 * bits bytes from 16 x i32, none above 2^bits - 1.
 mlir::Value writePackCodes(KernelBuilder &b, mlir::Value codes, int64_t bits);
 
-/// Code `k` (an index) of the row that starts at byte `rowBegin` of `buffer` (1-D i8), as i32; reads no byte that does not hold it.
+/// Code `k` (an index) of the row that starts at byte `rowBegin` of `buffer` (1-D i8), as i32; reads no byte that does
+/// not hold it.
 mlir::Value writeLoadCode(KernelBuilder &b, mlir::Value buffer, mlir::Value rowBegin, mlir::Value k, int64_t bits);
 
 } // namespace bq

@@ -17,8 +17,8 @@ Value bq::writeRowScale(KernelBuilder &b, const LinearPlan &plan, const LinearBu
     return {};
   Value scale = b.loadScalar(buffers.rowScales, m);
   if (plan.format.isTable()) {
-    size_t offset = plan.form == LinearPlan::Form::I8 ? offsetof(abi::WeightTable, i8Scale)
-                                                      : offsetof(abi::WeightTable, i16Scale);
+    size_t offset =
+        plan.form == LinearPlan::Form::I8 ? offsetof(abi::WeightTable, i8Scale) : offsetof(abi::WeightTable, i16Scale);
     Value bytes = b.load(b.vec(b.getI8Type(), 4), buffers.table, b.index(offset));
     Value one = vector::ExtractOp::create(b, b.bitcast(b.vec(b.getF32Type(), 1), bytes), int64_t(0));
     scale = b.mulF(scale, one);

@@ -47,12 +47,8 @@ Value KernelBuilder::mul(Value l, int64_t r) {
     return index(*a * r);
   return r == 1 ? l : arith::MulIOp::create(*this, l, index(r));
 }
-Value KernelBuilder::div(Value l, int64_t r) {
-  return r == 1 ? l : arith::DivUIOp::create(*this, l, index(r));
-}
-Value KernelBuilder::rem(Value l, int64_t r) {
-  return r == 1 ? index(0) : arith::RemUIOp::create(*this, l, index(r));
-}
+Value KernelBuilder::div(Value l, int64_t r) { return r == 1 ? l : arith::DivUIOp::create(*this, l, index(r)); }
+Value KernelBuilder::rem(Value l, int64_t r) { return r == 1 ? index(0) : arith::RemUIOp::create(*this, l, index(r)); }
 Value KernelBuilder::min(Value l, Value r) { return arith::MinSIOp::create(*this, l, r); }
 Value KernelBuilder::max(Value l, Value r) { return arith::MaxSIOp::create(*this, l, r); }
 
@@ -79,8 +75,7 @@ Value KernelBuilder::view(Value pointer, ArrayRef<int64_t> shape, ValueRange siz
     else if (i > 0 && size)
       stride = mul(cast<Value>(stride), *size);
     else if (i > 0)
-      stride = Value(arith::MulIOp::create(*this, cast<Value>(dims[i]),
-                                           known ? index(*known) : cast<Value>(stride)));
+      stride = Value(arith::MulIOp::create(*this, cast<Value>(dims[i]), known ? index(*known) : cast<Value>(stride)));
   }
   auto layout = StridedLayoutAttr::get(getContext(), 0, staticStrides);
   auto type = MemRefType::get(shape, getElementTypeOrSelf(pointer.getType()), layout);
@@ -173,8 +168,8 @@ Value KernelBuilder::truncateFloat(Value value, Type element) {
 
 SmallVector<Value> KernelBuilder::loop(Value begin, Value end, int64_t step, ValueRange initial,
                                        function_ref<SmallVector<Value>(Value, ValueRange)> body) {
-  auto op = scf::ForOp::create(*this, begin, end, index(step), initial,
-                               [](OpBuilder &, Location, Value, ValueRange) {});
+  auto op =
+      scf::ForOp::create(*this, begin, end, index(step), initial, [](OpBuilder &, Location, Value, ValueRange) {});
   OpBuilder::InsertionGuard guard(*this);
   setInsertionPointToStart(op.getBody());
   SmallVector<Value> next = body(op.getInductionVar(), op.getRegionIterArgs());

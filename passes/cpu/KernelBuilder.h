@@ -89,7 +89,8 @@ public:
   Value extendFloat(Value value);
   Value truncateFloat(Value value, mlir::Type element);
 
-  /// for i = begin to end step `step`, carrying values; the body gets i and the carried values and returns the next ones.
+  /// for i = begin to end step `step`, carrying values; the body gets i and the carried values and returns the next
+  /// ones.
   mlir::SmallVector<Value> loop(Value begin, Value end, int64_t step, ValueRange initial,
                                 mlir::function_ref<mlir::SmallVector<Value>(Value i, ValueRange carried)> body);
   void loop(Value begin, Value end, int64_t step, mlir::function_ref<void(Value i)> body);

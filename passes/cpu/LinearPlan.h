@@ -19,7 +19,8 @@ struct LinearPlan {
   mlir::Type dataType, scaleType;
   ZeroPointType zero = ZeroPointType::None;
   Form form = Form::F32;
-  /// bf16 asked for on a CPU without its dot product: activations rounded to bf16 take part in f32 products, which are exact.
+  /// bf16 asked for on a CPU without its dot product: activations rounded to bf16 take part in f32 products, which are
+  /// exact.
   bool roundToBF16 = false;
   int64_t rows = 0, vectors = 0; ///< Of the schedule.
 
@@ -39,23 +40,25 @@ struct LinearPlan {
   /// Whether kernels read the sums of activations.
   bool readsSums() const { return isInteger() || (form == Form::BF16 && zero != ZeroPointType::None); }
 
-  /// The type that results are stored as: of 16-bit floats their bits, since a masked store of floats that the CPU lacks
-  /// would convert them.
+  /// The type that results are stored as: of 16-bit floats their bits, since a masked store of floats that the CPU
+  /// lacks would convert them.
   mlir::Type storageType(mlir::Builder &b) const { return dataType.isF32() ? dataType : mlir::Type(b.getI16Type()); }
   /// Element types of the panel's data (32-bit words, or f32) and sums.
-  mlir::Type dataWordType(mlir::Builder &b) const { return form == Form::F32 ? mlir::Type(b.getF32Type()) : b.getI32Type(); }
+  mlir::Type dataWordType(mlir::Builder &b) const {
+    return form == Form::F32 ? mlir::Type(b.getF32Type()) : b.getI32Type();
+  }
   mlir::Type sumType(mlir::Builder &b) const { return isInteger() ? mlir::Type(b.getI32Type()) : b.getF32Type(); }
 };
 
 /// Buffers of a kernel with the signature abi::LinearFn, as views of known shape.
 struct LinearBuffers {
-  mlir::Value codes;  ///< [blocks, segments, bytes] i8
-  mlir::Value scales; ///< [blocks, segments, lanes]
-  mlir::Value zeros;  ///< [blocks, segments, lanes], or null
-  mlir::Value table;  ///< bytes of abi::WeightTable, or null
-  mlir::Value bias;   ///< [n] f32, or null
-  mlir::Value data;   ///< [planes, segments, rows, words]
-  mlir::Value sums;   ///< [segments, rows]
+  mlir::Value codes;     ///< [blocks, segments, bytes] i8
+  mlir::Value scales;    ///< [blocks, segments, lanes]
+  mlir::Value zeros;     ///< [blocks, segments, lanes], or null
+  mlir::Value table;     ///< bytes of abi::WeightTable, or null
+  mlir::Value bias;      ///< [n] f32, or null
+  mlir::Value data;      ///< [planes, segments, rows, words]
+  mlir::Value sums;      ///< [segments, rows]
   mlir::Value rowScales; ///< [rows] f32
   mlir::Value y;         ///< [m, n]
   mlir::Value scratch;   ///< pointer to f32

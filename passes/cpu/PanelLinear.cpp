@@ -8,7 +8,8 @@ using namespace bq;
 
 namespace {
 
-/// Rows of activations for which a panel is decoded once; their sums stay in the cache with it. A multiple of every tile.
+/// Rows of activations for which a panel is decoded once; their sums stay in the cache with it. A multiple of every
+/// tile.
 constexpr int64_t rowBlock = 96;
 
 int64_t panelWords(const LinearPlan &plan) { return plan.segmentWords() * plan.vectors * plan.layout.lanes; }
@@ -17,13 +18,13 @@ int64_t sumWords(const LinearPlan &plan) { return rowBlock * plan.vectors * plan
 class PanelLinear {
 public:
   PanelLinear(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers)
-      : b(b), plan(plan), buffers(buffers),
-        decoder(b, plan, buffers, WeightDecoder::IntegerMode::Whole) {
+      : b(b), plan(plan), buffers(buffers), decoder(b, plan, buffers, WeightDecoder::IntegerMode::Whole) {
     // Scratch: the sums of a block of rows, then the panel.
     sums = b.view(buffers.scratch, {rowBlock, plan.vectors * b.lanes});
     Value words = memref::ReinterpretCastOp::create(
-        b, MemRefType::get({panelWords(plan)}, b.getF32Type(),
-                           StridedLayoutAttr::get(b.getContext(), sumWords(plan), {1})),
+        b,
+        MemRefType::get({panelWords(plan)}, b.getF32Type(),
+                        StridedLayoutAttr::get(b.getContext(), sumWords(plan), {1})),
         buffers.scratch, OpFoldResult(b.getIndexAttr(sumWords(plan))),
         ArrayRef<OpFoldResult>{b.getIndexAttr(panelWords(plan))}, ArrayRef<OpFoldResult>{b.getIndexAttr(1)});
     panel = words;

@@ -64,7 +64,8 @@ private:
     Value isZero = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, bits, b.i32(0));
     // Small rows are lifted by 2^64 first, or the inverse of their scale would overflow.
     Value isSmall = arith::CmpIOp::create(b, arith::CmpIPredicate::ult, bits, b.i32(llvm::bit_cast<int32_t>(0x1p-64f)));
-    Value lift = b.select(isSmall, b.f32(0x1p64f), b.f32(1.0f)), unlift = b.select(isSmall, b.f32(0x1p-64f), b.f32(1.0f));
+    Value lift = b.select(isSmall, b.f32(0x1p64f), b.f32(1.0f)),
+          unlift = b.select(isSmall, b.f32(0x1p-64f), b.f32(1.0f));
     Value greatest = b.mulF(b.bitcast(b.getF32Type(), bits), lift);
     Value units = b.f32(plan.fixedPointMax());
     Value isUsable = arith::AndIOp::create(b, isFinite, arith::XOrIOp::create(b, isZero, i1(true)));
@@ -143,24 +144,24 @@ private:
     const Layout &layout = plan.layout;
     b.loop(b.index(0), b.index(layout.segments()), 1, [&](Value segment) {
       Value base = b.mul(segment, layout.segmentSize);
-      Value total = b.loop(b.index(0), b.index(layout.segmentSize), width, ValueRange{splatF(0.0f)},
-                           [&](Value i, ValueRange carried) {
-        Value v = b.load(f32x16(), row, b.add(base, i));
-        if (plan.form == LinearPlan::Form::BF16 || plan.roundToBF16) {
-          Value rounded = b.truncateFloat(v, b.getBF16Type());
-          v = b.extendFloat(rounded);
-          if (plan.form == LinearPlan::Form::BF16) {
-            // Pairs as the weights have them in a 32-bit lane: 0 and 2, 1 and 3.
-            SmallVector<int64_t> order;
-            for (int64_t lane = 0; lane < width; ++lane)
-              order.push_back(lane / 4 * 4 + (lane % 4) / 2 + lane % 2 * 2);
-            b.store(vector::ShuffleOp::create(b, rounded, rounded, order), data, {b.index(0), segment, r, i});
-          }
-        }
-        if (plan.form == LinearPlan::Form::F32)
-          b.store(v, data, {b.index(0), segment, r, i});
-        return SmallVector<Value>{b.addF(carried[0], v)};
-      })[0];
+      Value total = b.loop(
+          b.index(0), b.index(layout.segmentSize), width, ValueRange{splatF(0.0f)}, [&](Value i, ValueRange carried) {
+            Value v = b.load(f32x16(), row, b.add(base, i));
+            if (plan.form == LinearPlan::Form::BF16 || plan.roundToBF16) {
+              Value rounded = b.truncateFloat(v, b.getBF16Type());
+              v = b.extendFloat(rounded);
+              if (plan.form == LinearPlan::Form::BF16) {
+                // Pairs as the weights have them in a 32-bit lane: 0 and 2, 1 and 3.
+                SmallVector<int64_t> order;
+                for (int64_t lane = 0; lane < width; ++lane)
+                  order.push_back(lane / 4 * 4 + (lane % 4) / 2 + lane % 2 * 2);
+                b.store(vector::ShuffleOp::create(b, rounded, rounded, order), data, {b.index(0), segment, r, i});
+              }
+            }
+            if (plan.form == LinearPlan::Form::F32)
+              b.store(v, data, {b.index(0), segment, r, i});
+            return SmallVector<Value>{b.addF(carried[0], v)};
+          })[0];
       if (plan.readsSums())
         b.storeScalar(vector::ReductionOp::create(b, vector::CombiningKind::ADD, total, arith::FastMathFlags::reassoc),
                       sums, {segment, r});
@@ -176,22 +177,23 @@ private:
       Value base = b.mul(segment, layout.segmentSize);
       Value total = b.loop(b.index(0), b.index(layout.segmentSize), width, ValueRange{b.zero(i32x16())},
                            [&](Value i, ValueRange carried) {
-        Value v = b.select(finite, b.load(f32x16(), row, b.add(base, i)), splatF(0.0f));
-        Value scaled = b.mulF(b.mulF(v, lifts), inverses);
-        // Adding 1.5 * 2^23 rounds to nearest, ties to even, and leaves the integer in the low bits.
-        Value shifted = b.addF(scaled, splatF(0x1.8p23f));
-        Value units = b.subI(b.bitcast(i32x16(), shifted), b.splat(i32x16(), 0x4b400000));
-        if (plan.form == LinearPlan::Form::I8) {
-          b.store(arith::TruncIOp::create(b, bytes, units), data, {b.index(0), segment, r, i});
-        } else {
-          Value rounded = b.addI(units, b.splat(i32x16(), 64));
-          Value high = arith::ShRSIOp::create(b, rounded, b.splat(i32x16(), 7));
-          Value low = b.subI(units, b.shiftLeft(high, 7));
-          b.store(arith::TruncIOp::create(b, bytes, high), data, {b.index(0), segment, r, i});
-          b.store(arith::TruncIOp::create(b, bytes, low), data, {b.index(1), segment, r, i});
-        }
-        return SmallVector<Value>{b.addI(carried[0], units)};
-      })[0];
+                             Value v = b.select(finite, b.load(f32x16(), row, b.add(base, i)), splatF(0.0f));
+                             Value scaled = b.mulF(b.mulF(v, lifts), inverses);
+                             // Adding 1.5 * 2^23 rounds to nearest, ties to even, and leaves the integer in the low
+                             // bits.
+                             Value shifted = b.addF(scaled, splatF(0x1.8p23f));
+                             Value units = b.subI(b.bitcast(i32x16(), shifted), b.splat(i32x16(), 0x4b400000));
+                             if (plan.form == LinearPlan::Form::I8) {
+                               b.store(arith::TruncIOp::create(b, bytes, units), data, {b.index(0), segment, r, i});
+                             } else {
+                               Value rounded = b.addI(units, b.splat(i32x16(), 64));
+                               Value high = arith::ShRSIOp::create(b, rounded, b.splat(i32x16(), 7));
+                               Value low = b.subI(units, b.shiftLeft(high, 7));
+                               b.store(arith::TruncIOp::create(b, bytes, high), data, {b.index(0), segment, r, i});
+                               b.store(arith::TruncIOp::create(b, bytes, low), data, {b.index(1), segment, r, i});
+                             }
+                             return SmallVector<Value>{b.addI(carried[0], units)};
+                           })[0];
       b.storeScalar(vector::ReductionOp::create(b, vector::CombiningKind::ADD, total), sums, {segment, r});
     });
   }

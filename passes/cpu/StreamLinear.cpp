@@ -40,9 +40,9 @@ public:
 
 private:
   void writeBlock(Value block) {
-    SmallVector<Value> sums = b.loop(
-        b.index(0), b.index(plan.layout.segments()), 1, SmallVector<Value>(plan.rows, b.splat(0.0f)),
-        [&](Value segment, ValueRange carried) { return writeSegment(block, segment, carried); });
+    SmallVector<Value> sums =
+        b.loop(b.index(0), b.index(plan.layout.segments()), 1, SmallVector<Value>(plan.rows, b.splat(0.0f)),
+               [&](Value segment, ValueRange carried) { return writeSegment(block, segment, carried); });
     Value column = b.mul(block, b.lanes);
     if (plan.rows == 1) {
       writeEpilogue(b, plan, buffers, sums[0], writeRowScale(b, plan, buffers, firstRow), firstRow, column);
@@ -59,12 +59,10 @@ private:
     });
   }
 
-  bool hasByteDots() const {
-    return b.target.has(CpuTarget::AVX512VNNI) || b.target.has(CpuTarget::AVXVNNI);
-  }
+  bool hasByteDots() const { return b.target.has(CpuTarget::AVX512VNNI) || b.target.has(CpuTarget::AVXVNNI); }
 
-  /// In place costs no shifts, but an accumulator for each field and row, and for cut codes a product for each plane. It
-  /// needs dot products that do not saturate.
+  /// In place costs no shifts, but an accumulator for each field and row, and for cut codes a product for each plane.
+  /// It needs dot products that do not saturate.
   WeightDecoder::IntegerMode integerMode() const {
     const std::vector<int> planes = plan.layout.planes();
     const int64_t accumulators = plan.rows * plan.activationPlanes() * (8 / planes.back());
@@ -146,8 +144,7 @@ private:
       return total;
     };
     if (!plan.isInteger())
-      return decoder.finishSegment(sumOf(0, 0), activationSum,
-                                   plan.form == LinearPlan::Form::F32 ? Value() : zeros);
+      return decoder.finishSegment(sumOf(0, 0), activationSum, plan.form == LinearPlan::Form::F32 ? Value() : zeros);
     SmallVector<Value> totals;
     for (int64_t key = 0; key < (decoder.hasTwoBytes() ? 2 : 1); ++key) {
       Value total;

@@ -15,7 +15,7 @@ namespace {
 /// A piece of a code of at most four bits, looked up by itself; the pieces of a code are added.
 struct Piece {
   size_t plane;
-  int64_t shift;  ///< In the plane's field.
+  int64_t shift; ///< In the plane's field.
   int64_t width;
   int64_t offset; ///< In the code.
 };
@@ -92,8 +92,7 @@ void WeightDecoder::makeTable(const LinearBuffers &buffers) {
       int64_t code = i & ((1 << format.bits) - 1);
       values.push_back(isSign ? 2 * code - 1 : code - plan.staticZero());
     }
-    table = arith::ConstantOp::create(
-        b, DenseElementsAttr::get(b.vec(b.getF32Type(), 16), ArrayRef<float>(values)));
+    table = arith::ConstantOp::create(b, DenseElementsAttr::get(b.vec(b.getF32Type(), 16), ArrayRef<float>(values)));
   }
 }
 
@@ -104,8 +103,8 @@ WeightDecoder::Lines WeightDecoder::loadTile(Value block, Value segment, Value t
   for (int width : planes) {
     lines.emplace_back();
     for (int64_t line = 0; line < plan.layout.linesPerTile(width); ++line) {
-      lines.back().push_back(b.load(b.bytes(), buffers.codes, {block, segment, b.add(base, offset)},
-                                    plan.layout.lineBytes()));
+      lines.back().push_back(
+          b.load(b.bytes(), buffers.codes, {block, segment, b.add(base, offset)}, plan.layout.lineBytes()));
       offset += plan.layout.lineBytes();
     }
   }
@@ -164,8 +163,8 @@ SmallVector<WeightDecoder::Term> WeightDecoder::terms(const Lines &lines) {
   if (mode == IntegerMode::Whole) {
     for (int64_t word = 0; word < words; ++word)
       for (int64_t key = 0; key < (hasTwoBytes() ? 2 : 1); ++key)
-        result.push_back({panelWord(lines, word, key, {}), word, key,
-                          plan.format.isTable() ? 255 : (1 << plan.format.bits) - 1});
+        result.push_back(
+            {panelWord(lines, word, key, {}), word, key, plan.format.isTable() ? 255 : (1 << plan.format.bits) - 1});
     return result;
   }
   int64_t firstKey = 0;
@@ -187,9 +186,9 @@ Value WeightDecoder::fold(ArrayRef<Value> accumulators, int64_t key) {
     return accumulators[key];
   Value total;
   for (auto [accumulator, field] : llvm::zip(accumulators, fields)) {
-    Value part = b.shiftLeft(field.shiftRight ? Value(arith::ShRSIOp::create(
-                                                    b, accumulator, b.splat(b.i32s(), field.shiftRight)))
-                                              : accumulator,
+    Value part = b.shiftLeft(field.shiftRight
+                                 ? Value(arith::ShRSIOp::create(b, accumulator, b.splat(b.i32s(), field.shiftRight)))
+                                 : accumulator,
                              field.shiftLeft);
     total = total ? b.addI(total, part) : part;
   }
@@ -272,8 +271,7 @@ Value WeightDecoder::panelWord(const Lines &lines, int64_t word, int64_t key, Va
   const int64_t quad = word / 2, half = word % 2;
   if (planes.size() == 1 && planes[0] <= 4) {
     int64_t perLine = 8 / planes[0];
-    return bf16Words(lines[0][quad / perLine], quad % perLine * planes[0] + 8 * half,
-                     table ? table : nibbleTables[0]);
+    return bf16Words(lines[0][quad / perLine], quad % perLine * planes[0] + 8 * half, table ? table : nibbleTables[0]);
   }
   Value codes = wholeBytes(lines, quad);
   if (table)

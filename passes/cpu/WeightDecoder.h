@@ -37,11 +37,12 @@ public:
   int64_t keys() const;
   /// All products of a tile as dot products: bytes for integer forms, words of bf16 for bf16.
   mlir::SmallVector<Term> terms(const Lines &lines);
-  /// The integer sum of a segment in the accumulators of one plane of activations, all keys that make one code together.
-  /// For tables of 16 bits, `key` 0 is the high byte and 1 the low one; else 0.
+  /// The integer sum of a segment in the accumulators of one plane of activations, all keys that make one code
+  /// together. For tables of 16 bits, `key` 0 is the high byte and 1 the low one; else 0.
   mlir::Value fold(mlir::ArrayRef<mlir::Value> accumulators, int64_t key);
 
-  /// Operands for an unpacked panel: of word `word` of the tile (4 codes, or 2 for bf16, or 1 for f32). `key` as in fold.
+  /// Operands for an unpacked panel: of word `word` of the tile (4 codes, or 2 for bf16, or 1 for f32). `key` as in
+  /// fold.
   mlir::Value panelWord(const Lines &lines, int64_t word, int64_t key, mlir::Value zeros);
 
   /// Zero points of a segment in f32; null where the format has none of its own.
@@ -81,8 +82,8 @@ private:
   const LinearBuffers &buffers;
   const std::vector<int> planes;
   IntegerMode mode;
-  mlir::SmallVector<Field> fields; ///< One for each key of InPlace.
-  mlir::Value table, tableLow;     ///< Values by code; of two-byte tables the high and the low byte.
+  mlir::SmallVector<Field> fields;             ///< One for each key of InPlace.
+  mlir::Value table, tableLow;                 ///< Values by code; of two-byte tables the high and the low byte.
   mlir::SmallVector<mlir::Value> nibbleTables; ///< bf16 of int and uint: values of the pieces of a code that are added.
 };
 

@@ -3,8 +3,8 @@
 #ifndef BQ_RUNTIME_CPU_CPUWEIGHT_H
 #define BQ_RUNTIME_CPU_CPUWEIGHT_H
 
-#include "dialect/core/KernelAbi.h"
 #include "dialect/core/CpuTarget.h"
+#include "dialect/core/KernelAbi.h"
 #include "dialect/core/Layout.h"
 #include "runtime/Backend.h"
 #include "runtime/cpu/AlignedBuffer.h"
