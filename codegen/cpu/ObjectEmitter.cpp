@@ -4,6 +4,7 @@
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/OptBisect.h"
 #include "llvm/IR/Verifier.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
@@ -18,6 +19,16 @@ using namespace bq;
 namespace {
 
 constexpr const char *kernelPasses = "function(early-cse,sroa,simplifycfg,loop(loop-rotate),early-cse)";
+
+/// Leaves out passes that cost compile time and make no kernel faster: addresses are reduced by the instructions' own
+/// modes.
+class PassGate : public llvm::OptPassGate {
+public:
+  bool isEnabled() const override { return true; }
+  bool shouldRunPass(llvm::StringRef pass, llvm::StringRef) const override {
+    return pass != "Loop Strength Reduction";
+  }
+};
 
 Expected<std::unique_ptr<llvm::TargetMachine>> makeMachine(const CpuTarget &target) {
   static std::once_flag once;
@@ -50,6 +61,8 @@ Expected<std::unique_ptr<ObjectEmitter>> ObjectEmitter::create(mlir::ModuleOp so
   if (!machine)
     return machine.error();
   emitter->machine = std::move(*machine);
+  static PassGate gate;
+  emitter->context.setOptPassGate(gate);
   emitter->module = mlir::translateModuleToLLVMIR(source, emitter->context, "kernel", /*disableVerification=*/true);
   if (!emitter->module)
     return internalError("a kernel in the LLVM dialect does not translate to LLVM IR");

@@ -39,10 +39,16 @@ public:
             b.store(b.splat(0.0f), sums, {row, b.index(v * b.lanes)});
         });
         b.loop(b.index(0), b.index(plan.layout.segments()), 1, [&](Value segment) {
-          for (int64_t pass = 0; pass < (decoder.hasTwoBytes() ? 2 : 1); ++pass) {
-            decodePanel(task, segment, pass);
-            multiplyPanel(task, segment, pass, firstRow, rows);
+          if (!decoder.hasTwoBytes()) {
+            decodePanel(task, segment, decoder.valuesOf(0));
+            multiplyPanel(task, segment, {}, firstRow, rows);
+            return;
           }
+          b.loop(b.index(0), b.index(2), 1, [&](Value pass) {
+            Value isHigh = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, pass, b.index(0));
+            decodePanel(task, segment, b.select(isHigh, decoder.valuesOf(0), decoder.valuesOf(1)));
+            multiplyPanel(task, segment, isHigh, firstRow, rows);
+          });
         });
         Value realRows = b.min(b.sub(buffers.m, firstRow), b.index(rowBlock));
         b.loop(b.index(0), realRows, 1, [&](Value row) {
@@ -66,7 +72,7 @@ private:
 
   Value panelAt(Value word, Value v) { return b.add(b.mul(word, plan.vectors * b.lanes), b.mul(v, b.lanes)); }
 
-  void decodePanel(Value task, Value segment, int64_t pass) {
+  void decodePanel(Value task, Value segment, Value values) {
     const int64_t words = plan.layout.tileCodes() / plan.perWord();
     b.loop(b.index(0), b.index(plan.vectors), 1, [&](Value v) {
       Value block = blockOf(task, v);
@@ -74,30 +80,31 @@ private:
       b.loop(b.index(0), b.index(plan.layout.tilesPerSegment()), 1, [&](Value tile) {
         WeightDecoder::Lines lines = decoder.loadTile(block, segment, tile);
         for (int64_t word = 0; word < words; ++word) {
-          Value weights = decoder.panelWord(lines, word, pass, zeros);
+          Value weights = decoder.panelWord(lines, word, values, zeros);
           b.store(b.bitcast(b.f32s(), weights), panel, panelAt(b.add(b.mul(tile, words), word), v));
         }
       });
     });
   }
 
-  void multiplyPanel(Value task, Value segment, int64_t pass, Value firstRow, Value rows) {
+  /// `isHigh`: whether the panel holds the high bytes of a two-byte table; null where it holds whole weights.
+  void multiplyPanel(Value task, Value segment, Value isHigh, Value firstRow, Value rows) {
     SmallVector<Value> scales, zeros;
     for (int64_t v = 0; v < plan.vectors; ++v) {
       Value block = blockOf(task, b.index(v));
       Value scale = decoder.loadScales(block, segment);
-      scales.push_back(decoder.hasTwoBytes() && pass == 0 ? b.mulF(scale, b.splat(256.0f)) : scale);
+      scales.push_back(isHigh ? b.mulF(scale, b.broadcast(b.select(isHigh, b.f32(256.0f), b.f32(1.0f)))) : scale);
       zeros.push_back(plan.form == LinearPlan::Form::F32 ? Value() : decoder.loadZeros(block, segment));
     }
     Value whole = b.mul(b.div(rows, plan.rows), plan.rows);
     b.loop(b.index(0), whole, plan.rows,
-           [&](Value row) { multiplyTile(plan.rows, segment, pass, firstRow, row, scales, zeros); });
+           [&](Value row) { multiplyTile(plan.rows, segment, isHigh, firstRow, row, scales, zeros); });
     if (plan.rows > panelRowMultiple)
       b.loop(whole, rows, panelRowMultiple,
-             [&](Value row) { multiplyTile(panelRowMultiple, segment, pass, firstRow, row, scales, zeros); });
+             [&](Value row) { multiplyTile(panelRowMultiple, segment, isHigh, firstRow, row, scales, zeros); });
   }
 
-  void multiplyTile(int64_t height, Value segment, int64_t pass, Value firstRow, Value row, ArrayRef<Value> scales,
+  void multiplyTile(int64_t height, Value segment, Value isHigh, Value firstRow, Value row, ArrayRef<Value> scales,
                     ArrayRef<Value> zeros) {
     SmallVector<Value> activationSums(height), state;
     for (int64_t i = 0; i < height; ++i) {
@@ -124,20 +131,19 @@ private:
     for (int64_t i = 0; i < height; ++i) {
       Value m = b.add(row, i);
       for (int64_t v = 0; v < plan.vectors; ++v) {
-        Value total = finish(state[i * plan.vectors + v], pass, activationSums[i], zeros[v]);
+        Value total = finish(state[i * plan.vectors + v], isHigh, activationSums[i], zeros[v]);
         Value before = b.load(b.f32s(), sums, {m, b.index(v * b.lanes)});
         b.store(b.fma(total, scales[v], before), sums, {m, b.index(v * b.lanes)});
       }
     }
   }
 
-  /// The low bytes of a two-byte table have no zero point.
-  Value finish(Value total, int64_t pass, Value activationSum, Value zeros) {
-    if (!decoder.hasTwoBytes())
+  /// High bytes are stored above their zero point of 128; low bytes have none.
+  Value finish(Value total, Value isHigh, Value activationSum, Value zeros) {
+    if (!isHigh)
       return decoder.finishSegment(total, activationSum, zeros);
-    if (pass == 1)
-      return b.toFloat(total);
-    return b.toFloat(b.subI(total, b.broadcast(b.mulI(activationSum, b.i32(128)))));
+    Value zero = b.select(isHigh, b.i32(128), b.i32(0));
+    return b.toFloat(b.subI(total, b.broadcast(b.mulI(activationSum, zero))));
   }
 
   void multiplyWord(int64_t height, Value segment, Value plane, Value row, Value word, SmallVector<Value> &state) {

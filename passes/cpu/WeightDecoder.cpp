@@ -72,16 +72,20 @@ void WeightDecoder::makeTable(const LinearBuffers &buffers) {
     }
   }
   if (plan.form == LinearPlan::Form::BF16) {
-    for (const Piece &piece : piecesOf(planes)) {
-      bool isTop = piece.offset + piece.width == format.bits;
+    auto valuesOf = [&](int64_t width, int64_t offset) {
+      bool isTop = offset + width == format.bits;
       SmallVector<int16_t> words;
       for (int64_t i = 0; i < 32; ++i) {
-        int64_t part = (i & ((1 << piece.width) - 1)) << piece.offset;
+        int64_t part = (i & ((1 << width) - 1)) << offset;
         words.push_back(bf16Bits(isSign ? 2 * part - 1 : part - (isTop ? plan.staticZero() : 0)));
       }
       VectorType type = b.vec(b.getI16Type(), 32);
-      nibbleTables.push_back(arith::ConstantOp::create(b, DenseElementsAttr::get(type, ArrayRef<int16_t>(words))));
-    }
+      return arith::ConstantOp::create(b, DenseElementsAttr::get(type, ArrayRef<int16_t>(words)));
+    };
+    for (const Piece &piece : piecesOf(planes))
+      nibbleTables.push_back(valuesOf(piece.width, piece.offset));
+    if (format.bits <= 5)
+      table = valuesOf(format.bits, 0);
     return;
   }
   // A lookup of 16 floats is one instruction where the vector holds them all.
@@ -148,7 +152,7 @@ SmallVector<WeightDecoder::Term> WeightDecoder::terms(const Lines &lines) {
     for (int64_t word = 0; word < words; ++word)
       for (int64_t half = 0; half < 2; ++half) {
         if (plan.format.isTable()) {
-          result.push_back({panelWord(lines, 2 * word + half, 0, {}), 2 * word + half, 0, 0});
+          result.push_back({panelWord(lines, 2 * word + half, table, {}), 2 * word + half, 0, 0});
           continue;
         }
         for (auto [index, piece] : llvm::enumerate(piecesOf(planes))) {
@@ -164,7 +168,7 @@ SmallVector<WeightDecoder::Term> WeightDecoder::terms(const Lines &lines) {
     for (int64_t word = 0; word < words; ++word)
       for (int64_t key = 0; key < (hasTwoBytes() ? 2 : 1); ++key)
         result.push_back(
-            {panelWord(lines, word, key, {}), word, key, plan.format.isTable() ? 255 : (1 << plan.format.bits) - 1});
+            {panelWord(lines, word, valuesOf(key), {}), word, key, plan.format.isTable() ? 255 : (1 << plan.format.bits) - 1});
     return result;
   }
   int64_t firstKey = 0;
@@ -261,21 +265,21 @@ Value WeightDecoder::f32Weights(const Lines &lines, int64_t column, Value zeros)
   return b.subF(weights, zeros);
 }
 
-Value WeightDecoder::panelWord(const Lines &lines, int64_t word, int64_t key, Value zeros) {
+Value WeightDecoder::panelWord(const Lines &lines, int64_t word, Value values, Value zeros) {
   if (plan.isInteger()) {
     Value codes = wholeBytes(lines, word);
-    return plan.format.isTable() ? Value(LookupOp::create(b, b.bytes(), key ? tableLow : table, codes)) : codes;
+    return values ? Value(LookupOp::create(b, b.bytes(), values, codes)) : codes;
   }
   if (plan.form == LinearPlan::Form::F32)
     return f32Weights(lines, word, zeros);
   const int64_t quad = word / 2, half = word % 2;
   if (planes.size() == 1 && planes[0] <= 4) {
     int64_t perLine = 8 / planes[0];
-    return bf16Words(lines[0][quad / perLine], quad % perLine * planes[0] + 8 * half, table ? table : nibbleTables[0]);
+    return bf16Words(lines[0][quad / perLine], quad % perLine * planes[0] + 8 * half, values);
   }
   Value codes = wholeBytes(lines, quad);
-  if (table)
-    return bf16Words(codes, 8 * half, table);
+  if (values)
+    return bf16Words(codes, 8 * half, values);
   // Differences of codes and their zero point are exact in bf16: its 8 bits are the upper half of an f32.
   Value dwords = b.bitcast(b.i32s(), codes);
   auto bits = [&](int64_t byte) {

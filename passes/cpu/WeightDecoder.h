@@ -41,9 +41,11 @@ public:
   /// together. For tables of 16 bits, `key` 0 is the high byte and 1 the low one; else 0.
   mlir::Value fold(mlir::ArrayRef<mlir::Value> accumulators, int64_t key);
 
-  /// Operands for an unpacked panel: of word `word` of the tile (4 codes, or 2 for bf16, or 1 for f32). `key` as in
-  /// fold.
-  mlir::Value panelWord(const Lines &lines, int64_t word, int64_t key, mlir::Value zeros);
+  /// Operands for an unpacked panel: of word `word` of the tile (4 codes, or 2 for bf16, or 1 for f32), by a table as
+  /// valuesOf gives it.
+  mlir::Value panelWord(const Lines &lines, int64_t word, mlir::Value values, mlir::Value zeros);
+  /// The table of values by code, null where none is needed; `key` as in fold.
+  mlir::Value valuesOf(int64_t key) const { return key ? tableLow : table; }
 
   /// Zero points of a segment in f32; null where the format has none of its own.
   mlir::Value loadZeros(mlir::Value block, mlir::Value segment);
@@ -59,8 +61,6 @@ public:
 
   /// f32 weights of code `column` of the tile, zero point taken out.
   mlir::Value f32Weights(const Lines &lines, int64_t column, mlir::Value zeros);
-  /// Whether codes are decoded by a table of values, zero point included.
-  bool hasTable() const { return table != nullptr; }
   /// Tables of 16-bit integers come as two bytes.
   bool hasTwoBytes() const { return plan.form == LinearPlan::Form::I16 && plan.format.isTable(); }
 
