@@ -128,21 +128,21 @@ int64_t WeightDecoder::keys() const {
 }
 
 Value WeightDecoder::wholeBytes(const Lines &lines, int64_t word) {
+  if (planes.size() == 1 && planes[0] == 8)
+    return lines[0][word];
+  // In one type throughout: LLVM takes twice as long to select instructions where bytes become words and bytes again.
   Value codes;
   int64_t offset = 0;
   for (auto [plane, width] : llvm::enumerate(planes)) {
     int64_t perLine = 8 / width, shift = word % perLine * width - offset;
-    Value piece = lines[plane][word / perLine];
-    if (shift) {
-      Value asWords = b.bitcast(b.words(), piece);
-      piece = b.bitcast(b.bytes(), shift > 0 ? b.shiftRight(asWords, shift) : b.shiftLeft(asWords, -shift));
-    }
-    if (width < 8)
-      piece = b.bitAnd(piece, ((1 << width) - 1) << offset);
+    Value piece = b.bitcast(b.i32s(), lines[plane][word / perLine]);
+    if (shift)
+      piece = shift > 0 ? b.shiftRight(piece, shift) : b.shiftLeft(piece, -shift);
+    piece = b.bitAnd(piece, 0x01010101 * (((1 << width) - 1) << offset));
     codes = codes ? b.bitOr(codes, piece) : piece;
     offset += width;
   }
-  return codes;
+  return b.bitcast(b.bytes(), codes);
 }
 
 SmallVector<WeightDecoder::Term> WeightDecoder::terms(const Lines &lines) {

@@ -39,7 +39,7 @@
 
 // AVX2-LABEL: func.func @stream_i8(
 // AVX2-SAME:    %{{[^:]*}}: memref<4x1x64xi8>, %{{[^:]*}}: memref<4x1x8xf16>
-// AVX2:         arith.shrui %{{.*}} : vector<16xi16>
+// AVX2:         arith.shrui %{{.*}} : vector<8xi32>
 // AVX2:         bq.dot %{{.*}} {max = 15 : i64} : vector<8xi32>, vector<32xi8>
 // AVX2-NOT:     max = 240
 // AVX2:       return
@@ -94,9 +94,12 @@ func.func @stream_i16(%x: tensor<1x16xf32>, %w: !bq.weight<32x16, "int4", f16>) 
 
 // CHECK-LABEL: func.func @stream_planes(
 // CHECK-SAME:    memref<2x1x192xi8>
-// CHECK:         %[[LOW:.*]] = arith.andi %{{.*}} : vector<64xi8>
-// CHECK:         %[[TOP:.*]] = arith.andi %{{.*}} : vector<64xi8>
-// CHECK:         %[[CODE:.*]] = arith.ori %[[LOW]], %[[TOP]] : vector<64xi8>
+// CHECK:         %[[LOWS:.*]] = arith.constant dense<50529027> : vector<16xi32>
+// CHECK:         %[[LOW:.*]] = arith.andi %{{.*}}, %[[LOWS]] : vector<16xi32>
+// CHECK:         %[[TOPS:.*]] = arith.constant dense<67372036> : vector<16xi32>
+// CHECK:         %[[TOP:.*]] = arith.andi %{{.*}}, %[[TOPS]] : vector<16xi32>
+// CHECK:         %[[JOINED:.*]] = arith.ori %[[LOW]], %[[TOP]] : vector<16xi32>
+// CHECK:         %[[CODE:.*]] = vector.bitcast %[[JOINED]] : vector<16xi32> to vector<64xi8>
 // CHECK:         bq.dot %{{.*}}, %[[CODE]], %{{.*}} {max = 7 : i64}
 func.func @stream_planes(%x: tensor<1x16xf32>, %w: !bq.weight<32x16, "int3", f16>) -> tensor<1x32xf32> {
   %y = bq.linear %x, %w {compute = #bq.compute<i16>} : (tensor<1x16xf32>, !bq.weight<32x16, "int3", f16>) -> tensor<1x32xf32>
