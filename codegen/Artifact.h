@@ -9,6 +9,16 @@
 
 namespace bq {
 
+/// A kernel for a GPU, and the grid it is launched with.
+struct GpuKernel {
+  std::string entry;
+  int64_t threads = 0;      ///< In a block, in one dimension.
+  int64_t sharedBytes = 0;  ///< Dynamic shared memory of a block.
+  int64_t rowsPerBlock = 1; ///< The grid is (ceil(rows / rowsPerBlock), gridY, gridZ), where rows are those the caller
+                            ///< counts: of x, of the weight, or indices.
+  int64_t gridY = 1, gridZ = 1;
+};
+
 struct Artifact {
   std::string name;           ///< KernelSpec::name(); the entry point. A linear kernel also has <name>_prepare.
   std::string schedule;       ///< The schedule that was chosen, as printed in IR.
@@ -19,7 +29,11 @@ struct Artifact {
   int64_t panelSums = 0;      ///< Linear: entries of Panel::sums for one row, four bytes each.
   int64_t prepareScratchBytes = 0; ///< For each thread.
   int64_t scratchBytes = 0;        ///< For each thread.
-  /// A relocatable object without undefined symbols or writable data, position independent.
+  /// For a GPU: the kernel, and before it the one that prepares its activations, where it needs that.
+  std::vector<GpuKernel> gpuKernels;
+  int64_t rowMajorColumns = 0; ///< For a GPU, linear: columns of the prepared activations; 0 where x is read as it is.
+  int64_t splits = 1;          ///< For a GPU, linear: parts of the sum over K; above 1, a workspace is needed.
+  /// For a GPU: a cubin, or CUDA C++ where the target is the emulator. For a CPU: a relocatable object without undefined symbols or writable data, position independent.
   std::vector<uint8_t> object;
 };
 
