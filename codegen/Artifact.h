@@ -17,6 +17,9 @@ struct GpuKernel {
   int64_t rowsPerBlock = 1; ///< The grid is (ceil(rows / rowsPerBlock), gridY, gridZ), where rows are those the caller
                             ///< counts: of x, of the weight, or indices.
   int64_t gridY = 1, gridZ = 1;
+  /// What the machine code takes of each thread; zeros where the driver or the emulator makes it. Spilled bytes are
+  /// those stored and loaded, and lie in the stack.
+  int64_t registers = 0, spillBytes = 0, stackBytes = 0;
 };
 
 struct Artifact {
@@ -33,7 +36,8 @@ struct Artifact {
   std::vector<GpuKernel> gpuKernels;
   int64_t rowMajorColumns = 0; ///< For a GPU, linear: columns of the prepared activations; 0 where x is read as it is.
   int64_t splits = 1;          ///< For a GPU, linear: parts of the sum over K; above 1, a workspace is needed.
-  /// For a GPU: a cubin, or CUDA C++ where the target is the emulator. For a CPU: a relocatable object without undefined symbols or writable data, position independent.
+  /// For a CPU: a relocatable object without undefined symbols or writable data, position independent. For a GPU: a
+  /// cubin, or PTX where NVRTC does not know the architecture; for the emulator CUDA C++ without its prelude.
   std::vector<uint8_t> object;
 };
 

@@ -5,7 +5,7 @@
 
 #include "codegen/Artifact.h"
 #include "codegen/KernelSpec.h"
-#include "dialect/core/CpuTarget.h"
+#include "dialect/core/Target.h"
 
 #include <string>
 
@@ -13,19 +13,27 @@ namespace bq {
 
 struct CompileRequest {
   KernelSpec spec;
-  CpuTarget target;
+  Target target;
   std::string schedule; ///< Algorithm to force, such as "stream"; empty = the first candidate that accepts.
 };
 
-/// How far explain() goes: what bq-opt shows at the same level, then LLVM IR and assembly.
-enum class Stage { Layer, Schedule, Tile, Llvm, Asm };
+/// How far explain() goes.
+enum class Stage {
+  Layer, ///< This and the next two: what bq-opt shows at the same level.
+  Schedule,
+  Tile,
+  Llvm, ///< This and the next for CPUs: LLVM IR, and assembly.
+  Asm,
+  Cuda, ///< This and the next for GPUs: CUDA C++, with its prelude but for the emulator, and PTX.
+  Ptx,  ///< Not for the emulator.
+};
 
 /// What libbq_compiler.so offers. Found by dlsym under compilerApiSymbol. All functions may be called from any thread,
 /// and from a forked child; none keeps threads or throws.
 struct CompilerApi {
   const char *buildId; ///< Must equal bq::buildId() of the caller.
   const char *llvmVersion;
-  /// Spec to machine code; 5 to 25 ms once the library is loaded.
+  /// Spec to machine code; once the library is loaded 5 to 25 ms for a CPU, 50 to 250 ms for a GPU.
   Expected<Artifact> (*compile)(const CompileRequest &request);
   /// The kernel at one stage, as text. The target need not be one this machine can run.
   Expected<std::string> (*explain)(const CompileRequest &request, Stage stage);

@@ -62,7 +62,7 @@ void ActivationAttr::print(AsmPrinter &printer) const { printer << "<" << String
 
 Attribute ScheduleAttr::parse(AsmParser &parser, Type) {
   StringRef algorithm;
-  int64_t rows = 0, vectors = 0;
+  int64_t rows = 0, vectors = 0, splits = 1;
   LayoutAttr layout;
   if (parser.parseLess() || parser.parseKeyword(&algorithm))
     return {};
@@ -76,16 +76,19 @@ Attribute ScheduleAttr::parse(AsmParser &parser, Type) {
       parsed = parser.parseInteger(rows);
     else if (field == "vectors")
       parsed = parser.parseInteger(vectors);
+    else if (field == "splits")
+      parsed = parser.parseInteger(splits);
     else if (field == "layout")
       parsed = parser.parseCustomAttributeWithFallback(layout);
     else
-      return parser.emitError(loc) << "expected 'rows', 'vectors' or 'layout', got '" << field << "'", Attribute();
+      return parser.emitError(loc) << "expected 'rows', 'vectors', 'splits' or 'layout', got '" << field << "'",
+             Attribute();
     if (parsed)
       return {};
   }
   if (parser.parseGreater())
     return {};
-  return ScheduleAttr::get(parser.getContext(), algorithm, rows, vectors, layout);
+  return ScheduleAttr::get(parser.getContext(), algorithm, rows, vectors, splits, layout);
 }
 
 void ScheduleAttr::print(AsmPrinter &printer) const {
@@ -94,6 +97,8 @@ void ScheduleAttr::print(AsmPrinter &printer) const {
     printer << ", rows = " << getRows();
   if (getVectors())
     printer << ", vectors = " << getVectors();
+  if (getSplits() != 1)
+    printer << ", splits = " << getSplits();
   if (getLayout()) {
     printer << ", layout = ";
     printer.printStrippedAttrOrType(getLayout());

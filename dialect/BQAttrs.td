@@ -94,6 +94,8 @@ def BQ_ScheduleAttr : BQ_Attr<"Schedule", "schedule"> {
     - `panel`: the weights of `vectors` blocks are decoded to a panel near the core and meet tiles of `rows` activations.
     - `rows`: row by row over a canonical weight.
     - `reference`: as `stream`, row after row; the last resort.
+    - `fragment`, `pipeline`, `simt`: on GPUs, as `bq-select-schedule` says; a warp has `vectors` blocks of 16 rows of the
+      weight, and a tile of `rows` activations. The sum over K is done in `splits` parts.
 
     Example:
     ```mlir
@@ -104,6 +106,7 @@ def BQ_ScheduleAttr : BQ_Attr<"Schedule", "schedule"> {
     StringRefParameter<"name of the algorithm">:$algorithm,
     DefaultValuedParameter<"int64_t", "0", "rows of activations in a tile; 0 where it does not apply">:$rows,
     DefaultValuedParameter<"int64_t", "0", "blocks of weight rows in a tile; 0 where it does not apply">:$vectors,
+    DefaultValuedParameter<"int64_t", "1", "parts of the sum over K that are done apart">:$splits,
     OptionalParameter<"::bq::LayoutAttr", "order of the prepacked weight, if it is prepacked">:$layout
   );
   let hasCustomAssemblyFormat = 1;

@@ -35,6 +35,14 @@ def SelectSchedule : Pass<"bq-select-schedule"> {
     - `rows`: for ops that work row by row over a canonical weight.
     - `reference`: row after row, for whatever the others refuse.
 
+    With `arch`, for a GPU:
+
+    - `fragment`: tensor instructions in bf16, for 1 to 8 rows known when compiling, which are read as they are.
+    - `pipeline`: tensor instructions in bf16 and i8, for any number of rows, converted beforehand and copied while the
+      rows before are multiplied.
+    - `simt`: multiply-adds in f32.
+    - `rows`: as above.
+
     ```
     %y = bq.linear %x, %w {compute = #bq.compute<i8>} : (tensor<1x4096xf32>, ...
     // becomes
@@ -43,6 +51,7 @@ def SelectSchedule : Pass<"bq-select-schedule"> {
   }];
   let options = [
     CpuOption<>,
+    Option<"arch", "arch", "std::string", "\"\"", "GPU to make kernels for instead, such as `sm_90a`">,
     Option<"schedule", "schedule", "std::string", "\"\"", "Algorithm to force; an error where it refuses">,
     Option<"remarks", "remarks", "bool", "false", "Report every candidate and its reason as a remark">
   ];
@@ -104,6 +113,57 @@ def ConvertToLLVM : Pass<"bq-convert-to-llvm", "::mlir::ModuleOp"> {
     the C signature of `dialect/core/KernelAbi.h`. Fails on every op of another dialect that is left.
   }];
   let dependentDialects = ["::mlir::cf::ControlFlowDialect", "::mlir::LLVM::LLVMDialect"];
+}
+
+def GpuLowerLinear : Pass<"bq-gpu-lower-linear", "::mlir::ModuleOp"> {
+  let summary = "Lower bq.linear to what one thread of a GPU does";
+  let description = [{
+    A function that is one scheduled `bq.linear` becomes the kernel of `dialect/core/CudaAbi.h`, and before it, where the schedule
+    is `pipeline`, `<name>_prepare`, which converts the rows of activations. The weight is in the order of
+    `dialect/core/FragmentLayout.h`.
+  }];
+  let dependentDialects = ["::bq::gpu::BQGPUDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
+}
+
+def GpuLowerDequantize : Pass<"bq-gpu-lower-dequantize", "::mlir::ModuleOp"> {
+  let summary = "Lower bq.dequantize and bq.embedding to what one thread of a GPU does";
+  let description = [{
+    A function that is one scheduled `bq.dequantize` or `bq.embedding` becomes the kernel of `dialect/core/CudaAbi.h`. A
+    thread does eight columns, whose codes are whole bytes of the canonical bit stream at every width. Short rows share
+    a block of threads, long ones have several.
+  }];
+  let dependentDialects = ["::bq::gpu::BQGPUDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::scf::SCFDialect"];
+}
+
+def GpuLowerQuantize : Pass<"bq-gpu-lower-quantize", "::mlir::ModuleOp"> {
+  let summary = "Lower bq.quantize to what one thread of a GPU does";
+  let description = [{
+    A function that is one scheduled `bq.quantize` becomes the kernel of `dialect/core/CudaAbi.h`. A block of threads does
+    whole groups: first the range, scale and zero point of each, by a warp for groups of up to 1024 columns, else by all
+    its threads; then the codes, eight by each thread, which are whole bytes. Every byte is written once, and the bits
+    that pad a row are zero.
+  }];
+  let dependentDialects = ["::bq::gpu::BQGPUDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
+}
+
+def ConvertToEmitC : Pass<"bq-convert-to-emitc", "::mlir::ModuleOp"> {
+  let summary = "Convert kernels for GPUs to the EmitC dialect";
+  let description = [{
+    Functions of one thread, in `arith`, `math`, `scf` and `bqgpu`, become functions that print as CUDA C++. An op becomes
+    one statement: a plain operator where C++ has the same meaning, else a call of the prelude.
+
+    - A function has the attribute `bqgpu.threads`, its number of threads a block, and no results. This attribute and the
+      others of the dialect are kept.
+    - The function's `bqgpu.shared` are laid out one after the other, 16-byte aligned; `bqgpu.shared_bytes` is the sum.
+    - A loop with the attribute `bqgpu.unroll` is unrolled by the C++ compiler, every other loop is not.
+    - Where ops have the location of a line, `#line` says so to the C++ compiler, for the file `kernel.mlir`.
+
+    Fails on every op and every type that is not listed, such as `index`, `f16` and buffers.
+  }];
+  let dependentDialects = ["::mlir::emitc::EmitCDialect"];
 }
 
 #endif // BQ_PASSES_PASSES_TD

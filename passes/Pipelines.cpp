@@ -16,7 +16,7 @@ void bq::buildCpuPipeline(OpPassManager &manager, const std::string &cpu, const 
   if (last == Level::Layer)
     return;
   // Schedule: an algorithm and a layout for each layer.
-  manager.addNestedPass<func::FuncOp>(createSelectSchedule({cpu, schedule, /*remarks=*/false}));
+  manager.addNestedPass<func::FuncOp>(createSelectSchedule({cpu, /*arch=*/"", schedule, /*remarks=*/false}));
   if (last == Level::Schedule)
     return;
   // Tile: layers to loops and vectors.
@@ -30,7 +30,28 @@ void bq::buildCpuPipeline(OpPassManager &manager, const std::string &cpu, const 
   manager.addPass(createConvertToLLVM());
 }
 
+void bq::buildCudaPipeline(OpPassManager &manager, const std::string &arch, const std::string &schedule, Level last) {
+  manager.addNestedPass<func::FuncOp>(createFuseEpilogue());
+  if (last == Level::Layer)
+    return;
+  manager.addNestedPass<func::FuncOp>(createSelectSchedule({/*cpu=*/"", arch, schedule, /*remarks=*/false}));
+  if (last == Level::Schedule)
+    return;
+  manager.addPass(createGpuLowerLinear());
+  manager.addPass(createGpuLowerDequantize());
+  manager.addPass(createGpuLowerQuantize());
+  manager.addPass(createCSEPass());
+  if (last == Level::Tile)
+    return;
+  manager.addPass(createConvertToEmitC());
+}
+
 void bq::registerPipelines() {
+  PassPipelineRegistration<CudaPipelineOptions>("bq-cuda-pipeline", "From layers to EmitC, for a GPU",
+                                                [](OpPassManager &manager, const CudaPipelineOptions &options) {
+                                                  buildCudaPipeline(manager, options.arch, options.schedule,
+                                                                    Level::Target);
+                                                });
   PassPipelineRegistration<CpuPipelineOptions>("bq-cpu-pipeline", "From layers to the LLVM dialect, for a CPU",
                                                [](OpPassManager &manager, const CpuPipelineOptions &options) {
                                                  buildCpuPipeline(manager, options.cpu, options.schedule,

@@ -22,7 +22,16 @@ struct CpuPipelineOptions : mlir::PassPipelineOptions<CpuPipelineOptions> {
 /// Layer level to the given level, for CPUs. `cpu` must be known.
 void buildCpuPipeline(mlir::OpPassManager &manager, const std::string &cpu, const std::string &schedule, Level last);
 
-/// Registers bq-cpu-pipeline, which goes to the LLVM dialect.
+struct CudaPipelineOptions : mlir::PassPipelineOptions<CudaPipelineOptions> {
+  Option<std::string> arch{*this, "arch", llvm::cl::desc("GPU to make kernels for, such as `sm_90a`"),
+                           llvm::cl::init("sm_90a")};
+  Option<std::string> schedule{*this, "schedule", llvm::cl::desc("Algorithm to force"), llvm::cl::init("")};
+};
+
+/// Layer level to the given level, for GPUs. `arch` must be known.
+void buildCudaPipeline(mlir::OpPassManager &manager, const std::string &arch, const std::string &schedule, Level last);
+
+/// Registers bq-cpu-pipeline, which goes to the LLVM dialect, and bq-cuda-pipeline, which goes to EmitC.
 void registerPipelines();
 
 } // namespace bq

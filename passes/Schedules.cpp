@@ -19,7 +19,11 @@ Layout bq::layoutFor(WeightType weight, const CpuTarget &target) {
 
 namespace {
 
-ScheduleAttr proposeStream(Operation *op, const CpuTarget &target, std::string &reason) {
+LayoutAttr layoutOn(const Target &target, LinearOp op) {
+  return toAttr(op.getContext(), layoutFor(op.getWeight().getType(), std::get<CpuTarget>(target)));
+}
+
+ScheduleAttr proposeStream(Operation *op, const Target &target, std::string &reason) {
   auto linear = cast<LinearOp>(op);
   int64_t rows = cast<RankedTensorType>(linear.getInput().getType()).getDimSize(0);
   if (ShapedType::isDynamic(rows)) {
@@ -32,11 +36,10 @@ ScheduleAttr proposeStream(Operation *op, const CpuTarget &target, std::string &
     return {};
   }
   MLIRContext *context = op->getContext();
-  return ScheduleAttr::get(context, "stream", rows, 1,
-                           toAttr(context, layoutFor(linear.getWeight().getType(), target)));
+  return ScheduleAttr::get(context, "stream", rows, 1, 1, layoutOn(target, linear));
 }
 
-ScheduleAttr proposePanel(Operation *op, const CpuTarget &target, std::string &reason) {
+ScheduleAttr proposePanel(Operation *op, const Target &target, std::string &reason) {
   auto linear = cast<LinearOp>(op);
   int64_t rows = cast<RankedTensorType>(linear.getInput().getType()).getDimSize(0);
   if (!ShapedType::isDynamic(rows)) {
@@ -44,21 +47,20 @@ ScheduleAttr proposePanel(Operation *op, const CpuTarget &target, std::string &r
     return {};
   }
   // Accumulators, the weights of a step and a broadcast activation fill the 32 registers of AVX512, else 16.
-  int64_t tile = target.has(CpuTarget::AVX512) ? 6 : target.has(CpuTarget::AVX2) ? 4 : 2;
-  int64_t vectors = target.has(CpuTarget::AVX512) ? 4 : 2;
+  const CpuTarget &cpu = std::get<CpuTarget>(target);
+  int64_t tile = cpu.has(CpuTarget::AVX512) ? 6 : cpu.has(CpuTarget::AVX2) ? 4 : 2;
+  int64_t vectors = cpu.has(CpuTarget::AVX512) ? 4 : 2;
   MLIRContext *context = op->getContext();
-  return ScheduleAttr::get(context, "panel", tile, vectors,
-                           toAttr(context, layoutFor(linear.getWeight().getType(), target)));
+  return ScheduleAttr::get(context, "panel", tile, vectors, 1, layoutOn(target, linear));
 }
 
-ScheduleAttr proposeReference(Operation *op, const CpuTarget &target, std::string &) {
+ScheduleAttr proposeReference(Operation *op, const Target &target, std::string &) {
   MLIRContext *context = op->getContext();
-  return ScheduleAttr::get(context, "reference", 1, 1,
-                           toAttr(context, layoutFor(cast<LinearOp>(op).getWeight().getType(), target)));
+  return ScheduleAttr::get(context, "reference", 1, 1, 1, layoutOn(target, cast<LinearOp>(op)));
 }
 
-ScheduleAttr proposeRows(Operation *op, const CpuTarget &, std::string &) {
-  return ScheduleAttr::get(op->getContext(), "rows", 0, 0, {});
+ScheduleAttr proposeRows(Operation *op, const Target &, std::string &) {
+  return ScheduleAttr::get(op->getContext(), "rows", 0, 0, 1, {});
 }
 
 constexpr Candidate linearCandidates[] = {
@@ -67,27 +69,29 @@ constexpr Candidate rowCandidates[] = {{"rows", proposeRows}};
 
 } // namespace
 
-ArrayRef<Candidate> bq::candidatesFor(Operation *op) {
+bool bq::isLayer(Operation *op) { return isa<LinearOp, EmbeddingOp, QuantizeOp, DequantizeOp>(op); }
+
+ArrayRef<Candidate> bq::candidatesFor(Operation *op, const Target &target) {
+  if (std::holds_alternative<CudaTarget>(target))
+    return gpuCandidatesFor(op);
   if (isa<LinearOp>(op))
     return linearCandidates;
-  if (isa<EmbeddingOp, QuantizeOp, DequantizeOp>(op))
-    return rowCandidates;
-  return {};
+  return rowCandidates;
 }
 
-ScheduleAttr bq::chooseSchedule(Operation *op, const CpuTarget &target, StringRef forced, std::string &error,
+ScheduleAttr bq::chooseSchedule(Operation *op, const Target &target, StringRef forced, std::string &error,
                                 function_ref<void(StringRef name, StringRef verdict)> visit) {
   ScheduleAttr chosen;
   std::string names;
-  for (const Candidate &candidate : candidatesFor(op)) {
+  for (const Candidate &candidate : candidatesFor(op, target)) {
     names += (names.empty() ? "" : ", ") + candidate.name.str();
     if (!forced.empty() && forced != candidate.name)
       continue;
     std::string reason;
     ScheduleAttr proposal = chosen ? ScheduleAttr() : candidate.propose(op, target, reason);
     visit(candidate.name, chosen ? "not reached" : proposal ? "chosen" : StringRef(reason));
-    if (!proposal && !chosen && !forced.empty())
-      error = "schedule '" + forced.str() + "' refuses: " + reason;
+    if (!proposal && !chosen)
+      error = "schedule '" + candidate.name.str() + "' refuses: " + reason;
     if (proposal)
       chosen = proposal;
   }

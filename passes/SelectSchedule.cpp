@@ -16,14 +16,25 @@ struct SelectSchedule : bq::impl::SelectScheduleBase<SelectSchedule> {
   using Base::Base;
 
   void runOnOperation() override {
-    FailureOr<CpuTarget> target = targetOf(getOperation(), cpu);
-    if (failed(target))
-      return signalPassFailure();
+    Target target;
+    if (arch.empty()) {
+      FailureOr<CpuTarget> parsed = targetOf(getOperation(), cpu);
+      if (failed(parsed))
+        return signalPassFailure();
+      target = *parsed;
+    } else {
+      Expected<CudaTarget> parsed = CudaTarget::parse(arch.getValue());
+      if (!parsed) {
+        getOperation()->emitError() << parsed.error().message;
+        return signalPassFailure();
+      }
+      target = *parsed;
+    }
     auto result = getOperation()->walk([&](Operation *op) {
-      if (candidatesFor(op).empty() || op->hasAttr("schedule"))
+      if (!isLayer(op) || op->hasAttr("schedule"))
         return WalkResult::advance();
       std::string error;
-      ScheduleAttr chosen = chooseSchedule(op, *target, schedule, error, [&](StringRef name, StringRef verdict) {
+      ScheduleAttr chosen = chooseSchedule(op, target, schedule, error, [&](StringRef name, StringRef verdict) {
         if (remarks)
           op->emitRemark() << name << ": " << verdict;
       });

@@ -124,8 +124,8 @@ struct LinearPackedFunction : torch::autograd::Function<LinearPackedFunction> {
                                                            context->saved_data["compute"].toStringRef(), "none"),
                                     *parseActivation(activation));
     bool hasBias = context->saved_data.count("bias type") != 0;
-    auto [gradX, gradBias] =
-        linearBackward(*context, gradient, hasBias, [&] { return weight->dequantize(gradient.scalar_type()); });
+    auto [gradX, gradBias] = linearBackward(
+        *context, gradient, hasBias, [&] { return weight->dequantize(gradient.scalar_type(), gradient.device()); });
     return {gradX, gradBias, {}, {}, {}};
   }
 };

@@ -147,7 +147,7 @@ ConvertReport bq::convert(torch::jit::Module &module, const ConvertOptions &opti
   for (size_t i = 0; i < plan.sites.size(); ++i) {
     LayerReport &layer = plan.report.layers[i];
     const at::Tensor &weight = plan.sites[i]->weight;
-    c10::intrusive_ptr<PackedWeight> packed = PackedWeight::quantize(weight, layer.format);
+    c10::intrusive_ptr<PackedWeight> packed = PackedWeight::quantize(weight, layer.format, options.device);
     layer.bytes = packed->bytes();
     measure(weight, *packed, layer);
     replacements.push_back({plan.sites[i], std::move(packed), options.compute});

@@ -64,6 +64,7 @@ struct BQ_TORCH_API ConvertOptions {
   Compute compute = Compute::F32;   ///< Of every linear layer.
   std::vector<std::string> include; ///< Where not empty: only layers in whose name one of these is found.
   std::vector<std::string> exclude; ///< Not the layers in whose name one of these is found.
+  std::optional<at::Device> device; ///< Where weights are quantized; the model stays on the CPU.
   /// Called after each layer, from the thread that called convert(). It may throw: the model is unchanged then.
   std::function<void(const LayerReport &layer, size_t done, size_t total)> progress;
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/Dispatch.h"
 
+#include "quantizers/Quantize.h"
+
 #include <ATen/core/dispatch/Dispatcher.h>
 
 using namespace bq;
@@ -48,21 +50,8 @@ Tensor dispatch::dequantize(const Tensor &codes, const Tensor &scales, const Opt
   static const auto op =
       find<Tensor(const Tensor &, const Tensor &, const OptionalTensor &, c10::string_view, at::IntArrayRef)>(
           "bq::dequantize");
-  if (!groupIndex && !type)
-    return op.call(codes, scales, zeros, format.str(), shape);
-  Tensor scales32 = scales.to(at::kFloat);
-  at::ScalarType resultType = type.value_or(scales.scalar_type());
-  if (!groupIndex || format.hasColumnScale())
-    return op.call(codes, scales32, zeros, format.str(), shape).to(resultType);
-
-  // Kernels that go row by row take groups in order: get the bare code or table values with one unit scale for a row,
-  // then scale each column with its own group.
-  Format wholeRow = format;
-  wholeRow.group = 0;
-  Tensor column = scales32.slice(1, 0, 1);
-  OptionalTensor noZeros = format.hasZeroPoints() ? at::zeros_like(column) : zeros;
-  Tensor values = op.call(codes, at::ones_like(column), noZeros, wholeRow.str(), shape);
-  if (format.hasZeroPoints())
-    values = values - zeros->to(at::kFloat).index_select(1, *groupIndex);
-  return (values * scales32.index_select(1, *groupIndex)).to(resultType);
+  return dequantizeAs({codes, scales, zeros, groupIndex}, format, shape, type,
+                      [](const WeightTensors &weight, const Format &plain, at::IntArrayRef sizes) {
+                        return op.call(weight.codes, weight.scales, weight.zeros, plain.str(), sizes);
+                      });
 }

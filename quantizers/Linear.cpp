@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/Linear.h"
 
+#include "quantizers/cuda/GpuLinear.h"
+#include "quantizers/cuda/GpuRows.h"
+
 using namespace bq;
 
 LinearChoice LinearChoice::parse(const char *op, std::string_view compute, std::string_view activation) {
@@ -25,7 +28,7 @@ at::Tensor bq::emptyLinearResult(const char *op, const at::Tensor &x, const std:
   return at::empty_symint(sizes, x.options());
 }
 
-static at::Tensor activate(const at::Tensor &x, Activation activation) {
+at::Tensor bq::activate(const at::Tensor &x, Activation activation) {
   switch (activation) {
   case Activation::None:
     break;
@@ -41,31 +44,38 @@ static at::Tensor activate(const at::Tensor &x, Activation activation) {
   return x;
 }
 
-at::Tensor bq::runLinear(const char *op, const at::Tensor &x, const std::optional<at::Tensor> &bias, int64_t n,
-                         int64_t k, const LinearChoice &choice,
-                         const std::function<std::shared_ptr<const PrepackedWeight>()> &prepacked) {
+LinearArgs LinearRows::args(const LinearChoice &choice) const {
+  LinearArgs args;
+  args.dataType = elementType("bq", "x", x.scalar_type());
+  args.m = x.size(0);
+  args.x = x.const_data_ptr();
+  args.xStride = args.m > 1 ? x.stride(0) : x.size(1);
+  args.bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
+  args.compute = choice.compute;
+  args.activation = choice.activation;
+  args.y = y.mutable_data_ptr();
+  args.yStride = y.size(-1);
+  return args;
+}
+
+at::Tensor bq::runLinear(const char *op, const at::Tensor &x, const std::optional<at::Tensor> &bias,
+                         const LinearWeight &weight, const LinearChoice &choice) {
+  const int64_t n = weight.n, k = weight.k;
   at::Tensor y = emptyLinearResult(op, x, bias, n);
   if (y.numel() == 0)
     return y;
   // A sum of nothing is zero.
   if (k == 0)
     return activate(bias && bias->defined() ? y.zero_().add_(*bias) : y.zero_(), choice.activation);
-  at::Tensor rows = x.dim() == 2 ? x : x.reshape({y.numel() / n, k});
-  if ((k > 1 && rows.stride(1) != 1) || (rows.size(0) > 1 && rows.stride(0) < k))
-    rows = rows.contiguous();
-  at::Tensor bias32 = bias && bias->defined() ? bias->to(at::kFloat).contiguous() : at::Tensor();
-
-  LinearArgs args;
-  args.dataType = elementType(op, "x", x.scalar_type());
-  args.m = rows.size(0);
-  args.bias = bias32.defined() ? bias32.const_data_ptr<float>() : nullptr;
-  args.compute = choice.compute;
-  args.activation = choice.activation;
-  args.y = y.mutable_data_ptr();
-  args.yStride = n;
-  args.x = rows.const_data_ptr();
-  args.xStride = args.m > 1 ? rows.stride(0) : k;
-  check(op, backend(op).linear(*prepacked(), args, parallelFor));
+  LinearRows rows{x.dim() == 2 ? x : x.reshape({y.numel() / n, k}), {}, y};
+  if ((k > 1 && rows.x.stride(1) != 1) || (rows.x.size(0) > 1 && rows.x.stride(0) < k))
+    rows.x = rows.x.contiguous();
+  if (bias && bias->defined())
+    rows.bias = bias->to(at::kFloat).contiguous();
+  if (x.is_cuda())
+    gpu::linear(op, gpu::currentPlace(op, x.device()), rows, weight, choice);
+  else
+    check(op, backend(op).linear(*weight.prepacked(), rows.args(choice), parallelFor));
   return y;
 }
 
@@ -100,6 +110,10 @@ at::Tensor bq::runEmbedding(const char *op, const at::Tensor &indices, const Wei
   if (y.numel() == 0)
     return y;
   at::Tensor flat = indices.to(at::kLong).contiguous();
+  if (flat.is_cuda()) {
+    gpu::embedding(op, gpu::currentPlace(op, flat.device()), flat, weight, format, k, y);
+    return y;
+  }
   BorrowedWeight borrowed = borrow(weight, format, k);
   check(op, backend(op).embedding(borrowed.view, flat.const_data_ptr<int64_t>(), flat.numel(), y.mutable_data_ptr(),
                                   parallelFor));

@@ -3,6 +3,7 @@
 #ifndef BQ_QUANTIZERS_LINEAR_H
 #define BQ_QUANTIZERS_LINEAR_H
 
+#include "quantizers/Export.h"
 #include "quantizers/Tensors.h"
 
 #include <functional>
@@ -24,16 +25,37 @@ int64_t inputFeatures(const char *op, const at::Tensor &x);
 /// floating point [n].
 at::Tensor emptyLinearResult(const char *op, const at::Tensor &x, const std::optional<at::Tensor> &bias, int64_t n);
 
-/// y = activation(x W^T + bias) on the CPU for a weight [n, k]. `prepacked` is asked only where there is something to
-/// multiply. x may have any strides and leading dimensions, also no rows.
-at::Tensor runLinear(const char *op, const at::Tensor &x, const std::optional<at::Tensor> &bias, int64_t n, int64_t k,
-                     const LinearChoice &choice,
-                     const std::function<std::shared_ptr<const PrepackedWeight>()> &prepacked);
+/// The weight of a linear operator, asked for in the form that is needed, and only where there is something to
+/// multiply.
+struct LinearWeight {
+  std::function<std::shared_ptr<const PrepackedWeight>()> prepacked; ///< For x's device.
+  std::function<WeightTensors()> canonical;                          ///< On x's device.
+  Format format;
+  int64_t n = 0, k = 0;
+};
 
+/// One product with rows in it, and what holds its operands' memory.
+struct LinearRows {
+  at::Tensor x;    ///< [m, k], columns contiguous, rows that do not overlap
+  at::Tensor bias; ///< float [n], contiguous, or not defined
+  at::Tensor y;    ///< [..., n], contiguous, m rows
+
+  /// The same for a backend.
+  LinearArgs args(const LinearChoice &choice) const;
+};
+
+/// y = activation(x W^T + bias) on x's device: the CPU, or a GPU. x may have any strides and leading dimensions, also
+/// no rows.
+at::Tensor runLinear(const char *op, const at::Tensor &x, const std::optional<at::Tensor> &bias,
+                     const LinearWeight &weight, const LinearChoice &choice);
+
+/// activation(x), in x's type.
+BQ_TORCH_API at::Tensor activate(const at::Tensor &x, Activation activation);
 /// The gradient before an activation, given the gradient after it and what went in.
 at::Tensor activationBackward(const at::Tensor &gradient, const at::Tensor &input, Activation activation);
 
-/// y[i, :] = W[indices[i], :] on the CPU.
+/// y[i, :] = W[indices[i], :] on the weight's device. On a GPU an index out of range is an assertion of the device, as
+/// in LibTorch's own embedding: nothing waits for it, and CUDA cannot be used in this process any more.
 at::Tensor runEmbedding(const char *op, const at::Tensor &indices, const WeightTensors &weight, const Format &format,
                         int64_t k);
 /// An uninitialized result [..., k] for indices [...]; sizes may be symbolic. Throws where indices are not integers.

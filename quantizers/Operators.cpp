@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/Autograd.h"
 #include "quantizers/Linear.h"
+#include "quantizers/Prepare.h"
 #include "quantizers/Quantize.h"
 #include "quantizers/WeightMemo.h"
+#include "quantizers/cuda/Place.h"
 
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
@@ -16,18 +18,26 @@ using dispatch::PackedPtr;
 
 namespace {
 
+constexpr char quantizeName[] = "bq::quantize";
+constexpr char dequantizeName[] = "bq::dequantize";
+constexpr char linearName[] = "bq::linear";
+constexpr char embeddingName[] = "bq::embedding";
+constexpr char linearPackedName[] = "bq::linear_packed";
+constexpr char embeddingPackedName[] = "bq::embedding_packed";
+constexpr char className[] = "torch.classes.bq.PackedWeight";
+
 Format parseFormat(const char *op, c10::string_view format) { return take(op, Format::parse(format)); }
 
 //===---------------------------------------------------------------------===//
 // quantize, dequantize
 //===---------------------------------------------------------------------===//
 
-Quantized quantizeCpu(const Tensor &weight, c10::string_view format, std::optional<at::ScalarType> scaleType) {
-  return quantize(weight, parseFormat("bq::quantize", format), scaleType);
+Quantized quantizeHere(const Tensor &weight, c10::string_view format, std::optional<at::ScalarType> scaleType) {
+  return quantize(weight, parseFormat(quantizeName, format), scaleType);
 }
 
 Quantized quantizeMeta(const Tensor &weight, c10::string_view text, std::optional<at::ScalarType> scaleType) {
-  constexpr const char *op = "bq::quantize";
+  constexpr const char *op = quantizeName;
   Format format = parseFormat(op, text);
   elementType(op, "weight", weight.scalar_type());
   at::ScalarType storedType = scaleType.value_or(weight.scalar_type());
@@ -45,14 +55,14 @@ Quantized quantizeMeta(const Tensor &weight, c10::string_view text, std::optiona
           format.hasZeroPoints() ? make({n, groups}, at::kByte) : make({0}, at::kByte)};
 }
 
-Tensor dequantizeCpu(const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros, c10::string_view format,
-                     at::IntArrayRef shape) {
-  return dequantize(codes, scales, zeros, parseFormat("bq::dequantize", format), shape);
+Tensor dequantizeHere(const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros, c10::string_view format,
+                      at::IntArrayRef shape) {
+  return dequantize(codes, scales, zeros, parseFormat(dequantizeName, format), shape);
 }
 
 Tensor dequantizeMeta(const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros, c10::string_view format,
                       at::IntArrayRef shape) {
-  constexpr const char *op = "bq::dequantize";
+  constexpr const char *op = dequantizeName;
   checkWeight(op, {codes, scales, zeros, std::nullopt}, parseFormat(op, format), matrixShape(op, shape).second);
   return at::empty(shape, scales.options());
 }
@@ -61,9 +71,9 @@ Tensor dequantizeMeta(const Tensor &codes, const Tensor &scales, const OptionalT
 // linear, embedding
 //===---------------------------------------------------------------------===//
 
-/// What the CPU and the meta kernel of bq::linear check alike.
+/// What the kernels of bq::linear for devices and for meta tensors check alike.
 struct LinearCall {
-  static constexpr const char *op = "bq::linear";
+  static constexpr const char *op = linearName;
   WeightTensors weight;
   Format format;
   LinearChoice choice;
@@ -82,12 +92,13 @@ struct LinearCall {
   }
 };
 
-Tensor linearCpu(const Tensor &x, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
-                 const OptionalTensor &bias, c10::string_view format, c10::string_view compute,
-                 c10::string_view activation, const OptionalTensor &groupIndex) {
+Tensor linearHere(const Tensor &x, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
+                  const OptionalTensor &bias, c10::string_view format, c10::string_view compute,
+                  c10::string_view activation, const OptionalTensor &groupIndex) {
   LinearCall call(x, codes, scales, zeros, format, compute, activation, groupIndex);
-  return runLinear(call.op, x, bias, call.n, call.k, call.choice,
-                   [&] { return prepackRemembered(call.op, call.weight, call.format, call.k); });
+  const LinearWeight weight{[&] { return prepackRemembered(call.op, call.weight, call.format, call.k); },
+                            [&] { return call.weight; }, call.format, call.n, call.k};
+  return runLinear(call.op, x, bias, weight, call.choice);
 }
 
 Tensor linearMeta(const Tensor &x, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
@@ -97,9 +108,9 @@ Tensor linearMeta(const Tensor &x, const Tensor &codes, const Tensor &scales, co
   return emptyLinearResult(call.op, x, bias, call.n);
 }
 
-Tensor embeddingCpu(const Tensor &indices, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
-                    c10::string_view text, int64_t dim) {
-  constexpr const char *op = "bq::embedding";
+Tensor embeddingHere(const Tensor &indices, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
+                     c10::string_view text, int64_t dim) {
+  constexpr const char *op = embeddingName;
   Format format = parseFormat(op, text);
   WeightTensors weight{codes, scales, zeros, std::nullopt};
   checkWeight(op, weight, format, dim);
@@ -108,7 +119,7 @@ Tensor embeddingCpu(const Tensor &indices, const Tensor &codes, const Tensor &sc
 
 Tensor embeddingMeta(const Tensor &indices, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
                      c10::string_view text, int64_t dim) {
-  constexpr const char *op = "bq::embedding";
+  constexpr const char *op = embeddingName;
   WeightTensors weight{codes, scales, zeros, std::nullopt};
   checkWeight(op, weight, parseFormat(op, text), dim);
   return emptyEmbeddingResult(op, indices, weight, dim);
@@ -118,20 +129,19 @@ Tensor embeddingMeta(const Tensor &indices, const Tensor &codes, const Tensor &s
 // linear_packed, embedding_packed
 //===---------------------------------------------------------------------===//
 
-constexpr const char *linearPackedName = "bq::linear_packed";
-
 void checkPackedInput(const Tensor &x, const PackedWeight &weight) {
   TORCH_CHECK(inputFeatures(linearPackedName, x) == weight.shape()[1], linearPackedName, ": 'x' ", x.sym_sizes(),
               " does not fit the weight ", shapeText(weight.shape()));
 }
 
-Tensor linearPackedCpu(const Tensor &x, const PackedPtr &weight, const OptionalTensor &bias, c10::string_view compute,
-                       c10::string_view activation) {
+Tensor linearPackedHere(const Tensor &x, const PackedPtr &weight, const OptionalTensor &bias, c10::string_view compute,
+                        c10::string_view activation) {
   LinearChoice choice = LinearChoice::parse(linearPackedName, compute, activation);
   checkPackedInput(x, *weight);
-  checkDevice(linearPackedName, "weight", weight->codes(), x.device());
-  return runLinear(linearPackedName, x, bias, weight->shape()[0], weight->shape()[1], choice,
-                   [&] { return weight->prepacked(); });
+  const LinearWeight tensors{[&] { return weight->prepacked(x.device()); },
+                             [&] { return weight->canonical(x.device()); }, weight->format(), weight->shape()[0],
+                             weight->shape()[1]};
+  return runLinear(linearPackedName, x, bias, tensors, choice);
 }
 
 Tensor linearPackedMeta(const Tensor &x, const PackedPtr &weight, const OptionalTensor &bias, c10::string_view compute,
@@ -141,9 +151,8 @@ Tensor linearPackedMeta(const Tensor &x, const PackedPtr &weight, const Optional
   return emptyLinearResult(linearPackedName, x, bias, weight->shape()[0]);
 }
 
-Tensor embeddingPackedCpu(const Tensor &indices, const PackedPtr &weight) {
-  return runEmbedding("bq::embedding_packed", indices,
-                      {weight->codes(), weight->scales(), weight->zeros(), weight->groupIndex()}, weight->format(),
+Tensor embeddingPackedHere(const Tensor &indices, const PackedPtr &weight) {
+  return runEmbedding(embeddingPackedName, indices, weight->canonical(indices.device()), weight->format(),
                       weight->shape()[1]);
 }
 
@@ -154,20 +163,19 @@ Tensor embeddingPackedMeta(const Tensor &indices, const PackedPtr &weight) {
 }
 
 //===---------------------------------------------------------------------===//
-// Other devices
+// GPUs
 //===---------------------------------------------------------------------===//
 
-void refuseDevice(const c10::OperatorHandle &op, torch::jit::Stack *stack) {
-  const c10::FunctionSchema &schema = op.schema();
-  std::string devices;
-  for (size_t i = 0; i < schema.arguments().size(); ++i) {
-    const c10::IValue &value = torch::jit::peek(*stack, i, schema.arguments().size());
-    if (value.isTensor() && value.toTensor().defined())
-      devices +=
-          (devices.empty() ? "'" : ", '") + schema.arguments()[i].name() + "' on " + value.toTensor().device().str();
+/// The kernel of a device, which first says what is missing for GPUs.
+template <auto kernel, const char *op>
+struct OnGpu;
+template <typename Result, typename... Args, Result (*kernel)(Args...), const char *op>
+struct OnGpu<kernel, op> {
+  static Result call(Args... args) {
+    gpu::checkDriver(op);
+    return kernel(args...);
   }
-  TORCH_CHECK(false, op.schema().name(), ": this build of bq runs on cpu only, got ", devices);
-}
+};
 
 } // namespace
 
@@ -180,8 +188,8 @@ TORCH_LIBRARY(bq, m) {
       .def(torch::init([](Tensor codes, Tensor scales, OptionalTensor zeros, std::string format,
                           std::vector<int64_t> shape, OptionalTensor groupIndex) {
              return c10::make_intrusive<PackedWeight>(std::move(codes), std::move(scales), std::move(zeros),
-                                                      parseFormat("torch.classes.bq.PackedWeight", format),
-                                                      std::move(shape), std::move(groupIndex));
+                                                      parseFormat(className, format), std::move(shape),
+                                                      std::move(groupIndex));
            }),
            "",
            {torch::arg("codes"), torch::arg("scales"), torch::arg("zeros"), torch::arg("format"), torch::arg("shape"),
@@ -197,6 +205,16 @@ TORCH_LIBRARY(bq, m) {
             torch::arg("activation") = "none"})
       .def("embedding", [](const PackedPtr &self, const Tensor &indices) { return self->embedding(indices); })
       .def("dequantize", [](const PackedPtr &self) { return self->dequantize(); })
+      .def("prepare",
+           [](const PackedPtr &self, std::vector<int64_t> rows, std::string compute, std::string activation, bool bias,
+              at::ScalarType dtype, std::optional<at::Device> device) {
+             LinearChoice choice = LinearChoice::parse(className, compute, activation);
+             prepare(*self, rows, {choice.compute, choice.activation, bias, dtype, device});
+           },
+           "",
+           {torch::arg("rows"), torch::arg("compute") = "f32", torch::arg("activation") = "none",
+            torch::arg("bias") = false, torch::arg("dtype") = c10::IValue(at::kFloat),
+            torch::arg("device") = c10::IValue()})
       .def("codes", [](const PackedPtr &self) { return self->codes(); })
       .def("scales", [](const PackedPtr &self) { return self->scales(); })
       .def("zeros", [](const PackedPtr &self) { return self->zeros(); })
@@ -224,12 +242,12 @@ TORCH_LIBRARY(bq, m) {
 }
 
 TORCH_LIBRARY_IMPL(bq, CPU, m) {
-  m.impl("quantize", quantizeCpu);
-  m.impl("dequantize", dequantizeCpu);
-  m.impl("linear", linearCpu);
-  m.impl("embedding", embeddingCpu);
-  m.impl("linear_packed", linearPackedCpu);
-  m.impl("embedding_packed", embeddingPackedCpu);
+  m.impl("quantize", quantizeHere);
+  m.impl("dequantize", dequantizeHere);
+  m.impl("linear", linearHere);
+  m.impl("embedding", embeddingHere);
+  m.impl("linear_packed", linearPackedHere);
+  m.impl("embedding_packed", embeddingPackedHere);
 }
 
 TORCH_LIBRARY_IMPL(bq, Meta, m) {
@@ -242,8 +260,12 @@ TORCH_LIBRARY_IMPL(bq, Meta, m) {
 }
 
 TORCH_LIBRARY_IMPL(bq, CUDA, m) {
-  for (const char *name : {"quantize", "dequantize", "linear", "embedding", "linear_packed", "embedding_packed"})
-    m.impl(name, torch::CppFunction::makeFromBoxedFunction<&refuseDevice>());
+  m.impl("quantize", OnGpu<quantizeHere, quantizeName>::call);
+  m.impl("dequantize", OnGpu<dequantizeHere, dequantizeName>::call);
+  m.impl("linear", OnGpu<linearHere, linearName>::call);
+  m.impl("embedding", OnGpu<embeddingHere, embeddingName>::call);
+  m.impl("linear_packed", OnGpu<linearPackedHere, linearPackedName>::call);
+  m.impl("embedding_packed", OnGpu<embeddingPackedHere, embeddingPackedName>::call);
 }
 
 TORCH_LIBRARY_IMPL(bq, Autograd, m) {

@@ -4,6 +4,7 @@
 #include "quantizers/Dispatch.h"
 #include "quantizers/Quantize.h"
 #include "quantizers/WeightMemo.h"
+#include "quantizers/cuda/Place.h"
 #include "runtime/Fork.h"
 
 using namespace bq;
@@ -29,10 +30,12 @@ PackedWeight::PackedWeight(at::Tensor codes, at::Tensor scales, std::optional<at
 
 PackedWeight::~PackedWeight() = default;
 
-c10::intrusive_ptr<PackedWeight> PackedWeight::quantize(const at::Tensor &weight, const Format &format) {
+c10::intrusive_ptr<PackedWeight> PackedWeight::quantize(const at::Tensor &weight, const Format &format,
+                                                        std::optional<at::Device> device) {
   TORCH_CHECK(weight.dim() == 2, className, ": expected a weight [N, K], got ", shapeText(weight.sizes()));
-  auto [codes, scales, zeros] = bq::quantize(weight, format);
-  return c10::make_intrusive<PackedWeight>(codes, scales, zeros, format, weight.sizes().vec());
+  auto [codes, scales, zeros] = bq::quantize(device ? weight.to(*device) : weight, format);
+  auto back = [&](const at::Tensor &tensor) { return tensor.to(weight.device()); };
+  return c10::make_intrusive<PackedWeight>(back(codes), back(scales), back(zeros), format, weight.sizes().vec());
 }
 
 PackedWeight::State PackedWeight::state() const {
@@ -59,9 +62,10 @@ at::Tensor PackedWeight::embedding(const at::Tensor &indices) const {
   return dispatch::embeddingPacked(indices, pointerTo(this));
 }
 
-at::Tensor PackedWeight::dequantize(std::optional<at::ScalarType> type) const {
-  return dispatch::dequantize(codesTensor, scalesTensor, zerosTensor, weightFormat, weightShape, groupIndexTensor,
-                              type);
+at::Tensor PackedWeight::dequantize(std::optional<at::ScalarType> type, std::optional<at::Device> device) const {
+  WeightTensors tensors = device ? canonical(*device) : tensorsOf(*this);
+  return dispatch::dequantize(tensors.codes, tensors.scales, tensors.zeros, weightFormat, weightShape,
+                              tensors.groupIndex, type);
 }
 
 int64_t PackedWeight::bytes() const {
@@ -73,25 +77,62 @@ int64_t PackedWeight::bytes() const {
 
 int64_t PackedWeight::residentBytes() const {
   std::lock_guard<std::mutex> lock(forkSafeMutex());
-  return bytes() + (prepackedForm ? prepackedForm->bytes() : 0);
+  int64_t sum = bytes();
+  for (const Form &form : forms) {
+    sum += form.prepacked ? form.prepacked->bytes() : 0;
+    if (form.canonical)
+      for (const at::Tensor &tensor : form.canonical->all())
+        sum += static_cast<int64_t>(tensor.nbytes());
+  }
+  return sum;
 }
 
-std::shared_ptr<const PrepackedWeight> PackedWeight::prepacked() const {
+template <typename T, typename Make>
+std::shared_ptr<const T> PackedWeight::form(at::Device device, std::shared_ptr<const T> Form::*member,
+                                            Make make) const {
   WeightTensors tensors = tensorsOf(*this);
-  auto isCurrent = [&] { return prepackedForm && (!stamp || stamp->matches(tensors, weightFormat, weightShape[1])); };
+  auto current = [&]() -> Form * {
+    for (Form &form : forms)
+      if (form.device == device)
+        return !form.stamp || form.stamp->matches(tensors, weightFormat, weightShape[1]) ? &form : nullptr;
+    return nullptr;
+  };
   {
     std::lock_guard<std::mutex> lock(forkSafeMutex());
-    if (isCurrent())
-      return prepackedForm;
+    if (Form *known = current(); known && known->*member)
+      return known->*member;
   }
   // Stamped before it is read: a change made meanwhile is noticed at the next call. Of threads that come here at once
-  // each prepacks, rather than wait for a lock that a fork would leave behind; one result stays.
-  std::optional<WeightStamp> current = WeightStamp::of(tensors, weightFormat, weightShape[1]);
-  std::shared_ptr<const PrepackedWeight> made = prepack(className, tensors, weightFormat, weightShape[1]), old;
+  // each makes one, rather than wait for a lock that a fork would leave behind; one result stays.
+  std::optional<WeightStamp> stamp = WeightStamp::of(tensors, weightFormat, weightShape[1]);
+  Form made{device, stamp ? std::make_unique<WeightStamp>(std::move(*stamp)) : nullptr, {}, {}};
+  made.*member = make(tensors);
+  std::vector<Form> old; // Freed after the mutex is.
   std::lock_guard<std::mutex> lock(forkSafeMutex());
-  if (!isCurrent()) {
-    old = std::exchange(prepackedForm, made);
-    stamp = current ? std::make_unique<WeightStamp>(std::move(*current)) : nullptr;
+  if (Form *known = current()) {
+    if (!(known->*member))
+      known->*member = made.*member;
+    return known->*member;
   }
-  return prepackedForm;
+  for (auto known = forms.begin(); known != forms.end(); ++known)
+    if (known->device == device) {
+      old.push_back(std::move(*known));
+      forms.erase(known);
+      break;
+    }
+  forms.push_back(std::move(made));
+  return forms.back().*member;
+}
+
+std::shared_ptr<const PrepackedWeight> PackedWeight::prepacked(at::Device device) const {
+  return form(device, &Form::prepacked, [&](const WeightTensors &tensors) {
+    return prepack(className, tensors, weightFormat, weightShape[1], device);
+  });
+}
+
+WeightTensors PackedWeight::canonical(at::Device device) const {
+  if (codesTensor.device() == device)
+    return tensorsOf(*this);
+  return *form(device, &Form::canonical,
+               [&](const WeightTensors &tensors) { return std::make_shared<const WeightTensors>(tensors.to(device)); });
 }

@@ -20,12 +20,13 @@ namespace bq {
 
 class PrepackedWeight;
 class WeightStamp;
+struct WeightTensors;
 
 /// Always held by an intrusive_ptr. Holds the canonical tensors (shared with the caller, not copied) and saves exactly
-/// those. The first linear() prepacks the weight and keeps that form beside them; it is made anew after an in-place
-/// change of a tensor. Inference tensors count no changes: where one of the tensors is such, the prepacked form made
-/// first stays, and linear() goes on with the old values. Usable from any thread. Tensors live on the CPU, and so must
-/// inputs: others are refused.
+/// those. It follows its input's device: the first linear() on a device prepacks the weight there and keeps that form
+/// beside them, and where a device needs canonical tensors that lie elsewhere, a copy; all are made anew after an
+/// in-place change of a tensor. Inference tensors count no changes: where one of the tensors is such, the forms made
+/// first stay, and linear() goes on with the old values. Usable from any thread.
 class BQ_TORCH_API PackedWeight : public torch::CustomClassHolder {
 public:
   /// What is pickled: version of this tuple (1), format, shape, codes, scales, zeros, group index.
@@ -37,8 +38,10 @@ public:
                std::vector<int64_t> shape, std::optional<at::Tensor> groupIndex = std::nullopt);
   ~PackedWeight() override;
 
-  /// Quantizes a weight [N, K]; scales get its type.
-  static c10::intrusive_ptr<PackedWeight> quantize(const at::Tensor &weight, const Format &format);
+  /// Quantizes a weight [N, K]; scales get its type. The work is done on `device`, or where the weight is; the tensors
+  /// are where the weight is.
+  static c10::intrusive_ptr<PackedWeight> quantize(const at::Tensor &weight, const Format &format,
+                                                   std::optional<at::Device> device = std::nullopt);
   static c10::intrusive_ptr<PackedWeight> fromState(State state);
   State state() const;
 
@@ -47,8 +50,9 @@ public:
                     Activation activation = Activation::None) const;
   /// W[indices[i], :], in the type of the scales.
   at::Tensor embedding(const at::Tensor &indices) const;
-  /// W, in the type of the scales, or in `type`, computed in float then.
-  at::Tensor dequantize(std::optional<at::ScalarType> type = std::nullopt) const;
+  /// W, in the type of the scales, or in `type`, computed in float then; on `device`, or where the tensors are.
+  at::Tensor dequantize(std::optional<at::ScalarType> type = std::nullopt,
+                        std::optional<at::Device> device = std::nullopt) const;
 
   const Format &format() const { return weightFormat; }
   const std::vector<int64_t> &shape() const { return weightShape; }
@@ -58,20 +62,30 @@ public:
   const std::optional<at::Tensor> &groupIndex() const { return groupIndexTensor; }
   /// Bytes of the canonical tensors: what a saved model holds.
   int64_t bytes() const;
-  /// Bytes in memory now: the canonical tensors, and the prepacked form where it has been made.
+  /// Bytes in memory now: the canonical tensors, and what has been made of them for each device.
   int64_t residentBytes() const;
-  /// The form that linear() uses; makes it where needed.
-  std::shared_ptr<const PrepackedWeight> prepacked() const;
+  /// The form that linear() uses on a device; makes it where needed.
+  std::shared_ptr<const PrepackedWeight> prepacked(at::Device device) const;
+  /// The canonical tensors on a device: these, or a copy that is kept.
+  WeightTensors canonical(at::Device device) const;
 
 private:
+  /// What has been made of the tensors for one device.
+  struct Form {
+    at::Device device;
+    std::unique_ptr<WeightStamp> stamp; ///< Of what it was made from; none for inference tensors.
+    std::shared_ptr<const PrepackedWeight> prepacked;
+    std::shared_ptr<const WeightTensors> canonical;
+  };
+  template <typename T, typename Make>
+  std::shared_ptr<const T> form(at::Device device, std::shared_ptr<const T> Form::*member, Make make) const;
+
   Format weightFormat;
   std::vector<int64_t> weightShape;
   at::Tensor codesTensor, scalesTensor;
   std::optional<at::Tensor> zerosTensor, groupIndexTensor;
 
-  // Guarded by the runtime's forkSafeMutex().
-  mutable std::shared_ptr<const PrepackedWeight> prepackedForm;
-  mutable std::unique_ptr<WeightStamp> stamp; ///< Of what prepackedForm was made from; none for inference tensors.
+  mutable std::vector<Form> forms; ///< Guarded by the runtime's forkSafeMutex(). One for a device.
 };
 
 } // namespace bq

@@ -58,6 +58,13 @@ std::vector<at::Tensor> WeightTensors::all() const {
   return tensors;
 }
 
+WeightTensors WeightTensors::to(at::Device device) const {
+  auto moved = [&](const std::optional<at::Tensor> &tensor) {
+    return tensor && tensor->defined() ? tensor->to(device) : tensor;
+  };
+  return {codes.to(device), scales.to(device), moved(zeros), moved(groupIndex)};
+}
+
 namespace {
 
 /// Sizes as numbers; where they are symbolic, the graph that is traced is specialized to them.

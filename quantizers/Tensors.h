@@ -54,6 +54,8 @@ struct WeightTensors {
 
   /// The tensors that are there.
   std::vector<at::Tensor> all() const;
+  /// The same on a device, where the copy is complete when this returns.
+  WeightTensors to(at::Device device) const;
 };
 
 /// Checks types, shapes and devices for a weight [codes.size(0), k] without reading data; symbolic shapes become

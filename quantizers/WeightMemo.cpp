@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/WeightMemo.h"
 
+#include "quantizers/cuda/GpuWeight.h"
 #include "runtime/Fork.h"
 
 #include <algorithm>
@@ -49,8 +50,10 @@ bool WeightStamp::expired() const {
 }
 
 std::shared_ptr<const PrepackedWeight> bq::prepack(const char *op, const WeightTensors &weight, const Format &format,
-                                                   int64_t k) {
-  BorrowedWeight borrowed = borrow(weight, format, k);
+                                                   int64_t k, at::Device device) {
+  if (device.is_cuda())
+    return gpu::prepack(op, gpu::currentPlace(op, device), weight, format, k);
+  BorrowedWeight borrowed = borrow(weight.to(device), format, k);
   return take(op, backend(op).prepack(borrowed.view, parallelFor));
 }
 
@@ -125,7 +128,7 @@ std::shared_ptr<const PrepackedWeight> bq::prepackRemembered(const char *op, con
 
   // Stamped before it is read: a change made meanwhile is noticed at the next call.
   std::optional<WeightStamp> stamp = WeightStamp::of(weight, format, k);
-  std::shared_ptr<const PrepackedWeight> prepacked = prepack(op, weight, format, k);
+  std::shared_ptr<const PrepackedWeight> prepacked = prepack(op, weight, format, k, weight.codes.device());
   if (!stamp)
     return prepacked;
 

@@ -35,15 +35,16 @@ private:
   int64_t k = 0;
 };
 
-/// The weight prepacked for the CPU. At most 1024 weights are remembered, the least recently used are forgotten first;
-/// where a tensor keeps no version, nothing is. Each call looks at 8 of them in turn and frees those whose tensors are
-/// gone, so that a freed weight's prepacked form goes within 150 calls, whatever their weights; it stays while there
-/// are none. From any thread; `weight` must have passed checkWeight() and be neither without rows nor without columns.
+/// The weight prepacked for the device where it is. At most 1024 weights are remembered, the least recently used are
+/// forgotten first; where a tensor keeps no version, nothing is. Each call looks at 8 of them in turn and frees those
+/// whose tensors are gone, so that a freed weight's prepacked form goes within 150 calls, whatever their weights; it
+/// stays while there are none. From any thread; `weight` must have passed checkWeight() and be neither without rows nor
+/// without columns.
 std::shared_ptr<const PrepackedWeight> prepackRemembered(const char *op, const WeightTensors &weight,
                                                          const Format &format, int64_t k);
-/// The same, each time anew.
+/// The same, each time anew, for any device.
 std::shared_ptr<const PrepackedWeight> prepack(const char *op, const WeightTensors &weight, const Format &format,
-                                               int64_t k);
+                                               int64_t k, at::Device device);
 
 } // namespace bq
 

@@ -19,6 +19,7 @@ namespace {
 
 constexpr const char *lockName = "lock";
 constexpr const char *suffix = ".bqk";
+constexpr const char *failures = "/failed";
 
 std::string fileName(const std::string &key) { return key + suffix; }
 
@@ -27,6 +28,9 @@ std::string keyOf(const std::string &name) {
   bool good = name.size() == 36 && name.compare(32, 4, suffix) == 0 && name.find_first_not_of("0123456789abcdef") >= 32;
   return good ? name.substr(0, 32) : "";
 }
+
+/// Whether a kernel is loaded by a driver, not by us.
+bool isForGpu(const std::string &target) { return target.compare(0, 5, "cuda:") == 0; }
 
 /// Kernels only, least recently used first.
 std::vector<CacheFolder::File> kernels(const CacheFolder &folder) {
@@ -117,6 +121,16 @@ void DiskCache::store(const KernelKey &key, const KernelFile &kernel) {
   expected = total;
 }
 
+std::string DiskCache::storeFailure(const KernelKey &key, const std::string &text) {
+  if (!isOn() || mode != Options::CacheMode::On || !storable)
+    return "";
+  std::string path = folder + failures, name = key.hex + ".log";
+  Expected<CacheFolder> opened = CacheFolder::open(path, /*create=*/true);
+  if (!opened || !opened->write(name, {text.begin(), text.end()}))
+    return "";
+  return path + "/" + name;
+}
+
 DiskCache::Lock::~Lock() {
   if (descriptor < 0)
     return;
@@ -187,7 +201,7 @@ Expected<std::vector<CacheEntry>> DiskCache::read(bool loadObjects) const {
       entry.schedule = artifact.schedule;
       if (KernelKey::fromText(kernel->keyText).hex != entry.key)
         entry.damage = "its name does not belong to its key";
-      else if (loadObjects)
+      else if (loadObjects && !isForGpu(kernel->target))
         if (auto object = LoadedObject::load(artifact.object.data(), artifact.object.size()); !object)
           entry.damage = object.error().message;
     } else {
@@ -249,6 +263,10 @@ Expected<CacheTotals> DiskCache::prune(int64_t maxBytes) {
     removed.bytes += files[i].bytes;
   }
   opened->removeStaleTemporaries();
+  if (Expected<CacheFolder> reports = CacheFolder::open(folder + failures, /*create=*/false))
+    for (const CacheFolder::File &report : reports->files())
+      if (Status status = reports->remove(report.name); !status)
+        return status.error();
   expected = -1;
   return removed;
 }

@@ -19,7 +19,7 @@ struct CacheEntry {
   std::string key;      ///< 32 hexadecimal digits; the file is <key>.bqk.
   std::string name;     ///< Kernel name; this and the next two are empty where the file is damaged.
   std::string spec;     ///< KernelSpec::str()
-  std::string target;   ///< CpuTarget::str()
+  std::string target;   ///< str(Target)
   std::string schedule; ///< As Artifact::schedule.
   int64_t bytes = 0;    ///< Size of the file.
   int64_t lastUse = 0;  ///< Seconds since 1970.
@@ -51,6 +51,10 @@ public:
   /// order.
   void store(const KernelKey &key, const KernelFile &kernel);
 
+  /// Keeps what the compiler says of a kernel that it cannot make, as failed/<key>.log, until the next prune() or
+  /// clear(). The file's path; empty where the cache is read-only, off or out of order.
+  std::string storeFailure(const KernelKey &key, const std::string &text);
+
   /// Right to compile one kernel; given back when destroyed or when the process ends, however it ends.
   class Lock {
   public:
@@ -77,7 +81,8 @@ public:
   Expected<std::vector<CacheEntry>> verify() const;
   /// Number and size of all kernels, without reading them.
   Expected<CacheTotals> totals() const;
-  /// Removes least recently used files until at most `maxBytes` are left; what was removed.
+  /// Removes least recently used kernels until at most `maxBytes` are left, and what storeFailure() kept; the kernels
+  /// removed.
   Expected<CacheTotals> prune(int64_t maxBytes);
   /// Removes all kernels; what was removed.
   Expected<CacheTotals> clear() { return prune(0); }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/KernelFile.h"
 
+#include "codegen/cuda/NvrtcFile.h"
+
 #include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -21,7 +23,7 @@ struct Header {
 static_assert(sizeof(Header) == 40);
 
 constexpr char magic[8] = {'B', 'Q', 'K', 'E', 'R', 'N', 'E', 'L'};
-constexpr uint32_t version = 1;
+constexpr uint32_t version = 2;
 
 uint64_t checksum(const uint8_t *data, size_t size) {
   XXH3_state_t *state = XXH3_createState();
@@ -47,6 +49,37 @@ void forEachField(File &file, Visit visit) {
   visit("panel_sums", file.artifact.panelSums);
   visit("prepare_scratch_bytes", file.artifact.prepareScratchBytes);
   visit("scratch_bytes", file.artifact.scratchBytes);
+  visit("gpu_kernels", file.artifact.gpuKernels);
+  visit("row_major_columns", file.artifact.rowMajorColumns);
+  visit("splits", file.artifact.splits);
+}
+
+template <typename Kernel, typename Visit>
+void forEachKernelField(Kernel &kernel, Visit visit) {
+  visit("entry", kernel.entry);
+  visit("threads", kernel.threads);
+  visit("shared_bytes", kernel.sharedBytes);
+  visit("rows_per_block", kernel.rowsPerBlock);
+  visit("grid_y", kernel.gridY);
+  visit("grid_z", kernel.gridZ);
+  visit("registers", kernel.registers);
+  visit("spill_bytes", kernel.spillBytes);
+  visit("stack_bytes", kernel.stackBytes);
+}
+
+template <typename Field>
+nlohmann::json writeField(const Field &field) {
+  return field;
+}
+
+nlohmann::json writeField(const std::vector<GpuKernel> &kernels) {
+  nlohmann::json all = nlohmann::json::array();
+  for (const GpuKernel &kernel : kernels) {
+    nlohmann::json json;
+    forEachKernelField(kernel, [&](const char *name, const auto &field) { json[name] = field; });
+    all.push_back(std::move(json));
+  }
+  return all;
 }
 
 bool readField(const nlohmann::json &value, std::string &field) {
@@ -63,6 +96,18 @@ bool readField(const nlohmann::json &value, int64_t &field) {
   return true;
 }
 
+bool readField(const nlohmann::json &value, std::vector<GpuKernel> &kernels) {
+  bool good = value.is_array();
+  for (size_t i = 0; good && i < value.size(); ++i) {
+    GpuKernel &kernel = kernels.emplace_back();
+    const nlohmann::json &json = value[i];
+    forEachKernelField(kernel, [&](const char *name, auto &field) {
+      good = good && json.is_object() && json.contains(name) && readField(json[name], field);
+    });
+  }
+  return good;
+}
+
 } // namespace
 
 KernelKey KernelKey::fromText(std::string text) {
@@ -74,13 +119,18 @@ KernelKey KernelKey::fromText(std::string text) {
 }
 
 KernelKey KernelKey::get(const CompileRequest &request) {
-  return fromText("spec " + request.spec.str() + "\nschedule " + request.schedule + "\ntarget " + request.target.str() +
-                  "\nbuild " + buildId() + "\nllvm " BQ_LLVM_VERSION "\n");
+  std::string text = "spec " + request.spec.str() + "\nschedule " + request.schedule + "\ntarget " +
+                     str(request.target) + "\nbuild " + buildId() + "\nllvm " BQ_LLVM_VERSION "\n";
+  if (auto *gpu = std::get_if<CudaTarget>(&request.target); gpu && !gpu->isEmulator) {
+    Expected<NvrtcFile> nvrtc = NvrtcFile::find();
+    text += "nvrtc " + (nvrtc ? nvrtc->build : "none") + "\n";
+  }
+  return fromText(std::move(text));
 }
 
 std::vector<uint8_t> KernelFile::encode() const {
   nlohmann::json json;
-  forEachField(*this, [&](const char *name, const auto &field) { json[name] = field; });
+  forEachField(*this, [&](const char *name, const auto &field) { json[name] = writeField(field); });
   // Names come from descriptions, but a text that is not UTF-8 must not throw here.
   std::string metadata = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 

@@ -15,8 +15,10 @@ namespace bq {
 
 /// Everything that shapes a kernel's code: equal keys mean equal kernels.
 struct KernelKey {
-  std::string text; ///< Spec, forced schedule, target with features, build of bq, version of LLVM; a line for each.
-  std::string hex;  ///< XXH3-128 of the text, 32 lower-case digits.
+  /// Spec, forced schedule, target with features, build of bq, version of LLVM, for a GPU build of NVRTC; a line for
+  /// each.
+  std::string text;
+  std::string hex; ///< XXH3-128 of the text, 32 lower-case digits.
 
   static KernelKey get(const CompileRequest &request);
   /// A key with the hash of `text`.
@@ -34,7 +36,7 @@ struct KernelKey {
 struct KernelFile {
   std::string keyText;
   std::string specText; ///< KernelSpec::str()
-  std::string target;   ///< CpuTarget::str()
+  std::string target;   ///< str(Target)
   Artifact artifact;
 
   std::vector<uint8_t> encode() const;

@@ -17,6 +17,10 @@ const std::vector<OptionInfo> &bq::optionTable() {
       {"BQ_CACHE_SIZE", "Bytes of kernels kept on disk, with an optional suffix K, M or G", "1G"},
       {"BQ_CACHE_LOCK_SECONDS", "Longest wait for another process that compiles the same kernel", "10"},
       {"BQ_COMPILER", "Path of libbq_compiler.so", "beside the library or program in use, else in ../lib"},
+      {"BQ_CUDA_ARCH", "Architecture to compile for on every GPU, such as sm_90a, or emu", "each GPU's own"},
+      {"BQ_CUDA_DRIVER", "Path of libcuda.so.1, NVIDIA's driver", "found by the system's loader"},
+      {"BQ_NVRTC", "Path of libnvrtc.so.13, NVIDIA's run-time compiler",
+       "found beside LibTorch or with the CUDA toolkit"},
       {"BQ_VERBOSE", "Lines on stderr, a comma-separated list of dispatch, compile and cache", "none"},
   };
   return table;
@@ -115,6 +119,14 @@ Expected<Options> Options::parse(const Lookup &lookup) {
 
   if (std::string path = get("BQ_COMPILER"); !path.empty())
     options.compilerPath = absolute(path);
+  if (std::string path = get("BQ_CUDA_DRIVER"); !path.empty())
+    options.cudaDriverPath = absolute(path);
+  if (std::string name = get("BQ_CUDA_ARCH"); !name.empty()) {
+    Expected<CudaTarget> target = CudaTarget::parse(name);
+    if (!target)
+      return Error{target.error().code, "BQ_CUDA_ARCH: " + target.error().message};
+    options.cudaTarget = *target;
+  }
   return options;
 }
 

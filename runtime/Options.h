@@ -3,10 +3,11 @@
 #ifndef BQ_RUNTIME_OPTIONS_H
 #define BQ_RUNTIME_OPTIONS_H
 
-#include "dialect/core/Status.h"
+#include "dialect/core/CudaTarget.h"
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,9 @@ struct Options {
   bool verboseCompile = false;          ///< A line for each compile.
   bool verboseCache = false;            ///< A line for each search of the cache.
   std::string compilerPath;             ///< libbq_compiler.so; empty = searched for (CompilerLibrary).
+  std::optional<CudaTarget> cudaTarget; ///< What to compile for on every GPU; none = each for itself.
+  /// NVIDIA's driver; a name without a slash is searched for by the system's loader.
+  std::string cudaDriverPath = "libcuda.so.1";
 
   /// Value of an environment variable, or null.
   using Lookup = std::function<const char *(const char *name)>;
@@ -45,7 +49,7 @@ struct OptionInfo {
   const char *defaultText;
 };
 
-/// All BQ_* variables, BQ_CPU (read by CpuTarget) included.
+/// All BQ_* variables, BQ_CPU (read by CpuTarget) and BQ_NVRTC (read by NvrtcFile) included.
 const std::vector<OptionInfo> &optionTable();
 
 /// A number of bytes: digits with an optional suffix K, M or G (powers of 1024). Errors name the text and the rule.

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # The lit suite: dialect, passes, code generation, tools, documentation and rules of the repository.
+import json
 import os
+import subprocess
 import sys
 
 import lit.formats
@@ -10,7 +12,7 @@ from lit.llvm.subst import ToolSubst
 config.name = "bq"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".test"]
-config.excludes = ["Inputs", "unit", "conformance", "python", "install", "golden"]
+config.excludes = ["Inputs", "unit", "conformance", "sweep", "python", "install", "golden"]
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(config.bq_obj_root, "test")
 config.python_executable = sys.executable
@@ -36,6 +38,8 @@ llvm = config.llvm_tools_dir
 config.substitutions += [
     ("%to-llvm-ir", f"{llvm}/mlir-translate --mlir-to-llvmir | {llvm}/opt -S -mtriple={triple} '-passes={passes}'"),
     ("%to-machine-code", f"{llvm}/llc -mtriple={triple} -relocation-model=pic"),
+    # The custom form of emitc.expression does not say that it is a statement of its own: print `-mlir-print-op-generic`.
+    ("%to-cpp", f"{llvm}/mlir-translate --mlir-to-cpp --allow-unregistered-dialect"),
     ("%cxx", config.cxx),
     ("%bq_src", config.bq_source_root),
     ("%bq_obj", config.bq_obj_root),
@@ -48,6 +52,12 @@ if os.path.exists(os.path.join(config.bq_tools_dir, "bqc")):
     config.available_features.add("bqc")
 if os.path.exists(os.path.join(config.bq_lib_dir, "libbq_torch.so")):
     config.available_features.add("bq-torch")
+
+# Where bqc doctor finds NVIDIA's compiler, kernels for GPUs are made to the end.
+if "bqc" in config.available_features:
+    doctor = subprocess.run([os.path.join(config.bq_tools_dir, "bqc"), "doctor", "--json"], capture_output=True, text=True)
+    if json.loads(doctor.stdout or "{}").get("findings", {}).get("NVRTC", {}).get("state") == "found":
+        config.available_features.add("nvrtc")
 
 # What this machine can run.
 with open("/proc/cpuinfo") as cpuinfo:

@@ -25,9 +25,7 @@ constexpr const char *kernelPasses = "function(early-cse,sroa,simplifycfg,loop(l
 class PassGate : public llvm::OptPassGate {
 public:
   bool isEnabled() const override { return true; }
-  bool shouldRunPass(llvm::StringRef pass, llvm::StringRef) const override {
-    return pass != "Loop Strength Reduction";
-  }
+  bool shouldRunPass(llvm::StringRef pass, llvm::StringRef) const override { return pass != "Loop Strength Reduction"; }
 };
 
 Expected<std::unique_ptr<llvm::TargetMachine>> makeMachine(const CpuTarget &target) {

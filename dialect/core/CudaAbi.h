@@ -21,10 +21,10 @@ struct WeightTable {
 };
 
 /// Activations of a linear layer as its kernel reads them, where it does not take x itself: rows of
-/// FragmentLayout::paddedColumns() elements in the order of its segments, padded with zeros. bf16, or for i8 fixed point
-/// with rowScales [m], value of one unit; of every eight bytes the order is 0 4 1 5 2 6 3 7. `columnScale`: f32 [k] for
-/// formats with a column scale; `permutation`: column of x for each column of the weight, for permuted specs. One block
-/// of threads for each row. 16-byte aligned.
+/// FragmentLayout::paddedColumns() elements in the order of its segments, padded with zeros. bf16, or for i8 fixed
+/// point with rowScales [m], value of one unit; of every eight bytes the order is 0 4 1 5 2 6 3 7. `columnScale`: f32
+/// [k] for formats with a column scale; `permutation`: column of x for each column of the weight, for permuted specs.
+/// One block of threads for each row. 16-byte aligned.
 using PrepareFn = void (*)(const void *x, const int32_t *permutation, const float *columnScale, void *panel,
                            float *rowScales, int64_t xStride, int32_t m);
 
@@ -37,7 +37,8 @@ using LinearFn = void (*)(const void *codes, const void *scales, const void *zer
                           const float *columnScale, void *y, float *workspace, int32_t *counters, int64_t xStride,
                           int64_t yStride, int32_t m);
 
-/// y[i, :] = W[indices[i], :], canonical weight; each index is a valid row.
+/// y[i, :] = W[indices[i], :], canonical weight; each index is a valid row. `table`: f32 [2^bits] for table formats.
+/// `y` is contiguous, of the scales' type, 16-byte aligned; codes need no alignment, nor do they elsewhere below.
 using EmbeddingFn = void (*)(const int64_t *indices, const uint8_t *codes, const void *scales, const void *zeros,
                              const float *table, const float *columnScale, void *y, int64_t count);
 

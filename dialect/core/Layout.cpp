@@ -11,35 +11,8 @@ Layout Layout::get(const Format &format, int64_t n, int64_t k, const CpuTarget &
   layout.lanes = target.lanes();
   layout.bits = format.bits;
   layout.n = n;
-  layout.k = k;
-  layout.groupSize = format.groupSize(k);
-  layout.segmentsPerGroup = (layout.groupSize + maxSegment - 1) / maxSegment;
-  layout.segmentCodes = (layout.groupSize + layout.segmentsPerGroup - 1) / layout.segmentsPerGroup;
-  int64_t align = std::max(layout.tileCodes(), segmentAlign);
-  // Equal parts of a long group, each a whole number of tiles; rounding up may leave fewer parts.
-  if (layout.segmentsPerGroup > 1) {
-    layout.segmentCodes = (layout.segmentCodes + align - 1) / align * align;
-    layout.segmentsPerGroup = (layout.groupSize + layout.segmentCodes - 1) / layout.segmentCodes;
-  }
-  layout.segmentSize = (layout.segmentCodes + align - 1) / align * align;
+  static_cast<Segments &>(layout) = Segments::get(format, k, std::max(layout.tileCodes(), segmentAlign), maxSegment);
   return layout;
-}
-
-std::vector<int> Layout::planes() const {
-  std::vector<int> widths;
-  for (int width = 8; width; width /= 2)
-    if (bits & width)
-      widths.push_back(width);
-  return widths;
-}
-
-int64_t Layout::segmentBegin(int64_t segment) const {
-  return segment / segmentsPerGroup * groupSize + segment % segmentsPerGroup * segmentCodes;
-}
-
-int64_t Layout::segmentLength(int64_t segment) const {
-  int64_t groupEnd = std::min(k, (segment / segmentsPerGroup + 1) * groupSize);
-  return std::max<int64_t>(0, std::min(segmentCodes, groupEnd - segmentBegin(segment)));
 }
 
 namespace {

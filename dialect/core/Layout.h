@@ -5,7 +5,7 @@
 #define BQ_DIALECT_CORE_LAYOUT_H
 
 #include "dialect/core/CpuTarget.h"
-#include "dialect/core/Format.h"
+#include "dialect/core/Segments.h"
 
 #include <cstdint>
 #include <string>
@@ -15,8 +15,7 @@ namespace bq {
 
 /// Rows of the weight are blocks of `lanes`; row r of a block lives in dword lane r of every vector.
 ///
-/// Along K a row is cut into segments: a group, or an equal part of one, never across two groups. A segment is padded
-/// to `segmentSize` codes (zeros), so that it is a whole number of tiles. The stream of a block is
+/// Along K a row is cut into segments, padded with zeros to a whole number of tiles. The stream of a block is
 ///
 ///   [segment][tile][plane][line][lane] dwords
 ///
@@ -27,14 +26,10 @@ namespace bq {
 /// is the operand of a four-way dot product, and each of them can be masked where it stands.
 ///
 /// Scales and zero points are [block][segment][lane]; those of padded rows are zero.
-struct Layout {
+struct Layout : Segments {
   int lanes = 16;
   int bits = 4;
-  int64_t n = 0, k = 0;
-  int64_t groupSize = 0;    ///< Codes of a full group.
-  int64_t segmentCodes = 0; ///< Codes of a full segment, before padding; divides groupSize or is the last of a group.
-  int64_t segmentSize = 0;  ///< Codes of a segment with padding.
-  int64_t segmentsPerGroup = 1;
+  int64_t n = 0;
 
   /// Longest segment. Integer sums over it fit 32 bits for any format and compute (255 * 16383 * 256 < 2^31), and its
   /// unpacked panel fits the caches near the core.
@@ -46,7 +41,7 @@ struct Layout {
   static Layout get(const Format &format, int64_t n, int64_t k, const CpuTarget &target);
 
   /// Widths of the bit planes, least significant first.
-  std::vector<int> planes() const;
+  std::vector<int> planes() const { return bitPlanes(bits); }
   /// Codes of one row in a tile.
   int64_t tileCodes() const { return 32 / planes().back(); }
   int64_t tilesPerSegment() const { return segmentSize / tileCodes(); }
@@ -56,17 +51,10 @@ struct Layout {
   int64_t tileBytes() const { return tileCodes() * bits / 32 * lineBytes(); }
   int64_t segmentBytes() const { return tilesPerSegment() * tileBytes(); }
 
-  int64_t groups() const { return (k + groupSize - 1) / groupSize; }
-  int64_t segments() const { return groups() * segmentsPerGroup; }
   int64_t blocks() const { return (n + lanes - 1) / lanes; }
   int64_t codeBytes() const { return blocks() * segments() * segmentBytes(); }
   /// Scales, or zero points: one for each lane of each segment of each block.
   int64_t scaleCount() const { return blocks() * segments() * lanes; }
-
-  /// Column of the first code of `segment`, and how many codes of the row it holds (0 for the padding of a short
-  /// group).
-  int64_t segmentBegin(int64_t segment) const;
-  int64_t segmentLength(int64_t segment) const;
 
   /// Sets, in a zeroed stream of codeBytes(), the codes of one row: `codes` are k values, one to a byte.
   void packRow(int64_t row, const uint8_t *codes, uint8_t *stream) const;

@@ -4,6 +4,7 @@
 #define BQ_DIALECT_GPU_BQGPUBASE_TD
 
 include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/CommonTypeConstraints.td"
 include "mlir/IR/EnumAttr.td"
 include "mlir/IR/OpBase.td"
 
@@ -13,10 +14,10 @@ def BQGPU_Dialect : Dialect {
   let summary = "What a kernel needs of a GPU: threads, shared memory, copies, fragments and tensor instructions";
   let description = [{
     The tile level of kernels for NVIDIA GPUs, beside `arith`, `math` and `scf`. A function is what one thread does.
-    Values are scalars (i1, i32, i64, f32), and vectors of two or four of 32 bits, the fragments of tensor instructions. 8- and
-    16-bit elements exist in memory only: a load extends them to i32 without sign, a store truncates. 16-bit floats are
-    loaded as their bits and extended by `bqgpu.extend`. Every op here is one call of the prelude in the CUDA C++ that
-    `--bq-convert-to-emitc` makes.
+    Values are scalars (i1, i32, i64, f32), and vectors of two or four of 32 bits, the fragments of tensor instructions.
+    8- and 16-bit elements exist in memory only: a load extends them to i32 without sign, a store truncates. 16-bit
+    floats are loaded as their bits and extended by `bqgpu.extend`. Every op here is one call of the prelude in the
+    CUDA C++ that `--bq-convert-to-emitc` makes.
   }];
   let useDefaultTypePrinterParser = 1;
 }
@@ -33,14 +34,25 @@ def BQGPU_PtrType : TypeDef<BQGPU_Dialect, "Ptr"> {
     ```
   }];
   let parameters = (ins TypeParameter<"::mlir::Type", "i8, i16, i32, i64 or f32">:$element,
-                        DefaultValuedParameter<"bool", "false", "in the memory that a block of threads shares">:$shared);
+                        TypeParameter<"bool", "in the memory that a block of threads shares">:$shared);
+  let builders = [
+    TypeBuilderWithInferredContext<(ins "::mlir::Type":$element, CArg<"bool", "false">:$shared), [{
+      return $_get(element.getContext(), element, shared);
+    }]>
+  ];
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
 }
 
 /// A register's worth of something: what loads, stores and shuffles move.
 def BQGPU_Scalar : AnyTypeOf<[I32, I64, F32]>;
-def BQGPU_Fragment : VectorOfLengthAndType<[2, 4], [I32, F32]>;
+def BQGPU_Element : AnyTypeOf<[I32, F32]>;
+def BQGPU_I32x2 : FixedVectorOfShapeAndType<[2], I32>;
+def BQGPU_I32x4 : FixedVectorOfShapeAndType<[4], I32>;
+def BQGPU_F32x2 : FixedVectorOfShapeAndType<[2], F32>;
+def BQGPU_F32x4 : FixedVectorOfShapeAndType<[4], F32>;
+def BQGPU_Sums : AnyTypeOf<[BQGPU_I32x4, BQGPU_F32x4], "", "::mlir::VectorType">;
+def BQGPU_Fragment : AnyTypeOf<[BQGPU_I32x2, BQGPU_I32x4, BQGPU_F32x2, BQGPU_F32x4], "", "::mlir::VectorType">;
 def BQGPU_Value : AnyTypeOf<[BQGPU_Scalar, BQGPU_Fragment]>;
 
 class BQGPU_I32Enum<string name, string description, list<I32EnumAttrCase> cases>

@@ -67,14 +67,14 @@ def BQGPU_ShuffleXorOp : BQGPU_Op<"shuffle_xor", [AllTypesMatch<["value", "resul
     Example:
     ```mlir
     func.func @shuffle_xor(%v: f32) -> f32 {
-      %r = bqgpu.shuffle_xor %v {mask = 16} : f32
+      %r = bqgpu.shuffle_xor %v, 16 : f32
       return %r : f32
     }
     ```
   }];
-  let arguments = (ins AnyTypeOf<[I32, F32]>:$value, ConfinedAttr<I32Attr, [IntMinValue<1>, IntMaxValue<31>]>:$mask);
-  let results = (outs AnyTypeOf<[I32, F32]>:$result);
-  let assemblyFormat = "$value attr-dict `:` type($value)";
+  let arguments = (ins BQGPU_Element:$value, ConfinedAttr<I32Attr, [IntMinValue<1>, IntMaxValue<31>]>:$mask);
+  let results = (outs BQGPU_Element:$result);
+  let assemblyFormat = "$value `,` $mask attr-dict `:` type($value)";
 }
 
 //===----------------------------------------------------------------------===//
@@ -85,19 +85,23 @@ def BQGPU_SharedOp : BQGPU_Op<"shared"> {
   let summary = "Memory that the threads of a block share";
   let description = [{
     `count` elements, 16-byte aligned, apart from those of every other `bqgpu.shared` of the function; not initialised.
-    Stands in the entry block of its function.
+
+    Constraints:
+
+    - (C1) `result` is a pointer to shared memory.
+    - (C2) The op stands in the entry block of a function.
 
     Example:
     ```mlir
     func.func @shared() {
-      %s = bqgpu.shared {count = 256} : !bqgpu.ptr<f32, shared>
+      %s = bqgpu.shared 256 : !bqgpu.ptr<f32, shared>
       return
     }
     ```
   }];
   let arguments = (ins ConfinedAttr<I64Attr, [IntPositive]>:$count);
   let results = (outs BQGPU_PtrType:$result);
-  let assemblyFormat = "attr-dict `:` type($result)";
+  let assemblyFormat = "$count attr-dict `:` qualified(type($result))";
   let hasVerifier = 1;
 }
 
@@ -106,25 +110,27 @@ def BQGPU_LoadOp : BQGPU_Op<"load"> {
   let description = [{
     The element at `index`, or two or four in a row, aligned to all of them. 8- and 16-bit elements come extended to i32
     without sign. `streamed`: memory that no thread writes while the kernel runs and that is not needed again, so
-    that it passes by the caches near the core.
+    that it passes by the caches near the core. `fresh`: memory that other blocks of threads write while the kernel
+    runs, so that no cache near the core may answer.
 
     Constraints:
 
     - (C1) `result` is made of elements of `pointer`, or is i32 for i8 and i16.
-    - (C2) `streamed` is for global memory.
+    - (C2) `streamed` and `fresh` are for global memory, and exclude each other.
 
     Example:
     ```mlir
     func.func @load(%p: !bqgpu.ptr<i32>, %i: i64) -> vector<4xi32> {
-      %v = bqgpu.load %p[%i] streamed : !bqgpu.ptr<i32> -> vector<4xi32>
+      %v = bqgpu.load %p[%i] streamed : !bqgpu.ptr<i32>, i64 -> vector<4xi32>
       return %v : vector<4xi32>
     }
     ```
   }];
-  let arguments = (ins BQGPU_PtrType:$pointer, AnyTypeOf<[I32, I64]>:$index, UnitAttr:$streamed);
+  let arguments = (ins BQGPU_PtrType:$pointer, AnyTypeOf<[I32, I64]>:$index, UnitAttr:$streamed, UnitAttr:$fresh);
   let results = (outs BQGPU_Value:$result);
   let assemblyFormat = [{
-    $pointer `[` $index `]` (`streamed` $streamed^)? attr-dict `:` type($pointer) `,` type($index) `->` type($result)
+    $pointer `[` $index `]` (`streamed` $streamed^)? (`fresh` $fresh^)? attr-dict `:` qualified(type($pointer)) `,`
+    type($index) `->` type($result)
   }];
   let hasVerifier = 1;
 }
@@ -132,8 +138,8 @@ def BQGPU_LoadOp : BQGPU_Op<"load"> {
 def BQGPU_StoreOp : BQGPU_Op<"store"> {
   let summary = "Store a scalar or a fragment";
   let description = [{
-    To the element at `index`, or to as many in a row as the fragment has, aligned to all of them. To 8- and 16-bit elements
-    the low bits of an i32.
+    To the element at `index`, or to as many in a row as the fragment has, aligned to all of them. To 8- and 16-bit
+    elements the low bits of an i32.
 
     Constraints:
 
@@ -148,15 +154,17 @@ def BQGPU_StoreOp : BQGPU_Op<"store"> {
     ```
   }];
   let arguments = (ins BQGPU_Value:$value, BQGPU_PtrType:$pointer, AnyTypeOf<[I32, I64]>:$index);
-  let assemblyFormat = "$value `,` $pointer `[` $index `]` attr-dict `:` type($value) `,` type($pointer) `,` type($index)";
+  let assemblyFormat = [{
+    $value `,` $pointer `[` $index `]` attr-dict `:` type($value) `,` qualified(type($pointer)) `,` type($index)
+  }];
   let hasVerifier = 1;
 }
 
 def BQGPU_CopyAsyncOp : BQGPU_Op<"copy_async"> {
   let summary = "Copy 16 bytes from global to shared memory, later";
   let description = [{
-    16 bytes from `source[sourceIndex]` to `target[targetIndex]`, both aligned to 16 bytes. The last bytes from `valid` on
-    are zeros, and nothing is read there; `valid` is 0 to 16. The bytes are there after a `bqgpu.wait_copies` that
+    16 bytes from `source[sourceIndex]` to `target[targetIndex]`, both aligned to 16 bytes. The last bytes from `valid`
+    on are zeros, and nothing is read there; `valid` is 0 to 16. The bytes are there after a `bqgpu.wait_copies` that
     covers them, for this thread, and after a barrier behind it for the others.
 
     Constraints:
@@ -174,8 +182,8 @@ def BQGPU_CopyAsyncOp : BQGPU_Op<"copy_async"> {
   let arguments = (ins BQGPU_PtrType:$source, AnyTypeOf<[I32, I64]>:$sourceIndex, BQGPU_PtrType:$target,
                        I32:$targetIndex, I32:$valid);
   let assemblyFormat = [{
-    $source `[` $sourceIndex `]` `,` $target `[` $targetIndex `]` `,` $valid attr-dict `:` type($source) `,`
-    type($sourceIndex) `,` type($target)
+    $source `[` $sourceIndex `]` `,` $target `[` $targetIndex `]` `,` $valid attr-dict `:` qualified(type($source)) `,`
+    type($sourceIndex) `,` qualified(type($target))
   }];
   let hasVerifier = 1;
 }
@@ -200,13 +208,13 @@ def BQGPU_WaitCopiesOp : BQGPU_Op<"wait_copies"> {
     Example:
     ```mlir
     func.func @wait_copies() {
-      bqgpu.wait_copies {pending = 2}
+      bqgpu.wait_copies 2
       return
     }
     ```
   }];
   let arguments = (ins ConfinedAttr<I32Attr, [IntNonNegative, IntMaxValue<7>]>:$pending);
-  let assemblyFormat = "attr-dict";
+  let assemblyFormat = "$pending attr-dict";
 }
 
 def BQGPU_FenceOp : BQGPU_Op<"fence"> {
@@ -228,6 +236,10 @@ def BQGPU_FenceOp : BQGPU_Op<"fence"> {
 def BQGPU_AtomicAddOp : BQGPU_Op<"atomic_add"> {
   let summary = "Add to an i32 in global memory at once, and give what was there";
   let description = [{
+    Constraints:
+
+    - (C1) `pointer` is to i32 in global memory.
+
     Example:
     ```mlir
     func.func @atomic_add(%p: !bqgpu.ptr<i32>, %i: i32, %v: i32) -> i32 {
@@ -238,7 +250,8 @@ def BQGPU_AtomicAddOp : BQGPU_Op<"atomic_add"> {
   }];
   let arguments = (ins I32:$value, BQGPU_PtrType:$pointer, I32:$index);
   let results = (outs I32:$result);
-  let assemblyFormat = "$value `,` $pointer `[` $index `]` attr-dict `:` type($pointer)";
+  let assemblyFormat = "$value `,` $pointer `[` $index `]` attr-dict `:` qualified(type($pointer))";
+  let hasVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -248,9 +261,9 @@ def BQGPU_AtomicAddOp : BQGPU_Op<"atomic_add"> {
 def BQGPU_MmaOp : BQGPU_Op<"mma", [Pure, AllTypesMatch<["accumulator", "result"]>]> {
   let summary = "Matrix product of a warp's fragments";
   let description = [{
-    `result = a * b + accumulator` by `mma.sync`, with the fragments that PTX ISA 9.0, section 9.7.14.5 lays out: m16n8k16
-    with f32 sums for `bf16` and `f16`, m16n8k32 with i32 sums for `u8s8` (a is unsigned, b signed). With lane = 4 g + t,
-    accumulator elements 0 and 1 are row g, columns 2t and 2t+1; elements 2 and 3 are row g + 8.
+    `result = a * b + accumulator` by `mma.sync`, with the fragments that PTX ISA 9.0, section 9.7.14.5 lays out:
+    m16n8k16 with f32 sums for `bf16` and `f16`, m16n8k32 with i32 sums for `u8s8` (a is unsigned, b signed). With
+    lane = 4 g + t, accumulator elements 0 and 1 are row g, columns 2t and 2t+1; elements 2 and 3 are row g + 8.
 
     Constraints:
 
@@ -264,9 +277,8 @@ def BQGPU_MmaOp : BQGPU_Op<"mma", [Pure, AllTypesMatch<["accumulator", "result"]
     }
     ```
   }];
-  let arguments = (ins BQGPU_MmaKind:$kind, VectorOfLengthAndType<[4], [I32]>:$a, VectorOfLengthAndType<[2], [I32]>:$b,
-                       VectorOfLengthAndType<[4], [I32, F32]>:$accumulator);
-  let results = (outs VectorOfLengthAndType<[4], [I32, F32]>:$result);
+  let arguments = (ins BQGPU_MmaKind:$kind, BQGPU_I32x4:$a, BQGPU_I32x2:$b, BQGPU_Sums:$accumulator);
+  let results = (outs BQGPU_Sums:$result);
   let assemblyFormat = "$kind $a `,` $b `,` $accumulator attr-dict `:` type($accumulator)";
   let hasVerifier = 1;
 }
@@ -274,6 +286,10 @@ def BQGPU_MmaOp : BQGPU_Op<"mma", [Pure, AllTypesMatch<["accumulator", "result"]
 def BQGPU_PackOp : BQGPU_Op<"pack", [Pure]> {
   let summary = "A fragment of its elements";
   let description = [{
+    Constraints:
+
+    - (C1) `result` is made of as many `elements` of their type.
+
     Example:
     ```mlir
     func.func @pack(%x: i32, %y: i32) -> vector<2xi32> {
@@ -282,47 +298,71 @@ def BQGPU_PackOp : BQGPU_Op<"pack", [Pure]> {
     }
     ```
   }];
-  let arguments = (ins Variadic<AnyTypeOf<[I32, F32]>>:$elements);
+  let arguments = (ins Variadic<BQGPU_Element>:$elements);
   let results = (outs BQGPU_Fragment:$result);
-  let assemblyFormat = "$elements attr-dict `:` type($result)";
-  let hasCustomAssemblyFormat = 0;
+  let assemblyFormat = "$elements attr-dict `:` custom<FragmentOfElements>(type($elements), type($result))";
   let hasVerifier = 1;
 }
 
-def BQGPU_ElementOp : BQGPU_Op<"element", [Pure]> {
+def BQGPU_ElementOp : BQGPU_Op<"element", [
+    Pure, TypesMatchWith<"'result' is an element of 'fragment'", "fragment", "result",
+                         "::llvm::cast<::mlir::VectorType>($_self).getElementType()">]> {
   let summary = "One element of a fragment";
   let description = [{
+    Constraints:
+
+    - (C1) `index` is below the length of `fragment`.
+
     Example:
     ```mlir
     func.func @element(%v: vector<4xf32>) -> f32 {
-      %x = bqgpu.element %v {index = 3} : vector<4xf32> -> f32
+      %x = bqgpu.element %v[3] : vector<4xf32>
       return %x : f32
     }
     ```
   }];
   let arguments = (ins BQGPU_Fragment:$fragment, ConfinedAttr<I32Attr, [IntNonNegative]>:$index);
-  let results = (outs AnyTypeOf<[I32, F32]>:$result);
-  let assemblyFormat = "$fragment attr-dict `:` type($fragment) `->` type($result)";
+  let results = (outs BQGPU_Element:$result);
+  let assemblyFormat = "$fragment `[` $index `]` attr-dict `:` type($fragment)";
   let hasVerifier = 1;
+}
+
+def BQGPU_Logic3Op : BQGPU_Op<"logic3", [Pure]> {
+  let summary = "A function of three bits, for each bit of three words";
+  let description = [{
+    Bit 4 a + 2 b + c of `table` is the result for bits a, b and c (PTX `lop3`): 0xea is `(a & b) | c`. One instruction,
+    also where two of the operands are constants.
+
+    Example:
+    ```mlir
+    func.func @logic3(%a: i32, %b: i32, %c: i32) -> i32 {
+      %r = bqgpu.logic3 %a, %b, %c, 0xea
+      return %r : i32
+    }
+    ```
+  }];
+  let arguments = (ins I32:$a, I32:$b, I32:$c, ConfinedAttr<I32Attr, [IntNonNegative, IntMaxValue<255>]>:$table);
+  let results = (outs I32:$result);
+  let assemblyFormat = "$a `,` $b `,` $c `,` $table attr-dict";
 }
 
 def BQGPU_PermuteBytesOp : BQGPU_Op<"permute_bytes", [Pure]> {
   let summary = "Four of the eight bytes of two words";
   let description = [{
-    Byte i of the result is the byte of `high:low` that the lowest three bits of nibble i of `selector` number, `low` having
-    bytes 0 to 3 (PTX `prmt`).
+    Byte i of the result is the byte of `high:low` that the lowest three bits of nibble i of `selector` number, `low`
+    having bytes 0 to 3 (PTX `prmt`).
 
     Example:
     ```mlir
     func.func @permute_bytes(%l: i32, %h: i32) -> i32 {
-      %r = bqgpu.permute_bytes %l, %h {selector = 0x5140}
+      %r = bqgpu.permute_bytes %l, %h, 0x5140
       return %r : i32
     }
     ```
   }];
   let arguments = (ins I32:$low, I32:$high, I32Attr:$selector);
   let results = (outs I32:$result);
-  let assemblyFormat = "$low `,` $high attr-dict";
+  let assemblyFormat = "$low `,` $high `,` $selector attr-dict";
 }
 
 def BQGPU_ExtendOp : BQGPU_Op<"extend", [Pure]> {

@@ -167,8 +167,8 @@ SmallVector<WeightDecoder::Term> WeightDecoder::terms(const Lines &lines) {
   if (mode == IntegerMode::Whole) {
     for (int64_t word = 0; word < words; ++word)
       for (int64_t key = 0; key < (hasTwoBytes() ? 2 : 1); ++key)
-        result.push_back(
-            {panelWord(lines, word, valuesOf(key), {}), word, key, plan.format.isTable() ? 255 : (1 << plan.format.bits) - 1});
+        result.push_back({panelWord(lines, word, valuesOf(key), {}), word, key,
+                          plan.format.isTable() ? 255 : (1 << plan.format.bits) - 1});
     return result;
   }
   int64_t firstKey = 0;

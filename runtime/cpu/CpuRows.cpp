@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/cpu/CpuRows.h"
 
-#include "dialect/core/Half.h"
-#include "runtime/cpu/CodeBits.h"
-#include "runtime/cpu/CpuWeight.h"
+#include "runtime/CodeBits.h"
+#include "runtime/WeightParts.h"
 
 #include <algorithm>
 #include <cstring>
@@ -17,21 +16,14 @@ int64_t rowGrain(int64_t k) { return std::max<int64_t>(1, (int64_t{1} << 15) / k
 
 /// What row kernels read beside codes, scales and zero points.
 struct RowConstants {
-  explicit RowConstants(const CanonicalWeight &weight) {
+  explicit RowConstants(const CanonicalWeight &weight) : columnScale(columnScaleOf(weight)) {
     for (int i = 0; weight.format.isTable() && i < 16; ++i)
       table[i] = tableOf(weight)[i % (1 << weight.format.bits)];
-    if (!weight.format.hasColumnScale())
-      return;
-    columnScale.resize(weight.k);
-    for (int64_t i = 0; i < weight.k; ++i)
-      columnScale[i] = loadElement(weight.scaleType, weight.scales, weight.n + i);
   }
 
   float table[16] = {};
   std::vector<float> columnScale;
 };
-
-size_t zeroBytes(ZeroPointType type) { return type == ZeroPointType::None ? 0 : type == ZeroPointType::U8 ? 1 : 4; }
 
 } // namespace
 
@@ -55,16 +47,8 @@ Expected<const Kernel *> CpuRows::kernelFor(const Key &key) {
 
 Status CpuRows::embedding(const CanonicalWeight &weight, const int64_t *indices, int64_t count, void *y,
                           ParallelFor parallel) {
-  if (count < 0)
-    return invalidArgument("count is " + std::to_string(count) + ": an embedding has 0 indices or more");
-  if (!count)
-    return {};
-  if (!indices || !y)
-    return invalidArgument(std::string(indices ? "y" : "indices") + " is null: count is " + std::to_string(count));
-  for (int64_t i = 0; i < count; ++i)
-    if (indices[i] < 0 || indices[i] >= weight.n)
-      return invalidArgument("indices[" + std::to_string(i) + "] is " + std::to_string(indices[i]) +
-                             ": the weight has rows 0 to " + std::to_string(weight.n - 1));
+  if (Status status = verifyIndices(weight, indices, count, y); !status || !count)
+    return status;
   if (std::vector<int32_t> columns = columnsByGroup(weight); !columns.empty())
     return permutedRows(weight, columns, indices, count, y, parallel);
   Expected<const Kernel *> kernel = kernelFor(
@@ -111,7 +95,7 @@ Status CpuRows::permutedRows(const CanonicalWeight &weight, const std::vector<in
   RowConstants constants(weight);
   const int64_t k = weight.k, groups = weight.format.groupCount(k), rowBytes = weight.format.rowBytes(k);
   const size_t element = sizeOf(weight.scaleType), scaleBytes = groups * element;
-  const size_t zeroRowBytes = groups * zeroBytes(weight.zeroType);
+  const size_t zeroRowBytes = groups * zeroPointBytes(weight.zeroType);
   auto run = [&](int64_t begin, int64_t end) {
     std::vector<uint8_t> codes(k), sorted(k), packed(rowBytes);
     // Of f32, as that is the strictest alignment of what they hold.

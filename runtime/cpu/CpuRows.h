@@ -6,7 +6,7 @@
 #include "dialect/core/CpuTarget.h"
 #include "runtime/Backend.h"
 #include "runtime/KernelCache.h"
-#include "runtime/cpu/KernelTable.h"
+#include "runtime/KernelTable.h"
 
 namespace bq {
 

@@ -2,52 +2,22 @@
 #include "runtime/cpu/CpuWeight.h"
 
 #include "dialect/core/Half.h"
-#include "runtime/cpu/CodeBits.h"
+#include "runtime/WeightParts.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <numeric>
 
 using namespace bq;
 
-std::vector<int32_t> bq::columnsByGroup(const CanonicalWeight &weight) {
-  if (!weight.groupIndex || std::is_sorted(weight.groupIndex, weight.groupIndex + weight.k))
-    return {};
-  std::vector<int32_t> order(weight.k);
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int32_t l, int32_t r) { return weight.groupIndex[l] < weight.groupIndex[r]; });
-  return order;
-}
-
-const float *bq::tableOf(const CanonicalWeight &weight) {
-  switch (weight.format.kind) {
-  case Format::Kind::NF4:
-    return nf4Table;
-  case Format::Kind::FP4:
-    return fp4Table;
-  default:
-    return weight.table;
-  }
-}
-
 void bq::fillTable(abi::WeightTable &table, const float *values, int count) {
-  float max = 0;
-  for (int i = 0; i < count; ++i)
-    max = std::max(max, std::fabs(values[i]));
-  // A table of zeros, or one that is not finite, has no fixed point: all codes are then the code of zero, and the scale
-  // carries what the result has to become.
-  bool finite = std::isfinite(max) && std::none_of(values, values + count, [](float v) { return std::isnan(v); });
-  bool fixed = finite && max > 0;
-  table.i8Scale = finite ? max / 127 : NAN;
-  table.i16Scale = finite ? max / 32767 : NAN;
+  const FixedPointTable fixed(values, count);
+  table.i8Scale = fixed.scale(127);
+  table.i16Scale = fixed.scale(32767);
   for (int i = 0; i < 16; ++i) {
-    float value = values[i % count];
-    table.f32[i] = value;
-    table.bf16[i] = table.bf16[i + 16] = floatToBF16(value);
-    long wide = (fixed ? std::lround(value / max * 32767) : 0) + 32768;
-    table.i8[i] = static_cast<uint8_t>((fixed ? std::lround(value / max * 127) : 0) + 128);
+    const int code = i % count, wide = fixed.at(code, 32767) + 32768;
+    table.f32[i] = values[code];
+    table.bf16[i] = table.bf16[i + 16] = floatToBF16(values[code]);
+    table.i8[i] = static_cast<uint8_t>(fixed.at(code, 127) + 128);
     table.i16High[i] = static_cast<uint8_t>(wide >> 8);
     table.i16Low[i] = static_cast<uint8_t>(wide);
   }
@@ -86,7 +56,7 @@ Status CpuWeight::allocate(const CanonicalWeight &weight, bool permuted) {
   reserve(order.codeBytes());
   scaleOffset = reserve(order.scaleCount() * sizeOf(elementType));
   if (zeroPoints != ZeroPointType::None)
-    zeroOffset = reserve(order.scaleCount() * (zeroPoints == ZeroPointType::U8 ? 1 : 4));
+    zeroOffset = reserve(order.scaleCount() * zeroPointBytes(zeroPoints));
   if (weightFormat.isTable())
     tableOffset = reserve(sizeof(abi::WeightTable));
   if (permuted)
@@ -100,21 +70,11 @@ Status CpuWeight::allocate(const CanonicalWeight &weight, bool permuted) {
   return {};
 }
 
-void CpuWeight::packBlocks(const CanonicalWeight &weight, int64_t begin, int64_t end) {
-  std::vector<uint8_t> codes(columns), sorted(permutation() ? columns : 0);
-  // Kernels take int codes as value + 2^(bits-1).
-  const uint8_t flip = weightFormat.kind == Format::Kind::Int ? 1 << (weightFormat.bits - 1) : 0;
-  int64_t last = std::min(end * order.lanes, rows);
-  for (int64_t row = begin * order.lanes; row < last; ++row) {
-    unpackCodes(weight.codes + row * weightFormat.rowBytes(columns), weightFormat.bits, columns, codes.data(), flip);
-    if (const int32_t *columnAt = permutation()) {
-      for (int64_t i = 0; i < columns; ++i)
-        sorted[i] = codes[columnAt[i]];
-      order.packRow(row, sorted.data(), storage.data());
-    } else {
-      order.packRow(row, codes.data(), storage.data());
-    }
-  }
+void CpuWeight::packBlocks(const CanonicalWeight &weight, const std::vector<int32_t> &permutation, int64_t begin,
+                           int64_t end) {
+  RowCodes codes(weight, permutation);
+  for (int64_t row = begin * order.lanes; row < std::min(end * order.lanes, rows); ++row)
+    order.packRow(row, codes.get(row), storage.data());
 
   uint8_t *scaleData = storage.data() + scaleOffset, *zeroData = storage.data() + zeroOffset;
   if (weight.scaleType == ElementType::F32)
@@ -152,12 +112,13 @@ Expected<std::shared_ptr<const CpuWeight>> CpuWeight::pack(const CanonicalWeight
               1 << weight.format.bits);
   if (!permutation.empty())
     std::memcpy(memory + packed->permutationOffset, permutation.data(), permutation.size() * sizeof(int32_t));
-  for (int64_t i = 0; weight.format.hasColumnScale() && i < weight.k; ++i)
-    reinterpret_cast<float *>(memory + packed->columnScaleOffset)[i] =
-        loadElement(weight.scaleType, weight.scales, weight.n + i);
+  const std::vector<float> columnScale = columnScaleOf(weight);
+  if (!columnScale.empty())
+    std::memcpy(memory + packed->columnScaleOffset, columnScale.data(), columnScale.size() * sizeof(float));
 
   // As many codes for a thread as are worth waking it for.
   int64_t grain = std::max<int64_t>(1, (int64_t{1} << 18) / (order.lanes * weight.k));
-  parallel(0, order.blocks(), grain, [&](int64_t begin, int64_t end) { packed->packBlocks(weight, begin, end); });
+  parallel(0, order.blocks(), grain,
+           [&](int64_t begin, int64_t end) { packed->packBlocks(weight, permutation, begin, end); });
   return std::shared_ptr<const CpuWeight>(packed);
 }

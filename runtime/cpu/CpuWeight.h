@@ -6,21 +6,14 @@
 #include "dialect/core/CpuTarget.h"
 #include "dialect/core/KernelAbi.h"
 #include "dialect/core/Layout.h"
+#include "runtime/AlignedBuffer.h"
 #include "runtime/Backend.h"
-#include "runtime/cpu/AlignedBuffer.h"
-#include "runtime/cpu/KernelTable.h"
+#include "runtime/KernelTable.h"
 
 #include <memory>
 #include <vector>
 
 namespace bq {
-
-/// Column of the canonical weight for each column in the order of groups, stable; empty where that is the order already
-/// or there is no group index. The weight has been verified.
-std::vector<int32_t> columnsByGroup(const CanonicalWeight &weight);
-
-/// The values of a table format, 2^bits of them.
-const float *tableOf(const CanonicalWeight &weight);
 
 /// Every form of a table of `count` values (a power of two up to 16), shorter ones repeated.
 void fillTable(abi::WeightTable &table, const float *values, int count);
@@ -60,7 +53,7 @@ private:
   CpuWeight() = default;
   const void *at(size_t offset) const { return offset ? storage.data() + offset : nullptr; }
   Status allocate(const CanonicalWeight &weight, bool permuted);
-  void packBlocks(const CanonicalWeight &weight, int64_t begin, int64_t end);
+  void packBlocks(const CanonicalWeight &weight, const std::vector<int32_t> &permutation, int64_t begin, int64_t end);
 
   Format weightFormat;
   int64_t rows = 0, columns = 0;

@@ -60,12 +60,13 @@ struct Tables {
   std::vector<double> scale; ///< |s|
   std::vector<double> flush; ///< [n] greatest multiple of a flushed term
 
-  explicit Tables(const Weight &weight) {
+  /// `offset`: what |u| and |z| are greater by, together, where kernels add to both.
+  Tables(const Weight &weight, double offset) {
     const int64_t n = weight.shape().n, k = weight.shape().k;
     for (int64_t row = 0; row < n; ++row) {
       double greatest = 0;
       for (int64_t column = 0; column < k; ++column) {
-        const double s = weight.factor(row, column), sum = weight.unitTerms(row, column);
+        const double s = weight.factor(row, column), sum = weight.unitTerms(row, column) + offset;
         w.push_back(s * weight.unit(row, column));
         terms.push_back(std::fabs(s) * sum);
         scale.push_back(std::fabs(s));
@@ -90,25 +91,39 @@ public:
   explicit Bound(const LinearProblem &problem)
       : problem(problem), k(problem.weight->shape().k), tableMax(problem.weight->tableMax()) {
     const Format &format = problem.weight->shape().format;
-    const int64_t group = format.groupSize(k);
-    sumsPutTogether = static_cast<double>(format.groupCount(k) * (1 + (group + 255) / 256) + 8);
+    const int64_t group = format.groupSize(k), groups = format.groupCount(k);
+    if (problem.summation == Summation::Gpu) {
+      const int64_t longest = format.bits == 1 ? 256 : 128, units = (std::min(group, longest) + 31) / 32;
+      const int64_t inSegment = problem.compute == Compute::F32 ? 8 * units : fixedPoint() ? 0 : 2 * units;
+      roundings = static_cast<double>(groups * ((group + longest - 1) / longest) + inSegment + 24);
+    } else {
+      roundings = static_cast<double>(fixedPoint() ? groups * (1 + (group + 255) / 256) + 8 : k + 8);
+    }
     xIsRounded = problem.dataType != ElementType::BF16 || format.hasColumnScale();
+  }
+
+  /// Tables::offset.
+  double codeOffset() const {
+    const Format &format = problem.weight->shape().format;
+    const bool isOffset = problem.summation == Summation::Gpu && problem.compute == Compute::BF16 && format.bits < 8 &&
+                          !format.isTable() && !format.hasColumnScale();
+    return isOffset ? 2 * 128 : 0;
   }
 
   double step(double greatest) const { return fixedPoint() ? greatest / levels() : 0; }
 
   /// How far the sum may be from its exact value, without the bias.
   double ofSum(const Sums &sums, double greatest, double flush) const {
-    if (problem.exact)
+    if (problem.summation == Summation::Exact)
       return sums.terms * 0x1p-52 * static_cast<double>(k + 8);
     const double flushed = FLT_MIN * static_cast<double>(k) * (1 + greatest) * flush * (fixedPoint() ? levels() : 1);
     if (problem.compute == Compute::F32)
-      return gamma(static_cast<double>(k + 8)) * sums.terms + flushed;
+      return gamma(roundings) * sums.terms + flushed;
     if (problem.compute == Compute::BF16) {
       const double relative = (1 + (xIsRounded ? 0x1p-8 : 0)) * (1 + (tableMax > 0 ? 0x1p-8 : 0)) - 1;
-      return relative * sums.size + gamma(static_cast<double>(k + 8)) * sums.terms * (1 + relative) + flushed;
+      return relative * sums.size + gamma(roundings) * sums.terms * (1 + relative) + flushed;
     }
-    double error = (0.5 + 6 * levels() * e32) * step(greatest) * sums.weight + gamma(sumsPutTogether) * sums.terms;
+    double error = (0.5 + 6 * levels() * e32) * step(greatest) * sums.weight + gamma(roundings) * sums.terms;
     error += sums.scaled * tableMax / (problem.compute == Compute::I16 ? 65534 : 254);
     if (greatest < levels() * FLT_MIN)
       error += sums.size;
@@ -120,7 +135,7 @@ public:
     const double sum = sums.value + bias;
     expected.value = activate(problem.activation, sum);
     double error = lipschitz(problem.activation) * sumError;
-    if (!problem.exact) {
+    if (problem.summation != Summation::Exact) {
       error += lipschitz(problem.activation) * e32 * std::fabs(bias);
       error += problem.activation == Activation::None ? 0 : 8 * e32 * (std::fabs(sum) + sumError);
     }
@@ -137,7 +152,7 @@ private:
 
   const LinearProblem &problem;
   int64_t k;
-  double tableMax, sumsPutTogether = 0;
+  double tableMax, roundings = 0; ///< That a product meets at most.
   bool xIsRounded = true;
 };
 
@@ -146,8 +161,8 @@ private:
 std::vector<Expectation> bq::conformance::expectLinear(const LinearProblem &problem) {
   const Weight &weight = *problem.weight;
   const int64_t n = weight.shape().n, k = weight.shape().k;
-  const Tables tables(weight);
   const Bound bound(problem);
+  const Tables tables(weight, bound.codeOffset());
   std::vector<Expectation> expectations;
   std::vector<double> x(static_cast<size_t>(k));
   for (int64_t i = 0; i < problem.m; ++i) {

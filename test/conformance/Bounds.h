@@ -15,8 +15,20 @@
 ///         integers are exact, and g(c) A for putting c = groups * (1 + ceil(G / 256)) + 8 of them together.
 ///   i8    as i16 with max|x| / 127 and max|table| / 254.
 ///
-/// Plus e |bias|, all times the Lipschitz constant of the activation (gelu 1.13, silu 1.1), plus 8 e |sum| for
-/// evaluating it in f32, plus the rounding of the result to its type.
+/// On GPUs sums are taken segment by segment, of L = 128 codes at most (256 of one bit), and of K in up to 16 parts.
+/// With S = groups * ceil(G / L) segments and U = ceil(min(G, L) / 32) units of 32 columns in one:
+///
+///   f32   g(S + 8 U + 24) A. A product meets one rounding each for the column scale and for u - z; 8 U in the sum of a
+///         lane, which has 8 columns of each unit; the scale's fma of its segment and those after it, S; two sums of
+///         lanes, 15 of parts, and the bias: S + 8 U + 20.
+///   bf16  as above, with g(S + 2 U + 24) A'. Codes of less than 8 bits that are no table are taken as 128 + u, exact
+///   in
+///         bf16, and (128 + z) sum x is taken out: A' = sum |x| |s| (|128 + u| + |128 + z|). Where u was shifted left,
+///         so was z: dividing by a power of two then is exact, and A' is smaller. A step of 16 columns rounds once, in
+///         the sum and in the sum of x; then 128 + z, the fma that takes it out, or the column scale; then as f32,
+///         without lanes: S + 2 U + 18.
+///   i8    as above with c = S + 24: integers are exact in a segment; the fma of the zero point, the scale's fma, S; 15
+///         parts, the products with the units of x and the table, and the bias: S + 19.
 ///
 /// A result below the least normal f32 may be flushed to zero, and so may each factor and term on its way: FLT_MIN
 /// times what it is multiplied by, in steps where x is in fixed point. Where max|x| is so small that the step of the
@@ -31,6 +43,13 @@
 #include <vector>
 
 namespace bq::conformance {
+
+/// How a backend sums, which is what the bounds depend on.
+enum class Summation {
+  Exact, ///< In double precision, whatever the compute: the reference itself.
+  Cpu,
+  Gpu,
+};
 
 /// What one element of y must be.
 struct Expectation {
@@ -49,7 +68,7 @@ struct LinearProblem {
   ElementType dataType = ElementType::F32;
   Compute compute = Compute::F32;
   Activation activation = Activation::None;
-  bool exact = false; ///< No error but that of double precision and the result's rounding.
+  Summation summation = Summation::Cpu;
 };
 
 /// [m, n].

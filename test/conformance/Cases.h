@@ -40,6 +40,12 @@ constexpr std::array<int64_t, 10> shortColumnCounts = {1, 7, 15, 16, 17, 33, 100
 /// 0 = the whole row; powers of two or not; longer than a segment.
 constexpr std::array<int64_t, 10> groupSizes = {0, 1, 7, 16, 20, 32, 64, 100, 128, 300};
 
+/// Rows that a kernel for GPUs parts among several blocks of threads, or whose groups take a whole block.
+struct LongRow {
+  int64_t k, group;
+};
+constexpr std::array<LongRow, 5> longRows = {{{1028, 0}, {2100, 12}, {2060, 1030}, {4096, 128}, {8244, 1025}}};
+
 /// Such as uint4g32zf32sbf16: format, type of the zero points, type of the scales.
 std::string weightName(const Format &format, ZeroPointType zeroType, ElementType scaleType);
 

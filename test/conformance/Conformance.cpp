@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "test/conformance/Conformance.h"
+#include "runtime/emu/EmuBackend.h"
+#include "test/gpu/CudaBackend.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <thread>
 
@@ -45,11 +48,21 @@ void threadedFor(int64_t begin, int64_t end, int64_t grain, const std::function<
 } // namespace
 
 const std::vector<Candidate> &bq::conformance::candidates() {
+  const Traits gpu{Summation::Gpu, {Compute::F32, Compute::BF16, Compute::I8}, /*sample=*/100};
   static const std::vector<Candidate> all = {
-      {"reference", [] { return Expected<Backend *>(&referenceBackend()); }, true},
-      {"cpu", cpuBackend},
+      {"reference", [] { return Expected<Backend *>(&referenceBackend()); }, {Summation::Exact}},
+      {"cpu", cpuBackend, {}},
+      {"emu", emuBackend, gpu},
+      {"cuda", cudaBackend, gpu},
   };
   return all;
+}
+
+bool Subject::runs(size_t index, size_t count) const {
+  static const char *full = std::getenv("BQ_FULL_TESTS");
+  if (!sample || count <= sample || (full && std::string(full) == "1"))
+    return true;
+  return index * sample / count != (index + 1) * sample / count;
 }
 
 void bq::conformance::addTest(const Subject &subject, const std::string &part, const std::string &name,

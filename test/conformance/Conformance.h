@@ -4,7 +4,9 @@
 #define BQ_TEST_CONFORMANCE_CONFORMANCE_H
 
 #include "runtime/Backend.h"
+#include "test/conformance/Bounds.h"
 #include "test/conformance/Buffer.h"
+#include "test/conformance/Cases.h"
 
 #include <functional>
 #include <string>
@@ -12,18 +14,30 @@
 
 namespace bq::conformance {
 
-/// A backend under test.
-struct Subject {
-  std::string name;
-  Backend *backend = nullptr;
-  bool exact = false; ///< Sums in double precision, whatever the compute: the reference itself.
+/// What a backend says of itself.
+struct Traits {
+  Summation summation = Summation::Cpu;
+  /// The computes that it has; linear() with any other is Unsupported.
+  std::vector<Compute> computes{conformance::computes.begin(), conformance::computes.end()};
+  /// Cases of each part that are run where BQ_FULL_TESTS is not 1, evenly spaced; 0 = all. For backends whose cases
+  /// take long.
+  size_t sample = 0;
 };
 
-/// A backend that can be made where its hardware is there. Add a line to subjects() to test another.
+/// A backend under test.
+struct Subject : Traits {
+  std::string name;
+  Backend *backend = nullptr;
+
+  /// Whether case `index` of `count` in a part is run.
+  bool runs(size_t index, size_t count) const;
+};
+
+/// A backend that can be made where its hardware is there. Add a line to candidates() to test another.
 struct Candidate {
   std::string name;
   std::function<Expected<Backend *>()> make; ///< Error code Unsupported = skipped with the text.
-  bool exact = false;
+  Traits traits;
 };
 const std::vector<Candidate> &candidates();
 

@@ -51,11 +51,11 @@ struct LinearCase {
   }
 };
 
-/// Every pair of levels, and every format with every compute and each of the three kernels for M.
-std::vector<LinearCase> linearCases(uint64_t seed) {
+/// Every pair of levels, and every format with every compute that the backend has and each of the three kernels for M.
+std::vector<LinearCase> linearCases(const Subject &subject, uint64_t seed) {
   enum { Kind, Comp, RowsClass, Rows, N, K, Group, Data, Scale, Bias, Act, StrideX, StrideY, Permuted, X, Values, Par };
   const std::vector<int> levels = {static_cast<int>(weightKinds().size()),
-                                   computes.size(),
+                                   static_cast<int>(subject.computes.size()),
                                    3,
                                    4,
                                    rowCounts.size(),
@@ -82,7 +82,7 @@ std::vector<LinearCase> linearCases(uint64_t seed) {
                 kind.zeroType,
                 row[Permuted] == 1,
                 static_cast<WeightValues>(row[Values])};
-    c.compute = computes[row[Comp]];
+    c.compute = subject.computes[row[Comp]];
     c.m = rowsOfX[row[RowsClass]][row[Rows]];
     c.dataType = elementTypes[row[Data]];
     c.hasBias = row[Bias];
@@ -94,6 +94,30 @@ std::vector<LinearCase> linearCases(uint64_t seed) {
     c.seed = seed * 1000003 + cases.size();
     cases.push_back(c);
   }
+  return cases;
+}
+
+/// Rows of x that are too long to be held at once where that is how they are read, and sums in several parts: many rows
+/// of the weight, which leave the sum whole on GPUs, and few.
+std::vector<LinearCase> longCases(const Subject &subject, uint64_t seed) {
+  const WeightKind kinds[] = {{{Format::Kind::UInt, 4, 128}, ZeroPointType::U8},
+                              {{Format::Kind::Int, 3, 100}},
+                              {{Format::Kind::UInt, 1, 0}, ZeroPointType::F32},
+                              {{Format::Kind::NF4, 4, 64}},
+                              {{Format::Kind::Sign, 1, 0}},
+                              {{Format::Kind::Int, 8, 0}}};
+  std::vector<LinearCase> cases;
+  for (Compute compute : subject.computes)
+    for (size_t i = 0; i < std::size(kinds); ++i) {
+      const bool isTall = (i + cases.size() / std::size(kinds)) % 2;
+      LinearCase c;
+      c.weight = {kinds[i].format, isTall ? 390 : 20, 2100, elementTypes[i % 3], kinds[i].zeroType};
+      c.compute = compute;
+      c.m = isTall ? 8 : i < 3 ? 3 : 40;
+      c.hasBias = isTall;
+      c.seed = seed * 1000003 + cases.size();
+      cases.push_back(c);
+    }
   return cases;
 }
 
@@ -197,7 +221,7 @@ void runLinear(const Subject &subject, const LinearCase &c) {
   problem.dataType = c.dataType;
   problem.compute = c.compute;
   problem.activation = c.activation;
-  problem.exact = subject.exact;
+  problem.summation = subject.summation;
   const std::vector<Expectation> expected = expectLinear(problem);
   double worst = 0;
   int64_t wrong = 0, first = -1;
@@ -222,7 +246,9 @@ void runLinear(const Subject &subject, const LinearCase &c) {
 } // namespace
 
 void bq::conformance::addLinearTests(const Subject &subject, uint64_t seed) {
-  size_t index = 0;
-  for (const LinearCase &c : linearCases(seed))
-    addTest(subject, "Linear", numbered(index++) + "_" + c.name(), [=] { runLinear(subject, c); });
+  for (const auto &[part, cases] :
+       {std::pair{"Linear", linearCases(subject, seed)}, {"LinearLong", longCases(subject, seed)}})
+    for (size_t index = 0; index < cases.size(); ++index)
+      if (const LinearCase &c = cases[index]; subject.runs(index, cases.size()))
+        addTest(subject, part, numbered(index) + "_" + c.name(), [=] { runLinear(subject, c); });
 }

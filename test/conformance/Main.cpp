@@ -34,7 +34,7 @@ public:
   }
   void OnTestStart(const ::testing::TestInfo &test) override {
     const char *cpu = std::getenv("BQ_CPU");
-    const std::string environment = cpu ? "BQ_CPU=" + std::string(cpu) + " " : "";
+    const std::string environment = "BQ_FULL_TESTS=1 " + (cpu ? "BQ_CPU=" + std::string(cpu) + " " : "");
     std::snprintf(reproducer, sizeof(reproducer), "reproduce: %s%s --seed=%llu --gtest_filter='%s.%s'\n",
                   environment.c_str(), program.c_str(), static_cast<unsigned long long>(seed), test.test_suite_name(),
                   test.name());
@@ -57,7 +57,7 @@ bool wantsAnotherMachine() {
 }
 
 void addBackend(const Candidate &candidate, uint64_t seed) {
-  Subject subject{candidate.name, nullptr, candidate.exact};
+  Subject subject{candidate.traits, candidate.name, nullptr};
   if (candidate.name == "cpu" && wantsAnotherMachine()) {
     addTest(subject, "Backend", "IsAvailable",
             [] { GTEST_SKIP() << "this machine cannot run BQ_CPU=" << std::getenv("BQ_CPU"); });

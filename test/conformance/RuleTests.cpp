@@ -174,6 +174,34 @@ void aWeightOutlivesTheTensorsItWasMadeFrom(Backend &backend) {
     EXPECT_NEAR(y[row], firstRow[row], 32 * 8 * 0x1p-24 * 0.1);
 }
 
+void computesThatItLacksAreUnsupported(const Subject &subject) {
+  Random random(1);
+  const Weight weight(smallShape(), random);
+  auto prepacked = subject.backend->prepack(weight.canonical(), &serialFor);
+  ASSERT_TRUE(prepacked) << prepacked.error().message;
+  const std::vector<float> x(40);
+  for (Compute compute : computes) {
+    if (std::find(subject.computes.begin(), subject.computes.end(), compute) != subject.computes.end())
+      continue;
+    GuardedBuffer y(5 * 4);
+    LinearArgs args;
+    args.x = x.data();
+    args.m = 1;
+    args.xStride = 40;
+    args.y = y.data();
+    args.yStride = 5;
+    args.compute = compute;
+    const Status status = subject.backend->linear(**prepacked, args, &serialFor);
+    ASSERT_FALSE(status) << str(compute);
+    EXPECT_EQ(status.error().code, ErrorCode::Unsupported);
+    // What was asked for, and everything that could be.
+    EXPECT_NE(status.error().message.find(str(compute)), std::string::npos) << status.error().message;
+    for (Compute other : subject.computes)
+      EXPECT_NE(status.error().message.find(str(other)), std::string::npos) << status.error().message;
+    EXPECT_TRUE(std::all_of(y.data(), y.data() + y.size(), [](uint8_t byte) { return byte == GuardedBuffer::filler; }));
+  }
+}
+
 void weightsThatDoNotFitAreRefused(Backend &backend) {
   Random random(1);
   const Weight weight(smallShape(), random);
@@ -217,4 +245,6 @@ void bq::conformance::addRuleTests(const Subject &subject) {
   };
   for (auto [name, rule] : rules)
     addTest(subject, "Rules", name, [rule = rule, backend = subject.backend] { rule(*backend); });
+  addTest(subject, "Rules", "ComputesThatItLacksAreUnsupported",
+          [subject] { computesThatItLacksAreUnsupported(subject); });
 }

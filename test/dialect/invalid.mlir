@@ -114,7 +114,7 @@
 
 // -----
 
-// expected-error@+1 {{expected 'rows', 'vectors' or 'layout', got 'columns'}}
+// expected-error@+1 {{expected 'rows', 'vectors', 'splits' or 'layout', got 'columns'}}
 #s = #bq.schedule<panel, columns = 4>
 
 // -----

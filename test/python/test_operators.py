@@ -288,13 +288,20 @@ class Refusals(unittest.TestCase):
         self.refused(["expected 'codes' on meta as the other tensors, got cpu"], self.linear, meta)
         self.refused(["cpu", "meta"], self.linear, torch.randn(2, 24), self.weight[0].to("meta"))
 
-    def test_cuda_kernels_are_one_sentence(self):
+    def test_cuda_kernels_are_registered(self):
+        for op in ("quantize", "dequantize", "linear", "embedding", "linear_packed", "embedding_packed"):
+            self.assertTrue(torch._C._dispatch_has_kernel_for_dispatch_key(f"bq::{op}", "CUDA"), op)
+
+    @unittest.skipIf(torch.cuda.is_available(), "there is a GPU")
+    def test_without_a_driver_cuda_kernels_are_one_sentence(self):
         cuda = torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA)
         x = torch.randn(2, 24)
-        self.refused(["bq::linear: this build of bq runs on cpu only, got 'x' on cpu, 'codes' on cpu"],
-                     bq.linear.default.redispatch, cuda, x, *self.weight, None, "uint4:g16")
-        self.refused(["bq::quantize: this build of bq runs on cpu only, got 'weight' on cpu"],
-                     bq.quantize.default.redispatch, cuda, x, "int4")
+        for op, arguments in [("linear", (x, *self.weight, None, "uint4:g16")), ("quantize", (x, "int4")),
+                              ("dequantize", (*self.weight, "uint4:g16", [9, 24])),
+                              ("embedding", (torch.tensor([0]), *self.weight, "uint4:g16", 24))]:
+            with self.subTest(op):
+                self.refused([f"bq::{op}: kernels for GPUs need NVIDIA's driver, which cannot be opened"], getattr(bq, op).default.redispatch, cuda,
+                             *arguments)
 
     def test_embedding(self):
         for bad in (9, -1):

@@ -65,6 +65,22 @@ class PackedWeight(unittest.TestCase):
         self.assertEqual((y.shape, y.dtype, y.device.type), ((5, 3, 9), torch.bfloat16, "meta"))
         self.assertEqual(packed.embedding(torch.zeros(4, dtype=torch.long, device="meta")).shape, (4, 24))
 
+    def test_prepare(self):
+        weight, _ = quantized(9, 24, "uint4:g16")
+        packed = torch.classes.bq.PackedWeight(*weight, "uint4:g16", [9, 24])
+        packed.prepare([1, 20], "i8", "gelu", True, torch.float16)
+        self.assertGreater(packed.resident_bytes(), packed.bytes())
+        with self.assertRaisesRegex(RuntimeError, "expected positive numbers of rows, got 0"):
+            packed.prepare([0])
+
+    @unittest.skipIf(torch.cuda.is_available(), "there is a GPU")
+    def test_a_gpu_without_a_driver_is_one_sentence(self):
+        weight, _ = quantized(9, 24, "uint4:g16")
+        packed = torch.classes.bq.PackedWeight(*weight, "uint4:g16", [9, 24])
+        for device in ("cuda", "cuda:1"):
+            with self.assertRaisesRegex(RuntimeError, "kernels for GPUs need NVIDIA's driver, which cannot be opened"):
+                packed.prepare([1], device=torch.device(device))
+
     def test_refusals(self):
         weight, _ = quantized(9, 24, "uint4:g16")
         make = torch.classes.bq.PackedWeight

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "tools/bqc/BenchLayer.h"
+#include "tools/bqc/BenchGpu.h"
+#include "tools/bqc/Device.h"
 #include "tools/bqc/KernelTimes.h"
 #include "tools/bqc/LayerSpec.h"
 #include "tools/bqc/Measure.h"
 #include "tools/bqc/ModelFile.h"
 #include "tools/bqc/Output.h"
 #include "tools/bqc/TorchCommands.h"
+#include "tools/bqc/TorchLayer.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/from_blob.h>
-#include <ATen/ops/gelu.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/relu.h>
-#include <ATen/ops/silu.h>
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -28,58 +25,12 @@ constexpr int64_t rotatedBytes = int64_t{256} << 20;
 /// With few rows a layer is a stream over its weight, which in a model comes from memory at every call.
 constexpr int64_t maxStreamedRows = KernelSpec::maxExactRows;
 
-/// How many weights of `bytes` to go through in turn.
-int64_t copiesFor(int64_t m, int64_t bytes) { return m <= maxStreamedRows ? rotatedBytes / bytes + 1 : 1; }
+/// Bytes of weights to go through in turn.
+int64_t bytesFor(int64_t m) { return m <= maxStreamedRows ? rotatedBytes : 0; }
 
 void parallelFor(int64_t begin, int64_t end, int64_t grain, const std::function<void(int64_t, int64_t)> &body) {
   at::parallel_for(begin, end, grain, body);
 }
-
-/// The same layer by LibTorch, in one element type.
-class TorchLayer {
-public:
-  TorchLayer(const BenchLayer &layer, const std::vector<float> &weight, at::ScalarType type)
-      : activation(layer.spec().activation) {
-    const int64_t n = layer.spec().n, k = layer.spec().k;
-    const auto tensor = [&](const std::vector<float> &data, at::IntArrayRef sizes) {
-      return at::from_blob(const_cast<float *>(data.data()), sizes, at::kFloat).to(type, false, true);
-    };
-    x = tensor(layer.x(), {layer.rows(), k});
-    if (!layer.bias().empty())
-      bias = tensor(layer.bias(), {n});
-    const at::Tensor first = tensor(weight, {n, k});
-    weights.push_back(first);
-    for (int64_t i = 1; i < copiesFor(layer.rows(), static_cast<int64_t>(first.nbytes())); ++i)
-      weights.push_back(first.clone());
-  }
-
-  void run() {
-    at::Tensor y = at::linear(x, weights[next++ % weights.size()], bias);
-    switch (activation) {
-    case Activation::None:
-      break;
-    case Activation::Relu:
-      y = at::relu(y);
-      break;
-    case Activation::Gelu:
-      y = at::gelu(y);
-      break;
-    case Activation::GeluTanh:
-      y = at::gelu(y, "tanh");
-      break;
-    case Activation::Silu:
-      y = at::silu(y);
-      break;
-    }
-  }
-
-private:
-  at::Tensor x;
-  std::optional<at::Tensor> bias;
-  std::vector<at::Tensor> weights;
-  Activation activation;
-  size_t next = 0;
-};
 
 template <typename Function>
 double microseconds(const Function &function) {
@@ -102,7 +53,9 @@ Expected<Measurements> measure(Backend &backend, BenchLayer &layer,
   constexpr int minRounds = 10, maxRounds = 200;
   constexpr double seconds = 4, kernelSecondsPerRound = 0.01;
   ReadMeasurement reading(rotatedBytes);
-  TorchLayer torchF32(layer, dequantized, at::kFloat), torchBF16(layer, dequantized, at::kBFloat16);
+  const int64_t bytes = bytesFor(layer.rows());
+  TorchLayer torchF32(layer, dequantized, at::kFloat, at::kCPU, bytes),
+      torchBF16(layer, dequantized, at::kBFloat16, at::kCPU, bytes);
   Measurements result;
   const LinearArgs args = layer.args();
   size_t next = 0;
@@ -154,6 +107,11 @@ int benchChecked(const BenchOptions &command) {
   const Expected<KernelSpec> spec = parseLayer(command.layer);
   if (!spec)
     return failUsage(spec.error().message);
+  const Expected<at::Device> device = openDevice(command.device);
+  if (!device)
+    return fail(device.error());
+  if (device->is_cuda())
+    return benchOnGpu(command, *spec, *device);
   if (command.threads)
     at::set_num_threads(command.threads);
   const int threads = at::get_num_threads();
@@ -170,7 +128,7 @@ int benchChecked(const BenchOptions &command) {
   const c10::InferenceMode inference;
   BenchLayer layer(*spec, command.layer.m);
   std::vector<std::shared_ptr<const PrepackedWeight>> weights;
-  for (int64_t copy = 0; copy < copiesFor(layer.rows(), layer.weightBytes()); ++copy) {
+  for (int64_t held = 0; weights.empty() || held < bytesFor(layer.rows()); held += layer.weightBytes()) {
     Expected<std::shared_ptr<const PrepackedWeight>> weight = (*backend)->prepack(layer.weight(), parallelFor);
     if (!weight)
       return fail(weight.error());
@@ -201,6 +159,7 @@ int benchChecked(const BenchOptions &command) {
                   {"compute", str(spec->compute)},
                   {"activation", str(spec->activation)},
                   {"bias", spec->hasBias},
+                  {"device", "cpu"},
                   {"threads", threads},
                   {"target", target->str()},
                   {"kernel", spec->name()},

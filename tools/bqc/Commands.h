@@ -29,6 +29,7 @@ struct QuantizeOptions {
   std::string in, out;
   std::vector<std::string> formats; ///< [REGEX=]FORMAT, the last that matches a name wins
   std::string compute = "f32";
+  std::string device = "cpu"; ///< Where the weights are quantized.
   std::vector<std::string> include, exclude;
   std::string report; ///< File for the JSON object; empty = none.
   bool dryRun = false;
@@ -38,7 +39,8 @@ struct CompareOptions {
   OutputOptions output;
   std::string a, b, inputs;
   std::string jsonFile; ///< Empty or "-": stdout, where output.json is set.
-  int threads = 0;      ///< 0: as LibTorch chooses.
+  std::string device = "cpu";
+  int threads = 0; ///< 0: as LibTorch chooses.
 };
 
 /// A layer on the command line; text that no type has checked yet.
@@ -53,6 +55,7 @@ struct LayerOptions {
 struct BenchOptions {
   OutputOptions output;
   LayerOptions layer;
+  std::string device = "cpu";
   int threads = 0; ///< 0: as LibTorch chooses.
 };
 

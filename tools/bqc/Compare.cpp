@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/PackedWeight.h"
+#include "tools/bqc/Device.h"
 #include "tools/bqc/KernelReport.h"
 #include "tools/bqc/Measure.h"
 #include "tools/bqc/ModelFile.h"
@@ -40,29 +41,30 @@ Expected<at::Tensor> collectRows(Model &model, const Inputs &inputs) {
     if (!rows.empty() && result->size(1) != rows[0].size(1))
       return invalidArgument(fmt::format("{}: input {}: rows have {} values, those of input 0 have {}", model.path,
                                          rows.size(), result->size(1), rows[0].size(1)));
-    rows.push_back(std::move(*result));
+    rows.push_back(result->to(at::kCPU));
   }
   return at::cat(rows);
 }
 
-double timeOnce(Model &model, const Inputs &inputs) {
+double timeOnce(Model &model, const Inputs &inputs, at::Device device) {
   const double start = now();
   for (const std::vector<c10::IValue> &input : inputs)
     model.module.forward(input);
+  synchronize(device);
   return now() - start;
 }
 
 /// Interleaved, so that a change of the machine's speed meets both. TorchScript specialises itself in its first two
 /// runs, of which finding the rows was one.
-void measure(Model &a, Model &b, const Inputs &inputs) {
+void measure(Model &a, Model &b, const Inputs &inputs, at::Device device) {
   constexpr int minRounds = 3, maxRounds = 1000;
   constexpr double seconds = 3;
-  timeOnce(a, inputs);
-  timeOnce(b, inputs);
+  timeOnce(a, inputs, device);
+  timeOnce(b, inputs, device);
   const double start = now();
   for (int round = 0; round < maxRounds && (round < minRounds || now() - start < seconds); ++round) {
-    a.milliseconds.add(timeOnce(a, inputs) * 1e3);
-    b.milliseconds.add(timeOnce(b, inputs) * 1e3);
+    a.milliseconds.add(timeOnce(a, inputs, device) * 1e3);
+    b.milliseconds.add(timeOnce(b, inputs, device) * 1e3);
   }
 }
 
@@ -128,6 +130,9 @@ void printText(const Json &json) {
 }
 
 int compareChecked(const CompareOptions &command) {
+  const Expected<at::Device> device = openDevice(command.device);
+  if (!device)
+    return fail(device.error());
   const bool toFile = !command.jsonFile.empty() && command.jsonFile != "-";
   if (toFile)
     if (Status status = checkOutputPath("--json", command.jsonFile, {command.a, command.b, command.inputs}); !status)
@@ -145,6 +150,14 @@ int compareChecked(const CompareOptions &command) {
   moduleB->eval();
   if (command.threads)
     at::set_num_threads(command.threads);
+
+  if (device->is_cuda()) {
+    moduleA->to(*device);
+    moduleB->to(*device);
+    for (std::vector<c10::IValue> &input : *inputs)
+      for (c10::IValue &value : input)
+        value = value.deepcopy(*device);
+  }
 
   const c10::InferenceMode inference;
   Model a{command.a, *moduleA, {}}, b{command.b, *moduleB, {}};
@@ -164,10 +177,11 @@ int compareChecked(const CompareOptions &command) {
   const Expected<Agreement> agreement = compareRows(rows[0], rows[1]);
   if (!agreement)
     return fail(agreement.error());
-  measure(a, b, *inputs);
+  measure(a, b, *inputs, *device);
   progress.step(3, 3, "times", "");
 
-  const Json json = toJson(a, b, *inputs, *agreement);
+  Json json = toJson(a, b, *inputs, *agreement);
+  json["device"] = device->is_cuda() ? gpuName(*device) : "cpu";
   if (toFile) {
     if (Status status = writeOutputFile(command.jsonFile, json.dump(2) + "\n"); !status)
       return fail(status.error());

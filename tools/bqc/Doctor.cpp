@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "dialect/core/CpuTarget.h"
+#include "codegen/cuda/NvrtcLibrary.h"
+#include "dialect/core/Target.h"
 #include "runtime/KernelCache.h"
+#include "runtime/cuda/Driver.h"
 #include "tools/bqc/Output.h"
 
 #include <fmt/format.h>
@@ -80,29 +82,35 @@ Finding findCache() {
                       sizeText(options->cacheSize), exists ? "" : " (made on first use)")};
 }
 
-/// Opens the first of `names` that can be opened; says why the first could not.
-Finding probe(const char *name, const std::vector<std::string> &names) {
-  std::string reason;
-  for (const std::string &candidate : names) {
-    if (void *library = dlopen(candidate.c_str(), RTLD_LAZY | RTLD_LOCAL)) {
-      dlclose(library);
-      return {name, Finding::State::Found, candidate};
-    }
-    if (reason.empty())
-      reason = dlerror();
-  }
-  return {name, Finding::State::Absent, reason};
+Finding findNvrtc() {
+  const Expected<const NvrtcLibrary *> nvrtc = NvrtcLibrary::get();
+  if (!nvrtc)
+    return {"NVRTC", nvrtc.error().code == ErrorCode::NotFound ? Finding::State::Absent : Finding::State::Broken,
+            nvrtc.error().message};
+  std::string architectures;
+  for (const int sm : (*nvrtc)->architectures)
+    if (const Expected<CudaTarget> target = CudaTarget::parse(fmt::format("sm_{}", sm)))
+      architectures += " " + target->str();
+  return {"NVRTC", Finding::State::Found,
+          fmt::format("{}, {}, for{}", (*nvrtc)->version(), (*nvrtc)->file.path, architectures)};
 }
 
-Finding findNvrtc(const Expected<const TorchCommands *> &torch) {
-  std::vector<std::string> names{"libnvrtc.so.13", "libnvrtc.so.12"};
-  if (torch) {
-    // <site-packages>/torch/lib/libtorch_cpu.so has it beside torch, as nvidia/cu13/lib.
-    const std::string library = (*torch)->torchLibrary();
-    if (const size_t end = library.rfind("/torch/lib/"); end != std::string::npos)
-      names.insert(names.begin(), library.substr(0, end) + "/nvidia/cu13/lib/libnvrtc.so.13");
+Finding findDriver() {
+  const Expected<Options> options = Options::fromEnvironment();
+  if (!options)
+    return {"driver", Finding::State::Broken, options.error().message};
+  const Expected<std::unique_ptr<const Driver>> driver = Driver::open(options->cudaDriverPath);
+  // A path that leads nowhere is broken, not absent.
+  if (!driver)
+    return {"driver", std::getenv("BQ_CUDA_DRIVER") ? Finding::State::Broken : Finding::State::Absent,
+            driver.error().message};
+  std::string text = fmt::format("CUDA {}, {}", (*driver)->version(), options->cudaDriverPath);
+  for (int i = 0; i < (*driver)->devices(); ++i) {
+    const CudaDevice &device = **(*driver)->device(i);
+    text += fmt::format(", device {} {} (compute capability {}.{}, {} multiprocessors)", i, device.name(),
+                        device.capability().major, device.capability().minor, device.multiprocessors());
   }
-  return probe("NVRTC", names);
+  return {"driver", Finding::State::Found, text};
 }
 
 } // namespace
@@ -116,8 +124,8 @@ int cli::runDoctor(const OutputOptions &output) {
       findCompiler(),
       findTorch(torch),
       findCache(),
-      findNvrtc(torch),
-      probe("driver", {"libcuda.so.1"}),
+      findNvrtc(),
+      findDriver(),
   };
   constexpr const char *states[] = {"found", "absent", "broken"};
   bool broken = false;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/Convert.h"
+#include "tools/bqc/Device.h"
 #include "tools/bqc/KernelReport.h"
 #include "tools/bqc/Measure.h"
 #include "tools/bqc/ModelFile.h"
@@ -129,6 +130,11 @@ int quantizeChecked(const QuantizeOptions &command) {
   Expected<ConvertOptions> options = parseOptions(command);
   if (!options)
     return failUsage(options.error().message);
+  const Expected<at::Device> device = openDevice(command.device);
+  if (!device)
+    return fail(device.error());
+  if (device->is_cuda())
+    options->device = *device;
   if (Status status = checkOutputPath("-o", command.out, {command.in}); !status)
     return fail(status.error());
   if (!command.report.empty()) {

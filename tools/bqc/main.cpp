@@ -34,6 +34,10 @@ void addOutput(CLI::App &command, OutputOptions &output) {
   addCommon(command, output);
 }
 
+void addDevice(CLI::App &command, std::string &device, const char *meaning) {
+  command.add_option("--device", device, meaning)->check(CLI::IsMember({"cpu", "cuda"}))->capture_default_str();
+}
+
 int withTorch(const std::function<int(const TorchCommands &)> &run) {
   const Expected<const TorchCommands *> commands = torchCommands();
   return commands ? run(**commands) : fail(commands.error());
@@ -48,6 +52,7 @@ void addQuantize(CLI::App &app, QuantizeOptions &options, Run &run) {
                    "[REGEX=]FORMAT, such as int4:g128 or word_embeddings=uint8; the last that matches a layer wins")
       ->required();
   command->add_option("--compute", options.compute, "How sums are taken: f32, bf16, i16 or i8")->capture_default_str();
+  addDevice(*command, options.device, "Where weights are quantized: cpu or cuda; the model stays on the cpu");
   command->add_option("--include", options.include, "Only layers whose name matches one of these patterns");
   command->add_option("--exclude", options.exclude, "Not the layers whose name matches one of these patterns");
   command->add_option("--report", options.report, "File for the report, as JSON");
@@ -65,6 +70,7 @@ void addCompare(CLI::App &app, CompareOptions &options, Run &run) {
   command->add_option("--json", options.jsonFile, "Write one JSON object to FILE; without FILE or with -, to stdout")
       ->expected(0, 1)
       ->type_name("[FILE]");
+  addDevice(*command, options.device, "Where the models run: cpu or cuda");
   command->add_option("--threads", options.threads, "Threads to use")->check(CLI::Range(1, 1024));
   addCommon(*command, options.output);
   command->callback([&, command] {
@@ -92,6 +98,7 @@ void addBench(CLI::App &app, BenchOptions &options, Run &run) {
   linear->get_option("--m")->required();
   linear->get_option("--n")->required();
   linear->get_option("--compute")->required();
+  addDevice(*linear, options.device, "Where the layer runs: cpu or cuda");
   linear->add_option("--threads", options.threads, "Threads to use")->check(CLI::Range(1, 1024));
   addOutput(*linear, options.output);
   linear->callback(
@@ -104,9 +111,13 @@ void addExplain(CLI::App &app, ExplainOptions &options, Run &run) {
   addLayer(*command, options.layer);
   command->add_option("--data-type", options.layer.dataType, "Of activations: f32, f16 or bf16")->capture_default_str();
   command->add_option("--scale-type", options.layer.scaleType, "Of scales: f32, f16 or bf16")->capture_default_str();
-  command->add_option("--target", options.target, "cpu (this machine, or BQ_CPU) or cpu:NAME, such as cpu:haswell")
+  command
+      ->add_option("--target", options.target,
+                   "cpu (this machine, or BQ_CPU), cpu:NAME such as cpu:haswell, cuda:ARCH such as cuda:sm_90a")
       ->capture_default_str();
-  command->add_option("--stage", options.stage, "layer, schedule, tile, llvm or asm; candidates where not given");
+  command->add_option(
+      "--stage", options.stage,
+      "layer, schedule, tile; for a cpu llvm, asm; for cuda cuda, ptx, resources; candidates where not given");
   command->add_option("--schedule", options.schedule, "Force a candidate by its name");
   addOutput(*command, options.output);
   command->callback([&] { run = [&] { return runExplain(options); }; });

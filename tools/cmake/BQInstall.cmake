@@ -13,18 +13,24 @@ set(headers
   dialect/core/KernelAbi.h
   codegen/KernelSpec.h
   dialect/core/CpuTarget.h
+  dialect/core/CudaTarget.h
   dialect/core/Format.h
   dialect/core/Half.h
   dialect/core/Layout.h
+  dialect/core/Segments.h
   dialect/core/Status.h
+  dialect/core/Target.h
   dialect/core/Types.h
+  runtime/ArtifactCache.h
   runtime/Backend.h
   runtime/CompilerLibrary.h
   runtime/DiskCache.h
   runtime/ElfLoader.h
+  runtime/Fork.h
   runtime/Kernel.h
   runtime/KernelCache.h
   runtime/KernelFile.h
+  runtime/OnceTable.h
   runtime/Options.h)
 install(TARGETS bq-opt bq-lsp-server BQCompiler)
 set_target_properties(BQRuntime PROPERTIES EXPORT_NAME runtime)

@@ -2,8 +2,9 @@
 // Prepacked weights: every code, scale and zero point is where the layout says.
 #include "runtime/cpu/CpuWeight.h"
 #include "Support.h"
+#include "TestWeight.h"
 #include "dialect/core/Half.h"
-#include "runtime/cpu/CodeBits.h"
+#include "runtime/CodeBits.h"
 
 #include <cmath>
 #include <gtest/gtest.h>
@@ -13,53 +14,6 @@ using namespace bq;
 using namespace bq::test;
 
 namespace {
-
-/// A weight of random codes that owns its memory; scale and zero point of row r, group g are recognizable.
-struct Weight {
-  Weight(const std::string &text, int64_t n, int64_t k, ElementType scaleType = ElementType::F32,
-         ZeroPointType zeroType = ZeroPointType::U8) {
-    canonical.format = *Format::parse(text);
-    canonical.n = n;
-    canonical.k = k;
-    const Format &format = canonical.format;
-    std::mt19937 random(7);
-    codes.resize(n * format.rowBytes(k));
-    for (uint8_t &byte : codes)
-      byte = static_cast<uint8_t>(random());
-    int64_t scaleCount = n * format.groupCount(k) + (format.hasColumnScale() ? k : 0);
-    scales.resize(scaleCount * sizeOf(scaleType));
-    for (int64_t i = 0; i < scaleCount; ++i)
-      storeElement(scaleType, scales.data(), i, static_cast<float>(1 + i % 2039) / 8);
-    canonical.codes = codes.data();
-    canonical.scales = scales.data();
-    canonical.scaleType = scaleType;
-    if (format.hasZeroPoints()) {
-      byteZeros.resize(n * format.groupCount(k));
-      floatZeros.resize(byteZeros.size());
-      for (size_t i = 0; i < byteZeros.size(); ++i)
-        floatZeros[i] = byteZeros[i] = static_cast<uint8_t>(i % 251);
-      canonical.zeroType = zeroType;
-      canonical.zeros = zeroType == ZeroPointType::U8 ? static_cast<const void *>(byteZeros.data()) : floatZeros.data();
-    }
-    if (format.kind == Format::Kind::Lut)
-      canonical.table = nf4Table;
-  }
-
-  /// What a kernel reads: the canonical code, bit by bit as the grammar of formats describes it; for int as value +
-  /// 2^(bits-1), which is its two's complement with the other sign bit.
-  uint8_t packedAt(int64_t row, int64_t column) const {
-    int bits = canonical.format.bits, code = 0;
-    for (int i = 0; i < bits; ++i) {
-      int64_t bit = column * bits + i;
-      code |= (codes[row * canonical.format.rowBytes(canonical.k) + bit / 8] >> (bit % 8) & 1) << i;
-    }
-    return static_cast<uint8_t>(canonical.format.kind == Format::Kind::Int ? code ^ 1 << (bits - 1) : code);
-  }
-
-  CanonicalWeight canonical;
-  std::vector<uint8_t> codes, scales, byteZeros;
-  std::vector<float> floatZeros;
-};
 
 CpuTarget targetOf(const char *name) { return *CpuTarget::parse(name); }
 
@@ -81,13 +35,10 @@ void expectCodes(const Weight &weight, const CpuWeight &packed, const std::vecto
   }
 }
 
-constexpr const char *formats[] = {"int2:g7",  "int3:g64", "int4:g128", "int5:g30", "int6:g32", "int7",      "int8:g16",
-                                   "uint1:g8", "uint4",    "uint8:g96", "nf4:g64",  "fp4:g32",  "lut3:g300", "sign"};
-
 } // namespace
 
 TEST(CpuWeight, CodesComeBackFromEveryFormatAndTarget) {
-  for (const char *format : formats)
+  for (const char *format : weightFormats)
     for (const char *target : {"znver4", "haswell", "x86-64"})
       for (auto [n, k] : {std::pair<int64_t, int64_t>{1, 1}, {16, 256}, {17, 300}, {5, 1031}}) {
         SCOPED_TRACE(std::string(format) + " " + target + " " + std::to_string(n) + "x" + std::to_string(k));
@@ -97,7 +48,7 @@ TEST(CpuWeight, CodesComeBackFromEveryFormatAndTarget) {
 }
 
 TEST(CpuWeight, ScalesAndZeroPointsAreByBlockSegmentAndLane) {
-  for (const char *format : formats)
+  for (const char *format : weightFormats)
     for (ZeroPointType zeroType : {ZeroPointType::U8, ZeroPointType::F32}) {
       SCOPED_TRACE(format);
       Weight weight(format, 21, 700, ElementType::F32, zeroType);

@@ -21,7 +21,9 @@ KernelFile kernelFor(const KernelKey &key) {
   file.keyText = key.text;
   file.specText = "a spec";
   file.target = "a cpu";
-  file.artifact = {"a_kernel", "a schedule", "a layout", 1, 2, 3, 4, 5, 6, testObject()};
+  file.artifact = {
+      "a_kernel", "a schedule", "a layout", 1, 2, 3, 4, 5, 6, {{"a_kernel", 128, 4096, 16, 3, 2, 64, 8, 4}}, 7,
+      8,          testObject()};
   return file;
 }
 
@@ -57,6 +59,19 @@ TEST(DiskCache, WhatIsStoredIsFound) {
   EXPECT_EQ(found->artifact.panelSums, 4);
   EXPECT_EQ(found->artifact.prepareScratchBytes, 5);
   EXPECT_EQ(found->artifact.scratchBytes, 6);
+  ASSERT_EQ(found->artifact.gpuKernels.size(), 1u);
+  const GpuKernel &kernel = found->artifact.gpuKernels[0];
+  EXPECT_EQ(kernel.entry, "a_kernel");
+  EXPECT_EQ(kernel.threads, 128);
+  EXPECT_EQ(kernel.sharedBytes, 4096);
+  EXPECT_EQ(kernel.rowsPerBlock, 16);
+  EXPECT_EQ(kernel.gridY, 3);
+  EXPECT_EQ(kernel.gridZ, 2);
+  EXPECT_EQ(kernel.registers, 64);
+  EXPECT_EQ(kernel.spillBytes, 8);
+  EXPECT_EQ(kernel.stackBytes, 4);
+  EXPECT_EQ(found->artifact.rowMajorColumns, 7);
+  EXPECT_EQ(found->artifact.splits, 8);
   EXPECT_EQ(found->artifact.object, testObject());
 }
 
@@ -87,15 +102,20 @@ TEST(DiskCache, KeysDifferInEverythingThatShapesAKernel) {
   std::string key = KernelKey::get(request).hex;
   EXPECT_EQ(key.size(), 32u);
   EXPECT_EQ(KernelKey::get(request).hex, key);
-  CompileRequest rows = testRequest(2), schedule = request, name = request, features = request;
+  CompileRequest rows = testRequest(2), schedule = request, name = request, features = request, gpu = request,
+                 otherGpu = request;
   schedule.schedule = "stream";
-  name.target.name = "znver9";
-  features.target.features ^= CpuTarget::AVXVNNI;
-  for (const CompileRequest &other : {rows, schedule, name, features})
+  std::get<CpuTarget>(name.target).name = "znver9";
+  std::get<CpuTarget>(features.target).features ^= CpuTarget::AVXVNNI;
+  gpu.target = CudaTarget{8, 0};
+  otherGpu.target = CudaTarget{9, 0};
+  EXPECT_NE(KernelKey::get(gpu).hex, KernelKey::get(otherGpu).hex);
+  EXPECT_NE(KernelKey::get(gpu).text.find("\nnvrtc "), std::string::npos);
+  for (const CompileRequest &other : {rows, schedule, name, features, gpu})
     EXPECT_NE(KernelKey::get(other).hex, key);
   std::string text = KernelKey::get(request).text;
   for (const std::string &part :
-       {request.spec.str(), request.target.str(), std::string(buildId()), std::string("llvm 22.")})
+       {request.spec.str(), str(request.target), std::string(buildId()), std::string("llvm 22.")})
     EXPECT_NE(text.find(part), std::string::npos) << text;
 }
 

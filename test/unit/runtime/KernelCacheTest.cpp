@@ -76,6 +76,25 @@ TEST(KernelCache, AnErrorGoesToAllWhoWaitAndIsNotKept) {
   EXPECT_TRUE(cache.get(testRequest()));
 }
 
+TEST(KernelCache, WhatACompilerSaysAtLengthIsKeptBesideTheKernels) {
+  TempFolder folder;
+  FakeCompiler compiler;
+  fakeState.fails = true;
+  fakeState.failure = "it is refused\nthe log\nthe source";
+  KernelCache cache(optionsFor(folder.path), compiler.library);
+  auto kernel = cache.get(testRequest());
+  ASSERT_FALSE(kernel);
+  std::string path = folder.path + "/failed/" + KernelKey::get(testRequest()).hex + ".log";
+  EXPECT_EQ(kernel.error().message, "it is refused; log and source are in " + path);
+  std::vector<uint8_t> text = readFile(path);
+  EXPECT_EQ(std::string(text.begin(), text.end()), fakeState.failure);
+
+  ASSERT_TRUE(cache.disk().clear());
+  EXPECT_NE(access(path.c_str(), F_OK), 0);
+  KernelCache memoryOnly(withoutDisk(), compiler.library);
+  EXPECT_EQ(memoryOnly.get(testRequest()).error().message, fakeState.failure);
+}
+
 TEST(KernelCache, TheNextProcessFindsKernelsOnDiskWithoutACompiler) {
   TempFolder folder;
   {

@@ -32,6 +32,8 @@ TEST(Options, DefaultsWithoutAnyVariable) {
   EXPECT_EQ(options->cacheLockSeconds, 10);
   EXPECT_FALSE(options->verboseDispatch || options->verboseCompile || options->verboseCache);
   EXPECT_TRUE(options->compilerPath.empty());
+  EXPECT_FALSE(options->cudaTarget);
+  EXPECT_EQ(options->cudaDriverPath, "libcuda.so.1");
 }
 
 TEST(Options, CacheFolderComesFromTheFirstVariableThatNamesOne) {
@@ -49,7 +51,9 @@ TEST(Options, EveryVariableIsRead) {
                                      {"BQ_CACHE_SIZE", "64M"},
                                      {"BQ_CACHE_LOCK_SECONDS", "0.5"},
                                      {"BQ_VERBOSE", "cache,dispatch"},
-                                     {"BQ_COMPILER", "/opt/libbq_compiler.so"}});
+                                     {"BQ_COMPILER", "/opt/libbq_compiler.so"},
+                                     {"BQ_CUDA_ARCH", "sm_90a"},
+                                     {"BQ_CUDA_DRIVER", "/opt/libcuda.so.1"}});
   ASSERT_TRUE(options);
   EXPECT_EQ(options->cacheMode, Options::CacheMode::ReadOnly);
   EXPECT_EQ(options->cacheSize, 64 << 20);
@@ -58,6 +62,9 @@ TEST(Options, EveryVariableIsRead) {
   EXPECT_FALSE(options->verboseCompile);
   EXPECT_TRUE(options->verboseCache);
   EXPECT_EQ(options->compilerPath, "/opt/libbq_compiler.so");
+  ASSERT_TRUE(options->cudaTarget);
+  EXPECT_EQ(options->cudaTarget->str(), "sm_90a");
+  EXPECT_EQ(options->cudaDriverPath, "/opt/libcuda.so.1");
   EXPECT_EQ(parse({{"BQ_CACHE", "off"}})->cacheMode, Options::CacheMode::Off);
 }
 
@@ -71,6 +78,9 @@ TEST(Options, ErrorsNameVariableValueAndWhatIsAccepted) {
   EXPECT_EQ(refusal({{"BQ_CACHE_SIZE", "1X"}}),
             "BQ_CACHE_SIZE: size '1X' is not a number of bytes: use digits with an optional suffix K, M or G, such as "
             "512M");
+  EXPECT_EQ(refusal({{"BQ_CUDA_ARCH", "hopper"}}),
+            "BQ_CUDA_ARCH: GPU architecture 'hopper' is not known: use one of sm_80, sm_86, sm_89, sm_90a, sm_100a, "
+            "sm_120a or emu");
 }
 
 TEST(Options, Sizes) {
@@ -89,8 +99,8 @@ TEST(Options, TheTableNamesEveryVariableOnce) {
     EXPECT_NE(std::string(info.meaning), "");
     EXPECT_NE(std::string(info.defaultText), "");
   }
-  for (const char *name :
-       {"BQ_CACHE", "BQ_CACHE_DIR", "BQ_CACHE_SIZE", "BQ_CACHE_LOCK_SECONDS", "BQ_COMPILER", "BQ_CPU", "BQ_VERBOSE"})
+  for (const char *name : {"BQ_CACHE", "BQ_CACHE_DIR", "BQ_CACHE_SIZE", "BQ_CACHE_LOCK_SECONDS", "BQ_COMPILER",
+                           "BQ_CPU", "BQ_CUDA_ARCH", "BQ_CUDA_DRIVER", "BQ_NVRTC", "BQ_VERBOSE"})
     EXPECT_EQ(names[name], 1) << name;
-  EXPECT_EQ(names.size(), 7u);
+  EXPECT_EQ(names.size(), 10u);
 }

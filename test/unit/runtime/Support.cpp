@@ -32,7 +32,7 @@ Expected<Artifact> compileFake(const CompileRequest &request) {
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(fakeState.milliseconds));
   if (fakeState.fails)
-    return unsupported("the test wants it so");
+    return unsupported(fakeState.failure);
 
   const KernelSpec &spec = request.spec;
   Artifact artifact;
@@ -41,8 +41,9 @@ Expected<Artifact> compileFake(const CompileRequest &request) {
   switch (spec.op) {
   case KernelSpec::Op::Linear:
     artifact.name = "test_linear";
-    artifact.layout =
-        !fakeState.layout.empty() ? fakeState.layout : Layout::get(spec.format, spec.n, spec.k, request.target).str();
+    artifact.layout = !fakeState.layout.empty()
+                          ? fakeState.layout
+                          : Layout::get(spec.format, spec.n, spec.k, std::get<CpuTarget>(request.target)).str();
     artifact.tasks = 5;
     artifact.rowMultiple = 4;
     artifact.panelDataBytes = spec.k * 4;
@@ -86,6 +87,7 @@ FakeCompiler::FakeCompiler() : library(&fakeApi) {
   fakeState.compiles = 0;
   fakeState.milliseconds = 0;
   fakeState.fails = false;
+  fakeState.failure = "the test wants it so";
   fakeState.countFile.clear();
   fakeState.layout.clear();
   fakeState.object = testObject();

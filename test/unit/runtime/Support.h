@@ -27,8 +27,9 @@ const std::vector<uint8_t> &testObject();
 /// How the tests' compiler behaves. One for the process, since a CompilerApi has no state; reset by each FakeCompiler.
 struct FakeState {
   std::atomic<int> compiles{0};
-  int milliseconds = 0;  ///< What a compile takes at least.
-  bool fails = false;    ///< Every compile is an error.
+  int milliseconds = 0; ///< What a compile takes at least.
+  bool fails = false;   ///< Every compile is the error `failure`.
+  std::string failure = "the test wants it so";
   std::string countFile; ///< A byte is appended for each compile, whichever process does it.
   std::string layout;    ///< Artifact::layout; empty = the one that belongs to the spec.
   std::vector<uint8_t> object;

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "codegen/cpu/CpuCompiler.h"
+
+#include "codegen/Compilation.h"
+#include "codegen/cpu/ObjectEmitter.h"
+#include "passes/Pipelines.h"
+#include "passes/cpu/LinearPlan.h"
+
+#include "llvm/Support/raw_ostream.h"
+
+using namespace mlir;
+using namespace bq;
+
+namespace {
+
+/// Runs the pipeline from where it starts to `last`.
+Status lower(Compilation &compilation, const CompileRequest &request, const CpuTarget &target, Level last) {
+  return compilation.run(
+      [&](PassManager &manager) { buildCpuPipeline(manager, target.str(), request.schedule, last); });
+}
+
+/// What a caller must know of the kernel for a scheduled layer.
+void describe(Artifact &artifact, Operation *layer, const CpuTarget &target) {
+  auto schedule = layer->getAttrOfType<ScheduleAttr>("schedule");
+  llvm::raw_string_ostream(artifact.schedule) << schedule;
+  auto linear = dyn_cast<LinearOp>(layer);
+  if (!linear)
+    return;
+  LinearPlan plan = LinearPlan::get(linear, target);
+  const Layout &layout = plan.layout;
+  artifact.layout = layout.str();
+  artifact.tasks = llvm::divideCeil(layout.blocks(), plan.vectors);
+  artifact.rowMultiple = plan.hasPaddedRows ? panelRowMultiple : 1;
+  artifact.panelDataBytes = plan.activationPlanes() * layout.segments() * plan.segmentWords() * 4;
+  artifact.panelSums = layout.segments();
+  artifact.prepareScratchBytes = prepareScratchBytes(plan);
+  artifact.scratchBytes = schedule.getAlgorithm() == "panel" ? panelScratchBytes(plan) : streamScratchBytes(plan);
+}
+
+/// The kernel, which is in the LLVM dialect, as LLVM IR ready for machine code.
+Expected<std::unique_ptr<ObjectEmitter>> emit(Compilation &compilation, const CpuTarget &target) {
+  Expected<std::unique_ptr<ObjectEmitter>> emitter = ObjectEmitter::create(compilation.ir(), target);
+  if (emitter)
+    if (Status status = (*emitter)->optimize(); !status)
+      return status.error();
+  return emitter;
+}
+
+} // namespace
+
+Expected<Artifact> bq::compileForCpu(const CompileRequest &request, const CpuTarget &target) {
+  Compilation compilation(request);
+  if (Status status = compilation.start(); !status)
+    return status.error();
+  if (Status status = lower(compilation, request, target, Level::Schedule); !status)
+    return status.error();
+  Artifact artifact;
+  artifact.name = request.spec.name();
+  describe(artifact, compilation.layer(), target);
+  if (Status status = lower(compilation, request, target, Level::Target); !status)
+    return status.error();
+  auto emitter = emit(compilation, target);
+  if (!emitter)
+    return emitter.error();
+  Expected<std::vector<uint8_t>> object = (*emitter)->emitObject();
+  if (!object)
+    return object.error();
+  artifact.object = std::move(*object);
+  return artifact;
+}
+
+Expected<std::string> bq::explainForCpu(const CompileRequest &request, const CpuTarget &target, Stage stage) {
+  if (stage != Stage::Layer && stage != Stage::Schedule && stage != Stage::Tile && stage != Stage::Llvm &&
+      stage != Stage::Asm)
+    return invalidArgument("a cpu target has the stages layer, schedule, tile, llvm and asm");
+  Level level = stage == Stage::Layer      ? Level::Layer
+                : stage == Stage::Schedule ? Level::Schedule
+                : stage == Stage::Tile     ? Level::Tile
+                                           : Level::Target;
+  Compilation compilation(request);
+  if (Status status = compilation.start(); !status)
+    return status.error();
+  if (Status status = lower(compilation, request, target, level); !status)
+    return status.error();
+  if (level != Level::Target)
+    return compilation.print();
+  auto emitter = emit(compilation, target);
+  if (!emitter)
+    return emitter.error();
+  return stage == Stage::Llvm ? (*emitter)->print() : (*emitter)->emitAssembly();
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "passes/Passes.h"
+#include "passes/SoleOp.h"
+#include "passes/gpu/FragmentPlan.h"
+
+namespace bq {
+#define GEN_PASS_DEF_GPULOWERLINEAR
+#include "passes/Passes.h.inc"
+} // namespace bq
+
+using namespace mlir;
+using namespace bq;
+
+namespace {
+
+struct GpuLowerLinear : bq::impl::GpuLowerLinearBase<GpuLowerLinear> {
+  void runOnOperation() override {
+    for (func::FuncOp func : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
+      if (failed(lowerSoleOp<LinearOp>(func, [&](LinearOp op) { return lower(func, op); })))
+        return signalPassFailure();
+  }
+
+  LogicalResult lower(func::FuncOp func, LinearOp op) {
+    if (failed(verifySchedule(op)))
+      return failure();
+    FragmentPlan plan = FragmentPlan::get(op);
+    OpBuilder builder(func);
+    GpuBuilder b(op.getLoc(), builder);
+    if (plan.readsPanel) {
+      OpBuilder::InsertionGuard guard(b);
+      writePrepareRows(b, plan, (func.getName() + "_prepare").str());
+    }
+    auto write = plan.form == FragmentPlan::Form::F32 ? writeSimtLinear : writeMmaLinear;
+    write(b, plan, makeKernel(b, plan, func.getName()));
+    func.erase();
+    return success();
+  }
+
+  /// The schedule, which may be written by hand, is one that there is a kernel for.
+  LogicalResult verifySchedule(LinearOp op) {
+    ScheduleAttr schedule = *op.getSchedule();
+    StringRef name = schedule.getAlgorithm();
+    const Compute compute = op.getCompute().getValue();
+    const bool fits = name == "simt"       ? compute == Compute::F32
+                      : name == "fragment" ? compute == Compute::BF16
+                      : name == "pipeline" ? compute == Compute::BF16 || compute == Compute::I8
+                                           : false;
+    if (!fits)
+      return op.emitError() << "no lowering for schedule '" << name << "' with compute " << str(compute);
+    const int64_t rows = schedule.getRows(), blocks = schedule.getVectors(), splits = schedule.getSplits();
+    const int64_t segments = FragmentLayout::get(op.getWeight().getType().getFormat(), op.getWeight().getType().getN(),
+                                                 op.getWeight().getType().getK())
+                                 .segments();
+    const bool isTile = name == "pipeline" ? rows > 0 && rows <= 64 && rows % 8 == 0 : rows > 0 && rows <= 8;
+    if (!isTile || blocks < 1 || blocks > (name == "simt" ? 1 : 4))
+      return op.emitError() << "schedule '" << name << "' takes "
+                            << (name == "pipeline" ? "8 to 64 rows in eights" : "1 to 8 rows") << " and "
+                            << (name == "simt" ? "1 vector" : "1 to 4 vectors") << ", got " << rows << " and "
+                            << blocks;
+    if (splits < 1 || splits > segments || (splits - 1) * llvm::divideCeil(segments, splits) >= segments)
+      return op.emitError() << "schedule '" << name << "' cannot part " << segments << " segments into " << splits;
+    return success();
+  }
+
+  FragmentBuffers makeKernel(GpuBuilder &b, const FragmentPlan &plan, StringRef name) {
+    Type f32 = b.getF32Type(), i32 = b.getI32Type(), i64 = b.getI64Type();
+    auto pairs = [&](Type element) { return b.pointer(element.isF32() ? f32 : i32); };
+    Type zero = plan.zero == ZeroPointType::F32 ? f32 : Type(b.getI16Type());
+    Type table = plan.format.isTable() ? plan.tableForm(b).element : f32;
+    func::FuncOp func =
+        b.kernel(name,
+                 {b.pointer(i32), pairs(plan.scaleType), b.pointer(zero), b.pointer(table), b.pointer(f32),
+                  plan.readsPanel ? b.pointer(i32) : b.floatPointer(plan.dataType), b.pointer(f32), b.pointer(i32),
+                  b.pointer(f32), b.floatPointer(plan.dataType), b.pointer(f32), b.pointer(i32), i64, i64, i32},
+                 {FragmentPlan::threads, plan.rows, plan.gridY(), plan.splits});
+    FragmentBuffers buffers;
+    unsigned next = 0;
+    for (Value *buffer : {&buffers.codes, &buffers.scales, &buffers.zeros, &buffers.table, &buffers.bias, &buffers.x,
+                          &buffers.rowScales, &buffers.permutation, &buffers.columnScale, &buffers.y,
+                          &buffers.workspace, &buffers.counters, &buffers.xStride, &buffers.yStride, &buffers.m})
+      *buffer = func.getArgument(next++);
+    return buffers;
+  }
+};
+
+} // namespace

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The ordered list of ways to compute an op on a GPU.
+#include "passes/Schedules.h"
+#include "passes/gpu/FragmentPlan.h"
+
+#include "dialect/core/KernelAbi.h"
+
+using namespace mlir;
+using namespace bq;
+
+namespace {
+
+int64_t rowsOf(Operation *op) { return cast<RankedTensorType>(op->getOperand(0).getType()).getDimSize(0); }
+
+/// Multiprocessors of the largest GPU of an architecture: what a grid should fill.
+int64_t multiprocessors(const CudaTarget &target) {
+  if (target.isEmulator)
+    return 2;
+  switch (target.major) {
+  case 8:
+    return target.minor == 0 ? 108 : target.minor == 9 ? 142 : 84;
+  case 9:
+    return 132;
+  case 10:
+    return 148;
+  default:
+    return 188;
+  }
+}
+
+/// The schedule with so many parts of K that the grid has two blocks of threads for each multiprocessor, where K is
+/// long enough to give each at least four segments.
+ScheduleAttr withSplits(LinearOp op, const Target &target, StringRef name, int64_t rows, int64_t blocks) {
+  WeightType weight = op.getWeight().getType();
+  FragmentLayout layout = FragmentLayout::get(weight.getFormat(), weight.getN(), weight.getK());
+  const int64_t grid = llvm::divideCeil(layout.blocks(), FragmentPlan::warps * blocks);
+  const int64_t wanted = llvm::divideCeil(2 * multiprocessors(std::get<CudaTarget>(target)), grid);
+  int64_t splits = std::clamp<int64_t>(wanted, 1, std::clamp<int64_t>(layout.segments() / 4, 1, 16));
+  // As many as have something to do.
+  splits = llvm::divideCeil(layout.segments(), llvm::divideCeil(layout.segments(), splits));
+  return ScheduleAttr::get(op.getContext(), name, rows, blocks, splits, {});
+}
+
+ScheduleAttr proposeFragment(Operation *op, const Target &target, std::string &reason) {
+  auto linear = cast<LinearOp>(op);
+  const int64_t rows = rowsOf(op);
+  if (linear.getCompute().getValue() != Compute::BF16) {
+    reason = "reads activations as they are, which is for compute bf16, got " +
+             std::string(str(linear.getCompute().getValue()));
+    return {};
+  }
+  if (ShapedType::isDynamic(rows) || rows < 1 || rows > abi::maxExactRows) {
+    reason = ShapedType::isDynamic(rows) ? "the number of rows is not known"
+                                         : std::to_string(rows) + " rows; one operand of a tensor instruction has " +
+                                               std::to_string(abi::maxExactRows);
+    return {};
+  }
+  // What is done for a segment's activations is shared by the blocks of a warp; narrow codes leave less else to do.
+  const int64_t blocks = linear.getWeight().getType().getFormat().bits <= 2 ? 4 : 2;
+  return withSplits(linear, target, "fragment", rows, blocks);
+}
+
+ScheduleAttr proposePipeline(Operation *op, const Target &target, std::string &reason) {
+  auto linear = cast<LinearOp>(op);
+  Compute compute = linear.getCompute().getValue();
+  if (compute != Compute::BF16 && compute != Compute::I8) {
+    reason = "tensor instructions take compute bf16 and i8, got " + std::string(str(compute));
+    return {};
+  }
+  const int64_t rows = rowsOf(op);
+  const bool isNarrow = !ShapedType::isDynamic(rows) && rows <= 8;
+  return withSplits(linear, target, "pipeline", isNarrow ? 8 : 32, /*blocks=*/2);
+}
+
+ScheduleAttr proposeSimt(Operation *op, const Target &target, std::string &reason) {
+  auto linear = cast<LinearOp>(op);
+  if (linear.getCompute().getValue() != Compute::F32) {
+    reason = "multiply-adds are for compute f32, got " + std::string(str(linear.getCompute().getValue())) +
+             "; GPUs have f32, bf16 and i8";
+    return {};
+  }
+  const int64_t rows = rowsOf(op);
+  return withSplits(linear, target, "simt", ShapedType::isDynamic(rows) ? 8 : std::min<int64_t>(rows, 8),
+                    /*blocks=*/1);
+}
+
+ScheduleAttr proposeRows(Operation *op, const Target &, std::string &) {
+  return ScheduleAttr::get(op->getContext(), "rows", 0, 0, 1, {});
+}
+
+constexpr Candidate linearCandidates[] = {
+    {"fragment", proposeFragment}, {"pipeline", proposePipeline}, {"simt", proposeSimt}};
+constexpr Candidate rowCandidates[] = {{"rows", proposeRows}};
+
+} // namespace
+
+ArrayRef<Candidate> bq::gpuCandidatesFor(Operation *op) {
+  return isa<LinearOp>(op) ? ArrayRef<Candidate>(linearCandidates) : ArrayRef<Candidate>(rowCandidates);
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// From the sums of a linear layer to its result.
+#include "passes/gpu/FragmentPlan.h"
+
+#include "dialect/core/CudaAbi.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+
+#include <cstddef>
+
+using namespace mlir;
+using namespace bq;
+
+namespace {
+
+class LinearResults {
+public:
+  LinearResults(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers)
+      : b(b), plan(plan), buffers(buffers) {}
+
+  void write(ArrayRef<Partial> partials) {
+    stage(partials);
+    Value part = b.block(gpu::Dimension::Z);
+    if (plan.splits == 1) {
+      forEachResult([&](Value staged, Value row, Value column) { finish(b.load(sums, staged), row, column); });
+      return;
+    }
+    forEachResult([&](Value staged, Value row, Value column) {
+      b.store(b.load(sums, staged), buffers.workspace, workspaceAt(part, row, column));
+    });
+    b.when(isLast(), [&] {
+      forEachResult([&](Value, Value row, Value column) {
+        Value total = b.loop(b.i32(0), b.i32(plan.splits), b.i32(1), b.f32(0.0f), [&](Value split, ValueRange carried) {
+          Value sum = b.loadFresh(buffers.workspace, workspaceAt(split, row, column));
+          return SmallVector<Value>{b.addF(carried[0], sum)};
+        })[0];
+        finish(total, row, column);
+      });
+    });
+  }
+
+private:
+  int64_t tileColumns() const { return FragmentPlan::warps * plan.blocks * FragmentLayout::blockRows; }
+  /// Lanes of a warp store to pairs of rows and eight columns: four words more meet all banks.
+  int64_t stride() const { return tileColumns() + 4; }
+
+  /// The block's sums in shared memory, so that results are written in the order in which they are in memory.
+  void stage(ArrayRef<Partial> partials) {
+    sums = b.shared(b.getF32Type(), plan.rows * stride());
+    for (const Partial &partial : partials)
+      b.when(partial.isKept, [&] { b.store(partial.sum, sums, b.add(b.mul(partial.row, stride()), partial.column)); });
+    b.barrier();
+  }
+
+  /// body(where its sum is, row, column) for each result of the tile that is one of y.
+  void forEachResult(function_ref<void(Value staged, Value row, Value column)> body) {
+    Value firstRow = b.mul(b.block(gpu::Dimension::X), plan.rows);
+    Value firstColumn = b.mul(b.block(gpu::Dimension::Y), tileColumns());
+    b.loop(b.thread(), b.i32(plan.rows * tileColumns()), b.i32(FragmentPlan::threads), [&](Value i) {
+      Value inRow = b.rem(i, tileColumns()), row = b.div(i, tileColumns());
+      Value atRow = b.add(firstRow, row), atColumn = b.add(firstColumn, inRow);
+      Value isInside = b.both(b.lessThan(atRow, buffers.m), b.lessThan(atColumn, b.i32(plan.layout.n)));
+      b.when(isInside, [&] { body(b.add(b.mul(row, stride()), inRow), atRow, atColumn); });
+    });
+  }
+
+  Value workspaceAt(Value part, Value row, Value column) {
+    Value first = b.add(b.mul(b.wide(part), b.wide(buffers.m)), b.wide(row));
+    return b.add(b.mul(first, plan.layout.n), b.wide(column));
+  }
+
+  /// Whether this block of threads is the last of those that share its tile to have written its sums. Leaves the
+  /// counter as it was before the first.
+  Value isLast() {
+    Value counter = b.add(b.mul(b.block(gpu::Dimension::X), plan.gridY()), b.block(gpu::Dimension::Y));
+    Value seen = b.shared(b.getI32Type(), 1);
+    gpu::FenceOp::create(b);
+    b.barrier();
+    b.when(b.equal(b.thread(), b.i32(0)), [&] {
+      Value before = gpu::AtomicAddOp::create(b, b.i32(1), buffers.counters, counter);
+      b.store(before, seen, b.i32(0));
+      b.when(b.equal(before, b.i32(plan.splits - 1)), [&] { b.store(b.i32(0), buffers.counters, counter); });
+      gpu::FenceOp::create(b);
+    });
+    b.barrier();
+    return b.equal(b.load(seen, b.i32(0)), b.i32(plan.splits - 1));
+  }
+
+  void finish(Value sum, Value row, Value column) {
+    if (plan.form == FragmentPlan::Form::I8) {
+      Value unit = b.load(buffers.rowScales, row);
+      if (plan.format.isTable()) {
+        // The table's scale lies behind its i8Pairs, which the pointer is to.
+        Value low = b.load(buffers.table, b.i32(offsetof(cuda::WeightTable, i8Scale) / 2));
+        Value high = b.load(buffers.table, b.i32(offsetof(cuda::WeightTable, i8Scale) / 2 + 1));
+        unit = b.mulF(unit, b.asFloat(b.bitOr(low, b.shiftLeft(high, 16))));
+      }
+      sum = b.mulF(sum, unit);
+    }
+    if (plan.hasBias)
+      sum = b.addF(sum, b.load(buffers.bias, column));
+    Value at = b.add(b.mul(b.wide(row), buffers.yStride), b.wide(column));
+    b.storeFloat(plan.dataType, activate(sum), buffers.y, at);
+  }
+
+  /// activation(x), with NaN kept.
+  Value activate(Value x) {
+    Value half = b.f32(0.5f), one = b.f32(1.0f);
+    switch (plan.activation) {
+    case Activation::None:
+      return x;
+    case Activation::Relu: {
+      Value isNegative = arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, x, b.f32(0.0f));
+      return b.select(isNegative, b.f32(0.0f), x);
+    }
+    case Activation::Gelu: {
+      Value erf = math::ErfOp::create(b, b.mulF(x, b.f32(0.70710678118654752f)));
+      return b.mulF(b.mulF(x, half), b.addF(erf, one));
+    }
+    case Activation::GeluTanh: {
+      Value cube = b.mulF(b.mulF(x, x), x);
+      Value inner = b.mulF(b.f32(0.79788456080286536f), b.fma(cube, b.f32(0.044715f), x));
+      return b.mulF(b.mulF(x, half), b.addF(math::TanhOp::create(b, inner), one));
+    }
+    case Activation::Silu: {
+      Value negated = arith::NegFOp::create(b, x);
+      return b.divF(x, b.addF(math::ExpOp::create(b, negated), one));
+    }
+    }
+    llvm_unreachable("every activation is listed");
+  }
+
+  GpuBuilder &b;
+  const FragmentPlan &plan;
+  const FragmentBuffers &buffers;
+  Value sums;
+};
+
+} // namespace
+
+void bq::writeResults(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers,
+                      ArrayRef<Partial> partials) {
+  LinearResults(b, plan, buffers).write(partials);
+}

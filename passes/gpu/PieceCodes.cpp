@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "passes/gpu/PieceCodes.h"
+
+using namespace mlir;
+using namespace bq;
+
+/// Offset of the piece's first byte.
+static Value firstByte(GpuBuilder &b, Value row, const RowPiece &piece, const Format &format, int64_t k) {
+  return b.add(b.mul(b.wide(row), format.rowBytes(k)), b.wide(b.mul(piece.number, format.bits)));
+}
+
+SmallVector<Value> bq::loadCodes(GpuBuilder &b, Value codes, Value row, const RowPiece &piece, const Format &format,
+                                 int64_t k) {
+  const int64_t bits = format.bits;
+  Value first = firstByte(b, row, piece, format, k);
+  SmallVector<Value> bytes, values;
+  // Byte by byte, since a row may start anywhere.
+  for (int64_t byte = 0; byte < format.rowBytes(piece.count); ++byte)
+    bytes.push_back(b.load(codes, b.add(first, byte)));
+  for (int64_t i = 0; i < piece.count; ++i) {
+    const int64_t byte = i * bits / 8, shift = i * bits % 8;
+    Value value = b.shiftRight(bytes[byte], shift);
+    if (shift + bits > 8)
+      value = b.bitOr(value, b.shiftLeft(bytes[byte + 1], 8 - shift));
+    // What is shifted down from the top of a byte has nothing above it.
+    values.push_back(shift + bits == 8 ? value : b.bitAnd(value, (1 << bits) - 1));
+  }
+  return values;
+}
+
+void bq::storeCodes(GpuBuilder &b, ValueRange values, Value codes, const RowPiece &piece, const Format &format,
+                    int64_t k) {
+  const int64_t bits = format.bits;
+  Value first = firstByte(b, piece.row, piece, format, k);
+  for (int64_t byte = 0; byte < format.rowBytes(piece.count); ++byte) {
+    // A store takes the lowest eight bits.
+    Value word;
+    for (int64_t i = byte * 8 / bits; i < std::min((byte * 8 + 8 + bits - 1) / bits, piece.count); ++i) {
+      Value placed = b.shift(values[i], byte * 8 - i * bits);
+      word = word ? b.bitOr(word, placed) : placed;
+    }
+    b.store(word, codes, b.add(first, byte));
+  }
+}

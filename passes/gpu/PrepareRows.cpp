@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Converts rows of activations to the panel that a linear kernel copies from: cuda::PrepareFn. A block of threads has
+// one row.
+#include "passes/gpu/FragmentPlan.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "llvm/ADT/bit.h"
+
+#include <limits>
+
+using namespace mlir;
+using namespace bq;
+
+namespace {
+
+class PrepareRows {
+public:
+  PrepareRows(GpuBuilder &b, const FragmentPlan &plan, StringRef name) : b(b), plan(plan), reader(b, plan, buffers) {
+    Type f32 = b.getF32Type(), i32 = b.getI32Type();
+    func::FuncOp func = b.kernel(name,
+                                 {b.floatPointer(plan.dataType), b.pointer(i32), b.pointer(f32), b.pointer(i32),
+                                  b.pointer(f32), b.getI64Type(), i32},
+                                 {FragmentPlan::threads, /*rowsPerBlock=*/1});
+    buffers.x = func.getArgument(0);
+    buffers.permutation = func.getArgument(1);
+    buffers.columnScale = func.getArgument(2);
+    panel = func.getArgument(3);
+    rowScales = func.getArgument(4);
+    buffers.xStride = func.getArgument(5);
+    row = b.block(gpu::Dimension::X);
+  }
+
+  void write() {
+    if (plan.form == FragmentPlan::Form::I8)
+      writeFixedPoint();
+    else
+      forEachPiece([&](Value piece, ArrayRef<Value> values) {
+        SmallVector<Value> words;
+        for (int64_t i = 0; i < 4; ++i)
+          words.push_back(gpu::RoundPairOp::create(b, values[2 * i], values[2 * i + 1]));
+        b.store(b.pack(words), panel, at(piece, 4));
+      });
+  }
+
+private:
+  /// body(number of the piece, its eight values), each piece by one thread.
+  void forEachPiece(function_ref<void(Value piece, ArrayRef<Value> values)> body) {
+    b.loop(b.thread(), b.i32(plan.layout.paddedColumns() / 8), b.i32(FragmentPlan::threads),
+           [&](Value piece) { body(piece, reader.read(row, b.mul(piece, 8))); });
+  }
+
+  /// The first of the `words` words of a piece.
+  Value at(Value piece, int64_t words) {
+    const int64_t rowWords = plan.layout.paddedColumns() / 8 * words;
+    return b.add(b.mul(b.wide(row), rowWords), b.wide(b.mul(piece, words)));
+  }
+
+  void writeFixedPoint() {
+    // |x| as bits: their order is that of the values, with infinity and NaN above all.
+    auto greater = [&](Value l, Value r) { return b.max(l, r); };
+    const int64_t pieces = plan.layout.paddedColumns() / 8;
+    Value seen =
+        b.loop(b.thread(), b.i32(pieces), b.i32(FragmentPlan::threads), b.i32(0), [&](Value piece, ValueRange carried) {
+          Value most = carried[0];
+          for (Value value : reader.read(row, b.mul(piece, 8)))
+            most = greater(most, b.bitAnd(b.bits(value), 0x7fffffff));
+          return SmallVector<Value>{most};
+        })[0];
+    Value bits = b.reduceBlock(seen, FragmentPlan::threads, greater);
+    Value isFinite = b.lessThan(bits, b.i32(0x7f800000));
+    Value isUsable = b.both(isFinite, b.lessThan(b.i32(0), bits));
+    // Small rows are lifted by 2^64 first, or the inverse of their scale would overflow.
+    Value isSmall = b.lessThan(bits, b.i32(llvm::bit_cast<int32_t>(0x1p-64f)));
+    Value lift = b.select(isSmall, b.f32(0x1p64f), b.f32(1.0f));
+    Value unlift = b.select(isSmall, b.f32(0x1p-64f), b.f32(1.0f));
+    Value greatest = b.mulF(b.asFloat(bits), lift), units = b.f32(127.0f);
+    Value inverse = b.select(isUsable, b.divF(units, greatest), b.f32(0.0f));
+    Value scale = b.mulF(b.divF(greatest, units), unlift);
+    b.when(b.equal(b.thread(), b.i32(0)), [&] {
+      Value nan = b.f32(std::numeric_limits<float>::quiet_NaN());
+      b.store(b.select(isFinite, scale, nan), rowScales, row);
+    });
+    forEachPiece([&](Value piece, ArrayRef<Value> values) {
+      SmallVector<Value> bytes;
+      for (Value value : values) {
+        Value finite = b.select(isFinite, value, b.f32(0.0f));
+        // Adding 1.5 * 2^23 rounds to nearest, ties to even, and leaves the integer in the low bits.
+        Value shifted = b.addF(b.mulF(b.mulF(finite, lift), inverse), b.f32(0x1.8p23f));
+        bytes.push_back(b.bits(shifted));
+      }
+      auto join = [&](int64_t i, int64_t j, int64_t k, int64_t l) -> Value {
+        Value low = gpu::PermuteBytesOp::create(b, bytes[i], bytes[j], 0x0040);
+        Value high = gpu::PermuteBytesOp::create(b, bytes[k], bytes[l], 0x0040);
+        return gpu::PermuteBytesOp::create(b, low, high, 0x5410);
+      };
+      b.store(b.pack({join(0, 4, 1, 5), join(2, 6, 3, 7)}), panel, at(piece, 2));
+    });
+  }
+
+  GpuBuilder &b;
+  const FragmentPlan &plan;
+  FragmentBuffers buffers;
+  ActivationReader reader;
+  Value panel, rowScales, row;
+};
+
+} // namespace
+
+void bq::writePrepareRows(GpuBuilder &b, const FragmentPlan &plan, StringRef name) {
+  PrepareRows(b, plan, name).write();
+}

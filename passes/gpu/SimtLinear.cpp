@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Products in f32, which tensor instructions do not have: the same packed weights, decoded in registers, and
+// multiply-adds. A lane has columns 8 t .. 8 t + 7 of each unit, of rows g and g + 8; four lanes share a sum.
+#include "passes/gpu/FragmentDecoder.h"
+#include "passes/gpu/StagedActivations.h"
+
+using namespace mlir;
+using namespace bq;
+
+namespace {
+
+class SimtLinear {
+public:
+  SimtLinear(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers)
+      : b(b), plan(plan), layout(plan.layout), buffers(buffers), decoder(b, plan, buffers) {
+    Value thread = b.thread();
+    lane = b.rem(thread, 32);
+    g = b.div(lane, 4);
+    t = b.rem(lane, 4);
+    warp = b.div(thread, 32);
+    block = b.add(b.mul(b.block(gpu::Dimension::Y), FragmentPlan::warps), warp);
+  }
+
+  void write() {
+    // The last warps may have no block: they read the last one again, and do not store.
+    Value readBlock = layout.blocks() % FragmentPlan::warps ? b.min(block, b.i32(layout.blocks() - 1)) : block;
+    StagedActivations staged(b, plan, buffers);
+    SmallVector<Value> carried(2 * plan.rows, b.f32(0.0f));
+    carried.append(decoder.load(readBlock, staged.begin(), lane));
+    carried = staged.forEachSegment(carried, [&](const StagedActivations::Segment &segment, ValueRange state) {
+      return multiplySegment(readBlock, segment, b.min(b.add(segment.index, 1), b.sub(staged.end(), 1)), state);
+    });
+
+    SmallVector<Partial> partials;
+    for (int64_t row = 0; row < plan.rows; ++row)
+      for (int64_t upper = 0; upper < 2; ++upper) {
+        Value sum = carried[2 * row + upper];
+        for (int64_t mask : {1, 2})
+          sum = b.addF(sum, b.shuffleXor(sum, mask));
+        // One of the four lanes that now have the sum keeps it.
+        Value column = b.add(b.mul(warp, FragmentLayout::blockRows), b.add(g, 8 * upper));
+        partials.push_back({sum, b.i32(row), column, b.equal(t, b.i32(row % 4))});
+      }
+    writeResults(b, plan, buffers, partials);
+  }
+
+private:
+  SmallVector<Value> multiplySegment(Value readBlock, const StagedActivations::Segment &segment, Value next,
+                                     ValueRange state) {
+    SmallVector<Value> following = decoder.load(readBlock, next, lane);
+    FragmentDecoder::Pair scales = decoder.loadScales(readBlock, segment.index, g);
+    FragmentDecoder::Pair zeros = decoder.loadZeros(readBlock, segment.index, g);
+    FragmentDecoder::Words words = decoder.words(state.drop_front(2 * plan.rows));
+    SmallVector<Value> sums(2 * plan.rows, b.f32(0.0f));
+    for (int64_t unit = 0; unit < layout.units(); ++unit)
+      for (int64_t step = 0; step < 2; ++step) {
+        SmallVector<Value> x;
+        for (int64_t row = 0; row < plan.rows; ++row) {
+          Value at = b.add(b.add(segment.first, row * segment.stride),
+                           b.add(b.mul(t, 8), FragmentLayout::unitCodes * unit + 4 * step));
+          x.push_back(b.load(b.vec(b.getI32Type(), 4), segment.memory, at));
+        }
+        for (int64_t reg = 0; reg < 4; ++reg)
+          for (int64_t half = 0; half < 2; ++half) {
+            const int64_t upper = reg % 2;
+            Value weight = decoder.f32Weight(words, unit, reg, step + 2 * half, upper ? zeros.upper : zeros.lower);
+            for (int64_t row = 0; row < plan.rows; ++row) {
+              Value &sum = sums[2 * row + upper];
+              sum = b.fma(weight, b.asFloat(b.element(x[row], reg / 2 * 2 + half)), sum);
+            }
+          }
+      }
+    SmallVector<Value> result;
+    for (int64_t i = 0; i < 2 * plan.rows; ++i)
+      result.push_back(b.fma(i % 2 ? scales.upper : scales.lower, sums[i], state[i]));
+    result.append(following);
+    return result;
+  }
+
+  GpuBuilder &b;
+  const FragmentPlan &plan;
+  const FragmentLayout &layout;
+  const FragmentBuffers &buffers;
+  FragmentDecoder decoder;
+  Value lane, warp, g, t, block;
+};
+
+} // namespace
+
+void bq::writeSimtLinear(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers) {
+  SimtLinear(b, plan, buffers).write();
+}

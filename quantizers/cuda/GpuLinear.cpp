@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "quantizers/cuda/GpuLinear.h"
+
+#include "quantizers/Quantize.h"
+#include "quantizers/cuda/GpuRows.h"
+#include "quantizers/cuda/GpuWeight.h"
+
+#include <ATen/Context.h>
+
+#include <algorithm>
+
+using namespace bq;
+using namespace bq::gpu;
+
+namespace {
+
+int64_t roundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+/// Rows of x as sums in i8 see them: multiples of max|x| / 127, as floats.
+at::Tensor roundToI8(const at::Tensor &x) {
+  const at::Tensor x32 = x.to(at::kFloat);
+  const at::Tensor unit = x32.abs().amax(1, /*keepdim=*/true) / 127;
+  return at::where(unit > 0, at::round(x32 / unit) * unit, x32);
+}
+
+/// x W^T in float, exact products summed in f32.
+at::Tensor multiplyF32(const at::Tensor &x, const at::Tensor &weight) {
+  const at::NoTF32Guard exactProducts;
+  return at::mm(x.to(at::kFloat), weight.t().to(at::kFloat));
+}
+
+/// The same for a weight in bf16 and x rounded to it.
+at::Tensor multiplyBF16(const at::Tensor &x, const at::Tensor &weight) {
+  const at::Tensor rounded = x.to(at::kBFloat16);
+  // A result in float keeps parts of sums, bias and activation from being rounded to bf16. LibTorch has it on GPUs.
+  return rounded.is_cuda() ? at::mm(rounded, weight.t(), at::kFloat) : multiplyF32(rounded, weight);
+}
+
+void linearByTorch(const char *op, const Place &place, const LinearRows &rows, const LinearWeight &weight,
+                   const LinearChoice &choice) {
+  const bool isBF16 = choice.compute == Compute::BF16;
+  const at::Tensor dequantized =
+      dequantizeAs(weight.canonical(), weight.format, {weight.n, weight.k}, isBF16 ? at::kBFloat16 : at::kFloat,
+                   [&](const WeightTensors &tensors, const Format &format, at::IntArrayRef shape) {
+                     return dequantize(op, place, tensors, format, shape[1]);
+                   });
+  at::Tensor sum = isBF16 ? multiplyBF16(rows.x, dequantized)
+                          : multiplyF32(choice.compute == Compute::I8 ? roundToI8(rows.x) : rows.x, dequantized);
+  if (rows.bias.defined())
+    sum.add_(rows.bias);
+  at::Tensor y = rows.y;
+  y.view({rows.x.size(0), weight.n}).copy_(activate(sum, choice.activation));
+}
+
+/// Whether a product is LibTorch's although a kernel could be made.
+bool isLeftToTorch(int64_t m, Compute compute) { return m > maxKernelRows && compute != Compute::I8; }
+
+} // namespace
+
+void gpu::makeKernels(const Place &place, const PrepackedWeight &weight, const LinearChoice &choice,
+                      ElementType dataType, bool hasBias, at::IntArrayRef rows) {
+  static constexpr float someBias = 0;
+  const CudaWeight &kernels = static_cast<const GpuWeight &>(weight).kernels();
+  std::vector<KernelSpec> specs;
+  for (int64_t m : rows) {
+    if (isLeftToTorch(m, choice.compute))
+      continue;
+    LinearArgs args;
+    args.dataType = dataType;
+    args.m = m;
+    args.bias = hasBias ? &someBias : nullptr;
+    args.compute = choice.compute;
+    args.activation = choice.activation;
+    KernelSpec spec = kernels.spec(args);
+    if (std::find(specs.begin(), specs.end(), spec) == specs.end())
+      specs.push_back(std::move(spec));
+  }
+  const Status whatRunsSayToo = place.kernels->prepare(specs, *place.device);
+  static_cast<void>(whatRunsSayToo);
+}
+
+void gpu::linear(const char *op, const Place &place, const LinearRows &rows, const LinearWeight &weight,
+                 const LinearChoice &choice) {
+  TORCH_CHECK(choice.compute != Compute::I16, op, ": compute i16 has no kernels for GPUs: use f32, bf16 or i8");
+  const LinearArgs args = rows.args(choice);
+  if (isLeftToTorch(args.m, choice.compute))
+    return linearByTorch(op, place, rows, weight, choice);
+
+  const auto prepacked = std::static_pointer_cast<const GpuWeight>(weight.prepacked());
+  const CudaWeight &kernels = prepacked->kernels();
+  const Expected<const LoadedCudaKernel *> kernel = kernels.kernel(args, place.stream);
+  if (!kernel) {
+    if (!fallsBack(kernels.spec(args), kernel.error()))
+      raise(op, kernel.error());
+    return linearByTorch(op, place, rows, weight, choice);
+  }
+  prepacked->use(place);
+  const LinearMemoryBytes bytes = kernels.memoryBytes(**kernel, args.m);
+  const int64_t workspaceOffset = roundUp(bytes.panel, 256);
+  at::Tensor scratch, counters;
+  LinearMemory memory;
+  if (bytes.panel || bytes.workspace) {
+    scratch = at::empty({workspaceOffset + bytes.workspace}, at::device(place.tensors).dtype(at::kByte));
+    memory.panel = scratch.mutable_data_ptr();
+    memory.workspace = static_cast<uint8_t *>(memory.panel) + workspaceOffset;
+  }
+  if (bytes.counters) {
+    counters = prepacked->counters(op, place, bytes.counters);
+    memory.counters = counters.mutable_data_ptr();
+  }
+  check(op, kernels.linear(**kernel, args, memory, place.stream));
+}

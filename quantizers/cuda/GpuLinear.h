@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// The linear layer on a GPU.
+#ifndef BQ_QUANTIZERS_CUDA_GPULINEAR_H
+#define BQ_QUANTIZERS_CUDA_GPULINEAR_H
+
+#include "quantizers/Linear.h"
+#include "quantizers/cuda/Place.h"
+
+namespace bq::gpu {
+
+/// Above so many rows sums in f32 and bf16 are LibTorch's, of the dequantized weight: a product is bound by
+/// arithmetic then, and a weight that is read once costs little.
+constexpr int64_t maxKernelRows = 256;
+
+/// rows.y = activation(rows.x W^T + bias), put on the stream of `place`, which is not waited for. The weight is rounded
+/// to bf16 where a sum in bf16 is LibTorch's, and table values are not rounded to 8 bits where a sum in i8 is;
+/// otherwise sums mean the same whoever takes them. A kernel that cannot be made is replaced by LibTorch's product,
+/// with one warning. Throws for sums in i16, and where a kernel is missing while the stream is captured into a graph.
+BQ_TORCH_API void linear(const char *op, const Place &place, const LinearRows &rows, const LinearWeight &weight,
+                         const LinearChoice &choice);
+
+/// Compiles and loads, several at once, what linear() will launch for x with these numbers of rows on a weight that
+/// prepack() made for `place`. What fails is left to linear(), which says why.
+BQ_TORCH_API void makeKernels(const Place &place, const PrepackedWeight &weight, const LinearChoice &choice,
+                              ElementType dataType, bool hasBias, at::IntArrayRef rows);
+
+} // namespace bq::gpu
+
+#endif // BQ_QUANTIZERS_CUDA_GPULINEAR_H

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// A weight prepacked in the memory of a GPU.
+#ifndef BQ_QUANTIZERS_CUDA_GPUWEIGHT_H
+#define BQ_QUANTIZERS_CUDA_GPUWEIGHT_H
+
+#include "quantizers/Tensors.h"
+#include "quantizers/cuda/Place.h"
+#include "runtime/cuda/CudaWeight.h"
+
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace bq::gpu {
+
+/// Its memory is LibTorch's. Usable from any thread.
+class BQ_TORCH_API GpuWeight final : public PrepackedWeight {
+public:
+  /// What `packed` holds, in `memory` on the device of `place`.
+  GpuWeight(const FragmentWeight &packed, at::Tensor memory, const Place &place);
+
+  const Format &format() const override { return weight.format(); }
+  int64_t n() const override { return weight.n(); }
+  int64_t k() const override { return weight.k(); }
+  int64_t bytes() const override { return static_cast<int64_t>(memory.nbytes()); }
+
+  const CudaWeight &kernels() const { return weight; }
+  /// To be called before each use: a stream other than the one that the memory belongs to is made known to LibTorch's
+  /// allocator, so that it does not give freed memory away before that stream is done.
+  void use(const Place &place) const;
+  /// At least `bytes` bytes of zeros for a call on the stream, which leaves zeros: the same for all calls on a stream,
+  /// which run one after the other. Calls that go into a graph get memory of their own, since it may run beside others.
+  at::Tensor counters(const char *op, const Place &place, int64_t bytes) const;
+
+private:
+  at::Tensor memory;
+  cuda::Stream home; ///< The stream that `memory` was made on.
+  CudaWeight weight;
+  mutable std::mutex mutex;
+  mutable std::vector<std::pair<cuda::Stream, at::Tensor>> zeros; ///< Under the mutex.
+};
+
+/// Prepacks a weight, wherever it is, for `place`; returns when it is there. Throws while the stream of `place` is
+/// captured into a graph.
+BQ_TORCH_API std::shared_ptr<const PrepackedWeight>
+prepack(const char *op, const Place &place, const WeightTensors &weight, const Format &format, int64_t k);
+
+} // namespace bq::gpu
+
+#endif // BQ_QUANTIZERS_CUDA_GPUWEIGHT_H

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// What a GPU does row by row on canonical weights: embedding, dequantize, quantize.
+#ifndef BQ_RUNTIME_CUDA_CUDAROWS_H
+#define BQ_RUNTIME_CUDA_CUDAROWS_H
+
+#include "runtime/Backend.h"
+#include "runtime/KernelTable.h"
+#include "runtime/cuda/CudaKernels.h"
+
+namespace bq {
+
+/// A canonical weight in the memory of a GPU, its columns in the order of groups. Borrowed until the stream is done.
+struct CudaRowWeight {
+  Format format;
+  int64_t n = 0, k = 0;
+  const uint8_t *codes = nullptr; ///< [n, format.rowBytes(k)]
+  const void *scales = nullptr;   ///< [n, groupCount(k)]; for sign [n]
+  ElementType scaleType = ElementType::F32;
+  const void *zeros = nullptr; ///< [n, groupCount(k)] of zeroType
+  ZeroPointType zeroType = ZeroPointType::None;
+  const float *table = nullptr;       ///< [16] for nf4, fp4 and lut, shorter ones repeated
+  const float *columnScale = nullptr; ///< f32 [k] for sign
+};
+
+/// The calls of Backend of these names on `stream` of a device, which is not waited for. Kernels are found in
+/// nanoseconds after the first call of their kind; errors are those of CudaKernels::get and of launches. Usable from
+/// any thread.
+class CudaRows {
+public:
+  /// Both outlive this.
+  CudaRows(const CudaDevice &device, CudaKernels &kernels) : device(device), kernels(kernels) {}
+
+  /// Indices, in the memory of the device, must be valid rows: nobody checks them.
+  Status embedding(const CudaRowWeight &weight, const int64_t *indices, int64_t count, void *y, cuda::Stream stream);
+  Status dequantize(const CudaRowWeight &weight, void *y, cuda::Stream stream);
+  Status quantize(const QuantizeArgs &args, cuda::Stream stream);
+
+  /// What embedding() or dequantize() will ask for, to be given to CudaKernels::prepare.
+  static KernelSpec spec(KernelSpec::Op op, const CudaRowWeight &weight);
+  /// What quantize() will ask for.
+  static KernelSpec spec(const QuantizeArgs &args);
+
+private:
+  /// What tells the kernels of this class apart.
+  struct Key {
+    KernelSpec::Op op;
+    Format format;
+    int64_t k;
+    ElementType dataType, scaleType;
+    ZeroPointType zeroType;
+    friend bool operator==(const Key &l, const Key &r) {
+      return l.op == r.op && l.format == r.format && l.k == r.k && l.dataType == r.dataType &&
+             l.scaleType == r.scaleType && l.zeroType == r.zeroType;
+    }
+  };
+  Expected<const LoadedCudaKernel *> kernelFor(const KernelSpec &spec, cuda::Stream stream);
+
+  const CudaDevice &device;
+  CudaKernels &kernels;
+  KernelTable<Key, LoadedCudaKernel> known;
+};
+
+} // namespace bq
+
+#endif // BQ_RUNTIME_CUDA_CUDAROWS_H

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Linear layers on a GPU.
+#ifndef BQ_RUNTIME_CUDA_CUDAWEIGHT_H
+#define BQ_RUNTIME_CUDA_CUDAWEIGHT_H
+
+#include "runtime/KernelTable.h"
+#include "runtime/cuda/CudaKernels.h"
+#include "runtime/cuda/FragmentWeight.h"
+
+#include <array>
+#include <atomic>
+#include <string>
+#include <vector>
+
+namespace bq {
+
+/// Bytes that a call needs besides its operands, on the device, each at a multiple of 16.
+struct LinearMemoryBytes {
+  int64_t panel = 0;     ///< Prepared activations.
+  int64_t workspace = 0; ///< Parts of sums, where the sum over K is split.
+  int64_t counters = 0;  ///< Zero before the first call and after every call.
+};
+
+/// That memory; not to be used by two calls at once, so one for each stream. Null where no bytes are needed.
+struct LinearMemory {
+  void *panel = nullptr;
+  void *workspace = nullptr;
+  void *counters = nullptr;
+};
+
+/// A prepacked weight in the memory of a GPU, and the kernels of the calls on it. Usable from any thread.
+class CudaWeight {
+public:
+  /// What the bytes of `packed` are that the caller has copied to `memory` on `device`, at a multiple of 64, and keeps
+  /// there; `packed` itself is needed no longer. `kernels` outlives this.
+  CudaWeight(const FragmentWeight &packed, const CudaDevice &device, const void *memory, CudaKernels &kernels);
+
+  const Format &format() const { return weightFormat; }
+  int64_t n() const { return rows; }
+  int64_t k() const { return columns; }
+  const CudaDevice &device() const { return place; }
+
+  /// The kernel for a call, found in nanoseconds after the first call of its kind; of `args` the types, m, bias and
+  /// activation count. InvalidArgument where m does not fit 32 bits. Otherwise errors are those of CudaKernels::get;
+  /// lasting ones are remembered, by their first line. Only where n() is positive. The kernel lives as long as
+  /// `kernels`.
+  Expected<const LoadedCudaKernel *> kernel(const LinearArgs &args, cuda::Stream stream) const;
+  /// What kernel() will ask for, to be given to CudaKernels::prepare where several weights are prepared at once.
+  KernelSpec spec(const LinearArgs &args) const;
+  /// Compiles and loads the kernels for calls with these numbers of rows (CudaKernels::prepare); of `args` all counts
+  /// but m that counts in kernel(). kernel() then finds them also during capture.
+  Status prepare(LinearArgs args, const std::vector<int64_t> &rows) const;
+
+  /// What a call with m rows takes of the caller's memory.
+  LinearMemoryBytes memoryBytes(const LoadedCudaKernel &kernel, int64_t m) const;
+
+  /// y = activation(x W^T + bias) on `stream` of device(), which is not waited for. `kernel` is what kernel() gave for
+  /// these `args`, whose pointers are to memory of the device. InvalidArgument where args break a rule; otherwise
+  /// errors are those of the launch.
+  Status linear(const LoadedCudaKernel &kernel, const LinearArgs &args, const LinearMemory &memory,
+                cuda::Stream stream) const;
+
+private:
+  /// The kernels of one kind of calls, by KernelSpec::rowsFor(m).
+  struct Kind {
+    ~Kind();
+    mutable std::array<std::atomic<const LoadedCudaKernel *>, KernelSpec::maxExactRows + 1> loaded{};
+    mutable std::array<std::atomic<const Error *>, KernelSpec::maxExactRows + 1> failed{};
+  };
+  const Kind &kind(const LinearArgs &args) const;
+  Expected<const LoadedCudaKernel *> search(const LinearArgs &args, const Kind &kind, cuda::Stream stream) const;
+
+  template <typename T>
+  const T *at(const FragmentWeight::Part &part) const {
+    return part ? reinterpret_cast<const T *>(static_cast<const uint8_t *>(memory) + part.offset) : nullptr;
+  }
+
+  const CudaDevice &place;
+  CudaKernels &kernels;
+  const void *memory;
+  Format weightFormat;
+  int64_t rows, columns;
+  ElementType scaleType;
+  ZeroPointType zeroType;
+  FragmentWeight::Part codes, scales, zeros, table, permutation, columnScale;
+  std::string layout;
+  mutable KernelTable<uint32_t, Kind> kinds;
+};
+
+} // namespace bq
+
+#endif // BQ_RUNTIME_CUDA_CUDAWEIGHT_H

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/emu/EmuBackend.h"
+
+#include "runtime/emu/EmuLinear.h"
+#include "runtime/emu/EmuRows.h"
+
+using namespace bq;
+using namespace bq::emu;
+
+namespace {
+
+class EmuBackend final : public Backend {
+public:
+  std::string_view name() const override { return "emu"; }
+
+  Expected<std::shared_ptr<const PrepackedWeight>> prepack(const CanonicalWeight &weight,
+                                                           ParallelFor parallel) override {
+    if (Status status = weight.verify(); !status)
+      return status.error();
+    Expected<FragmentWeight> packed = FragmentWeight::pack(weight, parallel);
+    if (!packed)
+      return packed.error();
+    return std::shared_ptr<const PrepackedWeight>(std::make_shared<EmuWeight>(std::move(*packed)));
+  }
+
+  Status linear(const PrepackedWeight &weight, const LinearArgs &args, ParallelFor) override {
+    auto *packed = dynamic_cast<const EmuWeight *>(&weight);
+    if (!packed)
+      return invalidArgument("the weight was not prepacked by the emu backend");
+    if (Status status = args.verify(weight.n(), weight.k()); !status || !args.m || !weight.n())
+      return status;
+    return runLinear(kernels, *packed, args);
+  }
+
+  Status embedding(const CanonicalWeight &weight, const int64_t *indices, int64_t count, void *y,
+                   ParallelFor) override {
+    if (Status status = weight.verify(); !status)
+      return status;
+    return runEmbedding(kernels, weight, indices, count, y);
+  }
+
+  Status dequantize(const CanonicalWeight &weight, void *y, ParallelFor) override {
+    if (Status status = weight.verify(); !status)
+      return status;
+    return runDequantize(kernels, weight, y);
+  }
+
+  Status quantize(const QuantizeArgs &args, ParallelFor) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    return runQuantize(kernels, args);
+  }
+
+private:
+  EmuKernels kernels;
+};
+
+} // namespace
+
+Expected<Backend *> bq::emuBackend() {
+  static EmuBackend backend;
+  return &backend;
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/emu/EmuRows.h"
+
+#include "dialect/core/CudaAbi.h"
+#include "runtime/WeightParts.h"
+#include "runtime/emu/EmuLinear.h"
+#include "runtime/emu/SortedRows.h"
+
+using namespace bq;
+using namespace bq::emu;
+
+namespace {
+
+Expected<std::shared_ptr<const EmuKernel>> kernelFor(EmuKernels &kernels, KernelSpec::Op op,
+                                                     const CanonicalWeight &weight) {
+  KernelSpec spec;
+  spec.op = op;
+  spec.format = weight.format;
+  spec.k = weight.k;
+  spec.scaleType = weight.scaleType;
+  spec.zeroType = weight.zeroType;
+  return kernels.get(spec);
+}
+
+EmuMemory memoryOf(const std::vector<float> &values) {
+  return {values.data(), static_cast<int64_t>(values.size() * sizeof(float))};
+}
+
+/// What row kernels read of a canonical weight.
+struct RowOperands {
+  explicit RowOperands(const CanonicalWeight &weight)
+      : weight(weight), table(memoryOf(repeatedTable(weight))), columnScale(memoryOf(columnScaleOf(weight))) {}
+
+  std::vector<Buffer> buffers() const {
+    const Format &format = weight.format;
+    const int64_t groups = format.groupCount(weight.k);
+    auto bytes = [&](int64_t perRow) { return static_cast<size_t>(weight.n * perRow); };
+    return {{weight.codes, bytes(format.rowBytes(weight.k))},
+            {weight.scales, bytes(groups * sizeOf(weight.scaleType))},
+            {weight.zeros, bytes(groups * zeroPointBytes(weight.zeroType))},
+            table.readable(),
+            columnScale.readable()};
+  }
+
+  const CanonicalWeight &weight;
+  const EmuMemory table, columnScale;
+};
+
+} // namespace
+
+Status emu::runEmbedding(EmuKernels &kernels, const CanonicalWeight &weight, const int64_t *indices, int64_t count,
+                         void *y) {
+  if (Status status = verifyIndices(weight, indices, count, y); !status || !count)
+    return status;
+  auto dequantize = [&](const CanonicalWeight &sorted, void *values) { return runDequantize(kernels, sorted, values); };
+  if (std::vector<int32_t> columns = columnsByGroup(weight); !columns.empty())
+    return dequantizeSorted(weight, columns, indices, count, y, dequantize);
+  Expected<std::shared_ptr<const EmuKernel>> kernel = kernelFor(kernels, KernelSpec::Op::Embedding, weight);
+  if (!kernel)
+    return kernel.error();
+  const RowOperands operands(weight);
+  std::vector<Buffer> buffers = operands.buffers();
+  buffers.insert(buffers.end(), {{indices, static_cast<size_t>(count * 8)},
+                                 {y, static_cast<size_t>(count * weight.k * sizeOf(weight.scaleType)), true}});
+  return (*kernel)->launch<cuda::EmbeddingFn>(0, count, buffers, indices, weight.codes, weight.scales, weight.zeros,
+                                              operands.table.data<float>(), operands.columnScale.data<float>(), y,
+                                              count);
+}
+
+Status emu::runDequantize(EmuKernels &kernels, const CanonicalWeight &weight, void *y) {
+  if (!weight.n)
+    return {};
+  if (!y)
+    return invalidArgument("y is null: the weight has " + std::to_string(weight.n) + " rows");
+  auto dequantize = [&](const CanonicalWeight &sorted, void *values) { return runDequantize(kernels, sorted, values); };
+  if (std::vector<int32_t> columns = columnsByGroup(weight); !columns.empty())
+    return dequantizeSorted(weight, columns, nullptr, weight.n, y, dequantize);
+  Expected<std::shared_ptr<const EmuKernel>> kernel = kernelFor(kernels, KernelSpec::Op::Dequantize, weight);
+  if (!kernel)
+    return kernel.error();
+  const RowOperands operands(weight);
+  std::vector<Buffer> buffers = operands.buffers();
+  buffers.push_back({y, static_cast<size_t>(weight.n * weight.k * sizeOf(weight.scaleType)), true});
+  return (*kernel)->launch<cuda::DequantizeFn>(0, weight.n, buffers, weight.codes, weight.scales, weight.zeros,
+                                               operands.table.data<float>(), operands.columnScale.data<float>(), y,
+                                               weight.n);
+}
+
+Status emu::runQuantize(EmuKernels &kernels, const QuantizeArgs &args) {
+  if (!args.n)
+    return {};
+  const bool isSign = args.format.hasColumnScale();
+  KernelSpec spec;
+  spec.op = KernelSpec::Op::Quantize;
+  spec.format = args.format;
+  spec.k = args.k;
+  spec.dataType = args.dataType;
+  // Only codes are written for sign, whatever the type of the scales.
+  spec.scaleType = isSign ? ElementType::F32 : args.scaleType;
+  spec.zeroType = args.format.hasZeroPoints() ? ZeroPointType::U8 : ZeroPointType::None;
+  Expected<std::shared_ptr<const EmuKernel>> kernel = kernels.get(spec);
+  if (!kernel)
+    return kernel.error();
+  const int64_t element = sizeOf(args.dataType), groups = args.n * args.format.groupCount(args.k);
+  std::vector<Buffer> buffers =
+      rowBuffers(args.weight, args.n, args.k * element, args.stride * element, /*writable=*/false);
+  buffers.push_back({args.codes, static_cast<size_t>(args.n * args.format.rowBytes(args.k)), true});
+  if (!isSign)
+    buffers.push_back({args.scales, static_cast<size_t>(groups * sizeOf(args.scaleType)), true});
+  if (args.zeros)
+    buffers.push_back({args.zeros, static_cast<size_t>(groups), true});
+  return (*kernel)->launch<cuda::QuantizeFn>(0, args.n, buffers, args.weight, args.codes, args.scales, args.zeros,
+                                             args.stride, args.n);
+}

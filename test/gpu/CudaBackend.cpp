@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "test/gpu/CudaBackend.h"
+
+#include "runtime/WeightParts.h"
+#include "runtime/cuda/CudaRows.h"
+#include "runtime/cuda/CudaWeight.h"
+#include "runtime/emu/SortedRows.h"
+#include "test/gpu/DeviceMemory.h"
+
+#include <algorithm>
+#include <deque>
+
+using namespace bq;
+using namespace bq::test;
+
+namespace {
+
+/// What one call reads and writes, on the device. Usable until an error, which status() says.
+class Operands {
+public:
+  explicit Operands(const DeviceMemory &memory) : memory(memory) {}
+
+  /// A copy of the host's bytes; null where there are none. The address has the host's remainder by `alignment`.
+  template <typename T>
+  const T *read(const T *host, int64_t bytes, size_t alignment = 1) {
+    return host ? static_cast<const T *>(copy(host, bytes, alignment)) : nullptr;
+  }
+  /// The same, and finish() copies back what is then there.
+  template <typename T>
+  T *write(T *host, int64_t bytes, size_t alignment = 1) {
+    if (!host)
+      return nullptr;
+    void *device = copy(host, bytes, alignment);
+    written.push_back({host, device, static_cast<size_t>(bytes)});
+    return static_cast<T *>(device);
+  }
+  /// Memory that begins with bytes of `value`; null where there are none.
+  void *fill(int64_t bytes, uint8_t value) {
+    return bytes ? copy(std::vector<uint8_t>(bytes, value).data(), bytes, 1) : nullptr;
+  }
+
+  const Status &status() const { return state; }
+  /// Waits for the device, and copies results back.
+  Status finish() {
+    if (state)
+      state = memory.synchronize();
+    for (const Result &result : written)
+      if (state)
+        state = memory.copyOut(result.host, result.device, result.bytes);
+    return state;
+  }
+
+private:
+  struct Result {
+    void *host;
+    const void *device;
+    size_t bytes;
+  };
+
+  void *copy(const void *host, int64_t bytes, size_t alignment) {
+    if (!state || !bytes)
+      return nullptr;
+    const size_t remainder = reinterpret_cast<uintptr_t>(host) % alignment;
+    Expected<DeviceBlock> block = DeviceBlock::allocate(memory, remainder + bytes);
+    if (!block) {
+      state = block.error();
+      return nullptr;
+    }
+    void *device = static_cast<uint8_t *>(block->data()) + remainder;
+    state = memory.copyIn(device, host, bytes);
+    blocks.push_back(std::move(*block));
+    return device;
+  }
+
+  const DeviceMemory &memory;
+  std::deque<DeviceBlock> blocks;
+  std::vector<Result> written;
+  Status state;
+};
+
+class HostWeight final : public PrepackedWeight {
+public:
+  HostWeight(const FragmentWeight &packed, DeviceBlock block, const CudaDevice &device, CudaKernels &kernels)
+      : block(std::move(block)), onDevice(packed, device, this->block.data(), kernels) {}
+
+  const Format &format() const override { return onDevice.format(); }
+  int64_t n() const override { return onDevice.n(); }
+  int64_t k() const override { return onDevice.k(); }
+  int64_t bytes() const override { return static_cast<int64_t>(block.bytes()); }
+
+  const DeviceBlock block;
+  const CudaWeight onDevice;
+};
+
+/// Bytes from the first element of the first of `rows` rows to the last of the last.
+int64_t extent(int64_t rows, int64_t columns, int64_t stride, ElementType type) {
+  return ((rows - 1) * stride + columns) * sizeOf(type);
+}
+
+class CudaBackend final : public Backend {
+public:
+  CudaBackend(const DeviceMemory &memory, CudaKernels &kernels)
+      : memory(memory), kernels(kernels), rows(memory.device(), kernels) {}
+
+  std::string_view name() const override { return "cuda"; }
+
+  Expected<std::shared_ptr<const PrepackedWeight>> prepack(const CanonicalWeight &weight,
+                                                           ParallelFor parallel) override {
+    if (Status status = weight.verify(); !status)
+      return status.error();
+    Expected<FragmentWeight> packed = FragmentWeight::pack(weight, parallel);
+    if (!packed)
+      return packed.error();
+    Expected<DeviceBlock> block = DeviceBlock::allocate(memory, static_cast<size_t>(packed->bytes()));
+    if (!block)
+      return block.error();
+    if (block->bytes())
+      if (Status status = memory.copyIn(block->data(), packed->data(), block->bytes()); !status)
+        return status.error();
+    return std::shared_ptr<const PrepackedWeight>(
+        std::make_shared<HostWeight>(*packed, std::move(*block), memory.device(), kernels));
+  }
+
+  Status linear(const PrepackedWeight &weight, const LinearArgs &args, ParallelFor) override {
+    auto *packed = dynamic_cast<const HostWeight *>(&weight);
+    if (!packed)
+      return invalidArgument("the weight was not prepacked by the cuda backend");
+    const int64_t n = weight.n(), k = weight.k();
+    if (Status status = args.verify(n, k); !status || !args.m || !n)
+      return status;
+    Expected<const LoadedCudaKernel *> kernel = packed->onDevice.kernel(args, nullptr);
+    if (!kernel)
+      return kernel.error();
+    // Kernels take rows that begin at any element.
+    constexpr size_t alignment = 16;
+    Operands operands(memory);
+    LinearArgs onDevice = args;
+    onDevice.x = operands.read(args.x, extent(args.m, k, args.xStride, args.dataType), alignment);
+    onDevice.y = operands.write(args.y, extent(args.m, n, args.yStride, args.dataType), alignment);
+    onDevice.bias = operands.read(args.bias, n * 4);
+    const LinearMemoryBytes bytes = packed->onDevice.memoryBytes(**kernel, args.m);
+    std::vector<int32_t> counters(bytes.counters / 4);
+    const LinearMemory extra{operands.fill(bytes.panel, 0xff), operands.fill(bytes.workspace, 0xff),
+                             operands.write(counters.data(), bytes.counters)};
+    if (!operands.status())
+      return operands.status();
+    if (Status status = packed->onDevice.linear(**kernel, onDevice, extra, nullptr); !status)
+      return status;
+    if (Status status = operands.finish(); !status)
+      return status;
+    if (std::any_of(counters.begin(), counters.end(), [](int32_t counter) { return counter != 0; }))
+      return internalError("kernel " + (*kernel)->kernel().artifact().name +
+                           " leaves a counter that is not 0, as it must be for the next launch");
+    return {};
+  }
+
+  Status embedding(const CanonicalWeight &weight, const int64_t *indices, int64_t count, void *y,
+                   ParallelFor parallel) override {
+    if (Status status = weight.verify(); !status)
+      return status;
+    if (Status status = verifyIndices(weight, indices, count, y); !status || !count)
+      return status;
+    if (std::vector<int32_t> columns = columnsByGroup(weight); !columns.empty())
+      return sorted(weight, columns, indices, count, y, parallel);
+    Operands operands(memory);
+    const CudaRowWeight onDevice = copy(weight, operands);
+    const int64_t *chosen = operands.read(indices, count * 8);
+    void *values = operands.write(y, count * weight.k * sizeOf(weight.scaleType));
+    if (!operands.status())
+      return operands.status();
+    Status status = rows.embedding(onDevice, chosen, count, values, nullptr);
+    return status ? operands.finish() : status;
+  }
+
+  Status dequantize(const CanonicalWeight &weight, void *y, ParallelFor parallel) override {
+    if (Status status = weight.verify(); !status || !weight.n)
+      return status;
+    if (!y)
+      return invalidArgument("y is null: the weight has " + std::to_string(weight.n) + " rows");
+    if (std::vector<int32_t> columns = columnsByGroup(weight); !columns.empty())
+      return sorted(weight, columns, nullptr, weight.n, y, parallel);
+    Operands operands(memory);
+    const CudaRowWeight onDevice = copy(weight, operands);
+    void *values = operands.write(y, weight.n * weight.k * sizeOf(weight.scaleType));
+    if (!operands.status())
+      return operands.status();
+    Status status = rows.dequantize(onDevice, values, nullptr);
+    return status ? operands.finish() : status;
+  }
+
+  Status quantize(const QuantizeArgs &args, ParallelFor) override {
+    if (Status status = args.verify(); !status || !args.n)
+      return status;
+    const int64_t groups = args.n * args.format.groupCount(args.k);
+    Operands operands(memory);
+    QuantizeArgs onDevice = args;
+    onDevice.weight = operands.read(args.weight, extent(args.n, args.k, args.stride, args.dataType));
+    onDevice.codes = operands.write(args.codes, args.n * args.format.rowBytes(args.k));
+    // For sign only codes are written.
+    onDevice.scales =
+        args.format.hasColumnScale() ? nullptr : operands.write(args.scales, groups * sizeOf(args.scaleType));
+    onDevice.zeros = operands.write(args.zeros, groups);
+    if (!operands.status())
+      return operands.status();
+    Status status = rows.quantize(onDevice, nullptr);
+    return status ? operands.finish() : status;
+  }
+
+private:
+  static CudaRowWeight copy(const CanonicalWeight &weight, Operands &operands) {
+    const Format &format = weight.format;
+    const int64_t groups = weight.n * (format.hasColumnScale() ? 1 : format.groupCount(weight.k));
+    const std::vector<float> table = emu::repeatedTable(weight), columnScale = columnScaleOf(weight);
+    CudaRowWeight onDevice;
+    onDevice.format = format;
+    onDevice.n = weight.n;
+    onDevice.k = weight.k;
+    onDevice.codes = operands.read(weight.codes, weight.n * format.rowBytes(weight.k));
+    onDevice.scales = operands.read(weight.scales, groups * sizeOf(weight.scaleType));
+    onDevice.scaleType = weight.scaleType;
+    onDevice.zeros = operands.read(weight.zeros, groups * zeroPointBytes(weight.zeroType));
+    onDevice.zeroType = weight.zeroType;
+    onDevice.table = operands.read(table.data(), static_cast<int64_t>(table.size()) * 4);
+    onDevice.columnScale = operands.read(columnScale.data(), static_cast<int64_t>(columnScale.size()) * 4);
+    return onDevice;
+  }
+
+  Status sorted(const CanonicalWeight &weight, const std::vector<int32_t> &columns, const int64_t *indices,
+                int64_t count, void *y, ParallelFor parallel) {
+    return emu::dequantizeSorted(weight, columns, indices, count, y, [&](const CanonicalWeight &inOrder, void *values) {
+      return dequantize(inOrder, values, parallel);
+    });
+  }
+
+  const DeviceMemory memory;
+  CudaKernels &kernels;
+  CudaRows rows;
+};
+
+} // namespace
+
+Expected<Backend *> bq::cudaBackend() {
+  static Expected<CudaBackend *> backend = []() -> Expected<CudaBackend *> {
+    Expected<CudaKernels *> kernels = CudaKernels::process();
+    if (!kernels)
+      return kernels.error();
+    Expected<const CudaDevice *> device = (*kernels)->driver().device(0);
+    if (!device)
+      return device.error();
+    Expected<DeviceMemory> memory = DeviceMemory::open(**device);
+    if (!memory)
+      return memory.error();
+    return new CudaBackend(*memory, **kernels);
+  }();
+  if (!backend)
+    return backend.error();
+  return *backend;
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: bq-opt %s -bq-gpu-lower-linear -split-input-file -verify-diagnostics
+
+func.func @cpu(%x: tensor<1x128xbf16>, %w: !bq.weight<64x128, "int4:g128", f16>) -> tensor<1x64xbf16> {
+  // expected-error@+1 {{no lowering for schedule 'stream' with compute bf16}}
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>, schedule = #bq.schedule<stream, rows = 1, vectors = 1>} : (tensor<1x128xbf16>, !bq.weight<64x128, "int4:g128", f16>) -> tensor<1x64xbf16>
+  return %y : tensor<1x64xbf16>
+}
+
+// -----
+
+func.func @kind(%x: tensor<1x128xbf16>, %w: !bq.weight<64x128, "int4:g128", f16>) -> tensor<1x64xbf16> {
+  // expected-error@+1 {{no lowering for schedule 'fragment' with compute i8}}
+  %y = bq.linear %x, %w {compute = #bq.compute<i8>, schedule = #bq.schedule<fragment, rows = 1, vectors = 1>} : (tensor<1x128xbf16>, !bq.weight<64x128, "int4:g128", f16>) -> tensor<1x64xbf16>
+  return %y : tensor<1x64xbf16>
+}
+
+// -----
+
+func.func @rows(%x: tensor<9x128xbf16>, %w: !bq.weight<64x128, "int4:g128", f16>) -> tensor<9x64xbf16> {
+  // expected-error@+1 {{schedule 'fragment' takes 1 to 8 rows and 1 to 4 vectors, got 9 and 1}}
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>, schedule = #bq.schedule<fragment, rows = 9, vectors = 1>} : (tensor<9x128xbf16>, !bq.weight<64x128, "int4:g128", f16>) -> tensor<9x64xbf16>
+  return %y : tensor<9x64xbf16>
+}
+
+// -----
+
+func.func @eights(%x: tensor<?x128xbf16>, %w: !bq.weight<64x128, "int4:g128", f16>) -> tensor<?x64xbf16> {
+  // expected-error@+1 {{schedule 'pipeline' takes 8 to 64 rows in eights and 1 to 4 vectors, got 12 and 1}}
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>, schedule = #bq.schedule<pipeline, rows = 12, vectors = 1>} : (tensor<?x128xbf16>, !bq.weight<64x128, "int4:g128", f16>) -> tensor<?x64xbf16>
+  return %y : tensor<?x64xbf16>
+}
+
+// -----
+
+func.func @parts(%x: tensor<1x384xbf16>, %w: !bq.weight<64x384, "int4:g128", f16>) -> tensor<1x64xbf16> {
+  // expected-error@+1 {{schedule 'fragment' cannot part 3 segments into 4}}
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>, schedule = #bq.schedule<fragment, rows = 1, vectors = 1, splits = 4>} : (tensor<1x384xbf16>, !bq.weight<64x384, "int4:g128", f16>) -> tensor<1x64xbf16>
+  return %y : tensor<1x64xbf16>
+}
+

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// One thread of each kernel for GPUs: how weights become operands of tensor instructions, where activations come from, and
+// how sums that are parted come together.
+// RUN: bq-opt %s -bq-gpu-lower-linear -cse -split-input-file | FileCheck %s
+
+// Four bits: the exponent of 128 set above the code, a shift for each register but the first, both halves of a word at once.
+
+// CHECK-LABEL: func.func @four_bits(
+// CHECK-SAME:    bqgpu.grid_y = 1 : i32, bqgpu.grid_z = 1 : i32, bqgpu.rows_per_block = 1 : i32, bqgpu.threads = 128 : i32
+// CHECK:         bqgpu.shared 80 : !bqgpu.ptr<i32, shared>
+// CHECK:         %[[ONES:.*]] = arith.constant 1065369472 : i32
+// CHECK:         bqgpu.load %{{.*}} streamed : !bqgpu.ptr<i32>, i64 -> vector<4xi32>
+// CHECK:         scf.for
+// CHECK:           bqgpu.barrier
+// CHECK:           bqgpu.round_pair
+// CHECK:           bqgpu.barrier
+// CHECK:           scf.for
+// CHECK:             %[[X:.*]] = bqgpu.load {{.*}} !bqgpu.ptr<i32, shared>, i32 -> vector<4xi32>
+// CHECK:             bqgpu.mma bf16 %{{.*}}, %{{.*}}, %{{.*}} : vector<4xf32>
+// CHECK:             %[[MAGIC:.*]] = arith.constant 1124090624 : i32
+// CHECK:             %[[MASK:.*]] = arith.constant 983055 : i32
+// CHECK:             bqgpu.logic3 %{{.*}}, %[[MASK]], %[[MAGIC]], 234
+// CHECK:             arith.shrui
+// CHECK:             bqgpu.mma bf16
+// CHECK-NOT:     bqgpu.atomic_add
+// CHECK:         bqgpu.barrier
+// CHECK:         scf.for
+// CHECK:           bqgpu.store %{{.*}} : i32, !bqgpu.ptr<i16>, i64
+func.func @four_bits(%x: tensor<1x128xbf16>, %w: !bq.weight<64x128, "int4:g128", f16>) -> tensor<1x64xbf16> {
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>, schedule = #bq.schedule<fragment, rows = 1, vectors = 2>} : (tensor<1x128xbf16>, !bq.weight<64x128, "int4:g128", f16>) -> tensor<1x64xbf16>
+  return %y : tensor<1x64xbf16>
+}
+
+// -----
+
+// Two bits: codes of row g + 8 stay two bits up and count four times as much, which their scale makes good.
+
+// CHECK-LABEL: func.func @two_bits(
+// CHECK:         %[[QUARTER:.*]] = arith.constant 2.500000e-01 : f32
+// CHECK:         arith.mulf %{{.*}}, %[[QUARTER]] : f32
+// CHECK:         %[[LOW:.*]] = arith.constant 196611 : i32
+// CHECK:         bqgpu.logic3 %[[WORD:.*]], %[[LOW]], %{{.*}}, 234
+// CHECK:         %[[UP:.*]] = arith.constant 786444 : i32
+// CHECK:         bqgpu.logic3 %[[WORD]], %[[UP]], %{{.*}}, 234
+func.func @two_bits(%x: tensor<1x128xbf16>, %w: !bq.weight<64x128, "int2:g128", f16>) -> tensor<1x64xbf16> {
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>, schedule = #bq.schedule<fragment, rows = 1, vectors = 1>} : (tensor<1x128xbf16>, !bq.weight<64x128, "int2:g128", f16>) -> tensor<1x64xbf16>
+  return %y : tensor<1x64xbf16>
+}
+
+// -----
+
+// Three bits: two of one plane and one of another, joined where the bf16 wants them.
+
+// CHECK-LABEL: func.func @three_bits(
+// CHECK:         %[[LOW:.*]] = arith.constant 196611 : i32
+// CHECK:         %[[TWO:.*]] = bqgpu.logic3 %{{.*}}, %[[LOW]], %{{.*}}, 234
+// CHECK:         %[[TOP:.*]] = arith.constant 262148 : i32
+// CHECK:         bqgpu.logic3 %{{.*}}, %[[TOP]], %[[TWO]], 234
+func.func @three_bits(%x: tensor<1x128xbf16>, %w: !bq.weight<64x128, "int3:g128", f16>) -> tensor<1x64xbf16> {
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>, schedule = #bq.schedule<fragment, rows = 1, vectors = 1>} : (tensor<1x128xbf16>, !bq.weight<64x128, "int3:g128", f16>) -> tensor<1x64xbf16>
+  return %y : tensor<1x64xbf16>
+}
+
+// -----
+
+// A sign is the sign of 1; nothing has to be taken out of the sum.
+
+// CHECK-LABEL: func.func @signs(
+// CHECK-NOT:     arith.constant 1065369472 : i32
+// CHECK:         %[[MINUS:.*]] = arith.constant -1082081408 : i32
+// CHECK:         %[[BIT:.*]] = arith.constant -2147450880 : i32
+// CHECK:         bqgpu.logic3 %{{.*}}, %[[BIT]], %[[MINUS]], 106
+func.func @signs(%x: tensor<1x256xbf16>, %w: !bq.weight<64x256, "sign", f16>) -> tensor<1x64xbf16> {
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>, schedule = #bq.schedule<fragment, rows = 1, vectors = 1>} : (tensor<1x256xbf16>, !bq.weight<64x256, "sign", f16>) -> tensor<1x64xbf16>
+  return %y : tensor<1x64xbf16>
+}
+
+// -----
+
+// A table is in shared memory; a byte holds two codes and finds the values of both.
+
+// CHECK-LABEL: func.func @table(
+// CHECK:         %[[TABLE:.*]] = bqgpu.shared 256 : !bqgpu.ptr<i32, shared>
+// CHECK:         bqgpu.store %{{.*}}, %[[TABLE]]
+// CHECK:         bqgpu.barrier
+// CHECK:         %[[ALL:.*]] = arith.constant 255 : i32
+// CHECK:         %[[BYTE:.*]] = arith.andi %{{.*}}, %[[ALL]] : i32
+// CHECK:         bqgpu.load %[[TABLE]][%[[BYTE]]]
+// CHECK:         bqgpu.permute_bytes
+func.func @table(%x: tensor<1x128xbf16>, %w: !bq.weight<64x128, "nf4:g64", f16>) -> tensor<1x64xbf16> {
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>, schedule = #bq.schedule<fragment, rows = 1, vectors = 1>} : (tensor<1x128xbf16>, !bq.weight<64x128, "nf4:g64", f16>) -> tensor<1x64xbf16>
+  return %y : tensor<1x64xbf16>
+}
+
+// -----
+
+// Fixed point: rows are converted by a kernel before, and copied while those before are multiplied. Codes are bytes where
+// they stand.
+
+// CHECK-LABEL: func.func @fixed_point_prepare(
+// CHECK-COUNT-5: bqgpu.shuffle_xor
+// CHECK:         bqgpu.permute_bytes
+// CHECK:         bqgpu.store %{{.*}} : vector<2xi32>, !bqgpu.ptr<i32>, i64
+// CHECK-LABEL: func.func @fixed_point(
+// CHECK-COUNT-3: bqgpu.commit_copies
+// CHECK:         scf.for
+// CHECK:           bqgpu.wait_copies 2
+// CHECK-NEXT:      bqgpu.barrier
+// CHECK:             bqgpu.copy_async
+// CHECK:           bqgpu.commit_copies
+// CHECK:           %[[MASK:.*]] = arith.constant 252645135 : i32
+// CHECK:           arith.andi %{{.*}}, %[[MASK]] : i32
+// CHECK:           bqgpu.mma u8s8 %{{.*}} : vector<4xi32>
+func.func @fixed_point(%x: tensor<?x512xf32>, %w: !bq.weight<64x512, "int4:g128", f16>) -> tensor<?x64xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<i8>, schedule = #bq.schedule<pipeline, rows = 32, vectors = 2>} : (tensor<?x512xf32>, !bq.weight<64x512, "int4:g128", f16>) -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+
+// f32: weights one by one, multiplied and added; four lanes share a sum.
+
+// CHECK-LABEL: func.func @floats(
+// CHECK-NOT:     bqgpu.mma
+// CHECK:         arith.sitofp
+// CHECK:         math.fma
+// CHECK:         bqgpu.shuffle_xor %{{.*}} 1
+// CHECK:         bqgpu.shuffle_xor %{{.*}} 2
+func.func @floats(%x: tensor<2x128xf32>, %w: !bq.weight<64x128, "int4:g128", f16>) -> tensor<2x64xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>, schedule = #bq.schedule<simt, rows = 2, vectors = 1>} : (tensor<2x128xf32>, !bq.weight<64x128, "int4:g128", f16>) -> tensor<2x64xf32>
+  return %y : tensor<2x64xf32>
+}
+
+// -----
+
+// A sum in two parts: each writes its own, and the last to come adds them in order.
+
+// CHECK-LABEL: func.func @parted(
+// CHECK-SAME:    %[[WORK:[^:]*]]: !bqgpu.ptr<f32>, %[[COUNTERS:[^:]*]]: !bqgpu.ptr<i32>, %{{[^:]*}}: i64, %{{[^:]*}}: i64, %{{[^:]*}}: i32) attributes {bqgpu.grid_y = 1 : i32, bqgpu.grid_z = 2 : i32
+// CHECK:         bqgpu.store %{{.*}}, %[[WORK]]
+// CHECK:         bqgpu.fence
+// CHECK:         bqgpu.barrier
+// CHECK:         bqgpu.atomic_add %{{.*}}, %[[COUNTERS]]
+// CHECK:         bqgpu.barrier
+// CHECK:         scf.for %{{.*}} = %{{.*}} to %c2_i32
+// CHECK:           bqgpu.load %[[WORK]][%{{.*}}] fresh
+func.func @parted(%x: tensor<1x512xbf16>, %w: !bq.weight<64x512, "int4:g128", f16>) -> tensor<1x64xbf16> {
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>, schedule = #bq.schedule<fragment, rows = 1, vectors = 1, splits = 2>} : (tensor<1x512xbf16>, !bq.weight<64x512, "int4:g128", f16>) -> tensor<1x64xbf16>
+  return %y : tensor<1x64xbf16>
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: bq-opt %s -bq-select-schedule="arch=sm_90a" -verify-diagnostics
+
+func.func @i16(%x: tensor<3x256xf32>, %w: !bq.weight<64x256, "int4:g128", f16>) -> tensor<3x64xf32> {
+  // expected-error@+1 {{multiply-adds are for compute f32, got i16; GPUs have f32, bf16 and i8}}
+  %y = bq.linear %x, %w {compute = #bq.compute<i16>} : (tensor<3x256xf32>, !bq.weight<64x256, "int4:g128", f16>) -> tensor<3x64xf32>
+  return %y : tensor<3x64xf32>
+}

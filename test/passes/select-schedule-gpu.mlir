@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The candidates for GPUs: which op gets which, and into how many parts the sum over K goes.
+// RUN: bq-opt %s -bq-select-schedule="arch=sm_90a" -split-input-file | FileCheck %s
+// RUN: bq-opt %s -bq-select-schedule="arch=sm_80" -split-input-file | FileCheck %s --check-prefix=SM80
+// RUN: not bq-opt %s -bq-select-schedule="arch=sm_75" -split-input-file 2>&1 | FileCheck %s --check-prefix=OLD
+
+// OLD: sm_75
+
+// 32 blocks of threads for N = 4096; two for each of 132 multiprocessors are wanted, K = 4096 has four segments for each of 8.
+// CHECK-LABEL: @one_row
+// CHECK: schedule = #bq.schedule<fragment, rows = 1, vectors = 2, splits = 8>
+// SM80-LABEL: @one_row
+// SM80: schedule = #bq.schedule<fragment, rows = 1, vectors = 2, splits = 7>
+func.func @one_row(%x: tensor<1x4096xbf16>, %w: !bq.weight<4096x4096, "int4:g128", f16>) -> tensor<1x4096xbf16> {
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>} : (tensor<1x4096xbf16>, !bq.weight<4096x4096, "int4:g128", f16>) -> tensor<1x4096xbf16>
+  return %y : tensor<1x4096xbf16>
+}
+
+// -----
+
+// A short sum is not parted.
+// CHECK-LABEL: @short
+// CHECK: schedule = #bq.schedule<fragment, rows = 8, vectors = 2>
+func.func @short(%x: tensor<8x256xbf16>, %w: !bq.weight<64x256, "int4:g128", f16>) -> tensor<8x64xbf16> {
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>} : (tensor<8x256xbf16>, !bq.weight<64x256, "int4:g128", f16>) -> tensor<8x64xbf16>
+  return %y : tensor<8x64xbf16>
+}
+
+// -----
+
+// CHECK-LABEL: @any_rows
+// CHECK: schedule = #bq.schedule<pipeline, rows = 32, vectors = 2
+func.func @any_rows(%x: tensor<?x256xf16>, %w: !bq.weight<64x256, "int4:g128", f16>) -> tensor<?x64xf16> {
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>} : (tensor<?x256xf16>, !bq.weight<64x256, "int4:g128", f16>) -> tensor<?x64xf16>
+  return %y : tensor<?x64xf16>
+}
+
+// -----
+
+// CHECK-LABEL: @fixed_point
+// CHECK: schedule = #bq.schedule<pipeline, rows = 8, vectors = 2
+func.func @fixed_point(%x: tensor<3x256xf32>, %w: !bq.weight<64x256, "nf4:g64", f16>) -> tensor<3x64xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<i8>} : (tensor<3x256xf32>, !bq.weight<64x256, "nf4:g64", f16>) -> tensor<3x64xf32>
+  return %y : tensor<3x64xf32>
+}
+
+// -----
+
+// CHECK-LABEL: @floats
+// CHECK: schedule = #bq.schedule<simt, rows = 3, vectors = 1
+func.func @floats(%x: tensor<3x256xf32>, %w: !bq.weight<64x256, "nf4:g64", f16>) -> tensor<3x64xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>} : (tensor<3x256xf32>, !bq.weight<64x256, "nf4:g64", f16>) -> tensor<3x64xf32>
+  return %y : tensor<3x64xf32>
+}
+
+// -----
+
+// CHECK-LABEL: @rows
+// CHECK: schedule = #bq.schedule<rows>
+func.func @rows(%w: !bq.weight<?x256, "int4:g128", f16>) -> tensor<?x256xf16> {
+  %y = bq.dequantize %w : !bq.weight<?x256, "int4:g128", f16> -> tensor<?x256xf16>
+  return %y : tensor<?x256xf16>
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "test/sweep/SweepCases.h"
+
+#include "test/conformance/Cases.h"
+#include "test/conformance/Cover.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+using namespace bq;
+using namespace bq::conformance;
+
+namespace {
+
+constexpr uint64_t seed = 20;
+/// Of each architecture, where not all are compiled.
+constexpr size_t sampleSize = 18;
+
+constexpr int64_t groups[] = {0, 32, 64, 128, 20};
+constexpr Compute gpuComputes[] = {Compute::F32, Compute::BF16, Compute::I8};
+/// Alone, of an odd number, the most that have kernels of their own, and any number.
+constexpr int rowClasses[] = {1, 5, KernelSpec::maxExactRows, 0};
+/// A layer of a large model, one that fits no tile, and one smaller than any.
+constexpr std::pair<int64_t, int64_t> shapes[] = {{8192, 8192}, {1003, 1000}, {7, 40}};
+
+std::vector<KernelSpec> linearCases() {
+  enum { KindOf, GroupOf, ComputeOf, RowsOf, DataOf, ScaleOf, BiasOf, ActivationOf, PermutedOf, ShapeOf };
+  const std::vector<WeightKind> &kinds = weightKinds();
+  std::vector<KernelSpec> specs;
+  for (const std::vector<int> &level :
+       coverPairs({static_cast<int>(kinds.size()), static_cast<int>(std::size(groups)),
+                   static_cast<int>(std::size(gpuComputes)), static_cast<int>(std::size(rowClasses)), 3, 3, 2,
+                   static_cast<int>(activations.size()), 2, static_cast<int>(std::size(shapes))},
+                  {{KindOf, ComputeOf, RowsOf}}, seed)) {
+    KernelSpec spec;
+    const WeightKind &kind = kinds[level[KindOf]];
+    spec.format = kind.grouped(groups[level[GroupOf]]);
+    spec.zeroType = kind.zeroType;
+    std::tie(spec.n, spec.k) = shapes[level[ShapeOf]];
+    spec.compute = gpuComputes[level[ComputeOf]];
+    spec.rows = rowClasses[level[RowsOf]];
+    spec.dataType = elementTypes[level[DataOf]];
+    spec.scaleType = elementTypes[level[ScaleOf]];
+    spec.hasBias = level[BiasOf];
+    spec.activation = activations[level[ActivationOf]];
+    spec.permuted = level[PermutedOf];
+    specs.push_back(spec);
+  }
+  return specs;
+}
+
+std::vector<KernelSpec> rowCases() {
+  std::vector<KernelSpec> specs;
+  Random random(seed);
+  for (KernelSpec::Op op : {KernelSpec::Op::Embedding, KernelSpec::Op::Dequantize, KernelSpec::Op::Quantize})
+    for (const WeightKind &kind : weightKinds()) {
+      KernelSpec spec;
+      spec.op = op;
+      spec.format = kind.grouped(groups[random.below(std::size(groups))]);
+      spec.zeroType = kind.zeroType;
+      spec.k = shapes[random.below(std::size(shapes))].second;
+      spec.scaleType = elementTypes[random.below(3)];
+      if (op == KernelSpec::Op::Quantize)
+        spec.dataType = elementTypes[random.below(3)];
+      specs.push_back(spec);
+    }
+  return specs;
+}
+
+} // namespace
+
+std::vector<KernelSpec> sweep::allCases() {
+  std::vector<KernelSpec> specs = linearCases(), rows = rowCases();
+  specs.insert(specs.end(), rows.begin(), rows.end());
+  // What cannot be, such as quantizing to a table that only the caller knows.
+  specs.erase(std::remove_if(specs.begin(), specs.end(), [](const KernelSpec &spec) { return !spec.verify(); }),
+              specs.end());
+  return specs;
+}
+
+std::vector<KernelSpec> sweep::casesFor(size_t index, size_t count) {
+  std::vector<KernelSpec> all = allCases();
+  const char *full = std::getenv("BQ_FULL_TESTS");
+  if (full && std::string_view(full) == "1")
+    return all;
+  std::vector<KernelSpec> sample;
+  for (size_t i = 0; i < sampleSize; ++i)
+    sample.push_back(all[(i * count + index) * all.size() / (sampleSize * count)]);
+  return sample;
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Kernels compiled for every architecture: what they take of a GPU, and which instructions they are made of. Skipped
+// where there is no NVRTC.
+#include "codegen/cuda/NvrtcLibrary.h"
+#include "runtime/CompilerLibrary.h"
+#include "test/sweep/MachineCode.h"
+#include "test/sweep/SweepCases.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+using namespace bq;
+using namespace bq::sweep;
+
+namespace {
+
+constexpr const char *architectures[] = {"sm_80", "sm_86", "sm_89", "sm_90a", "sm_100a", "sm_120a"};
+
+/// Dynamic shared memory that a block may have on every GPU from sm_80 on (sm_86, sm_89 and sm_120 have the least).
+constexpr int64_t sharedBytesEverywhere = 99 << 10;
+
+/// Of the instructions that an architecture lacks, NVRTC makes many others; and what a kernel never wants.
+std::string forbidden(const Instruction &instruction) {
+  const std::string &opcode = instruction.opcode;
+  if (opcode == "LDL" || opcode == "STL")
+    return "local memory";
+  if (opcode == "DADD" || opcode == "DMUL" || opcode == "DFMA")
+    return "arithmetic in double precision";
+  if (opcode == "MOVM")
+    return "an emulated tensor instruction on bits";
+  if (opcode == "F2FP" && (instruction.modifiers.find(".E4M3") != std::string::npos ||
+                           instruction.modifiers.find(".E5M2") != std::string::npos))
+    return "an emulated tensor instruction on 8-bit floats";
+  return "";
+}
+
+class Sweep : public ::testing::TestWithParam<size_t> {
+protected:
+  void SetUp() override {
+    Expected<const NvrtcLibrary *> nvrtc = NvrtcLibrary::get();
+    if (!nvrtc)
+      GTEST_SKIP() << nvrtc.error().message;
+    if (!std::binary_search((*nvrtc)->architectures.begin(), (*nvrtc)->architectures.end(), target.sm()))
+      GTEST_SKIP() << "NVRTC " << (*nvrtc)->version() << " makes no code for " << target.str();
+    Expected<const CompilerApi *> opened = library.get();
+    ASSERT_TRUE(opened) << opened.error().message;
+    compiler = *opened;
+  }
+
+  void checkResources(const Artifact &artifact) {
+    ASSERT_FALSE(artifact.gpuKernels.empty());
+    EXPECT_EQ(artifact.gpuKernels.back().entry, artifact.name);
+    for (const GpuKernel &kernel : artifact.gpuKernels) {
+      SCOPED_TRACE(kernel.entry);
+      EXPECT_GT(kernel.registers, 0);
+      EXPECT_EQ(kernel.spillBytes, 0);
+      EXPECT_EQ(kernel.stackBytes, 0);
+      EXPECT_LE(kernel.sharedBytes, sharedBytesEverywhere);
+    }
+  }
+
+  void checkInstructions(const KernelSpec &spec, const Artifact &artifact) {
+    if (!hasDisassembler())
+      return;
+    Expected<std::vector<Function>> functions = disassemble(artifact.object);
+    ASSERT_TRUE(functions) << functions.error().message;
+    EXPECT_EQ(functions->size(), artifact.gpuKernels.size());
+    for (const Function &function : *functions) {
+      for (const Instruction &instruction : function.instructions)
+        if (std::string what = forbidden(instruction); !what.empty()) {
+          ADD_FAILURE() << function.name << " has " << instruction.opcode << instruction.modifiers << ": " << what;
+          break;
+        }
+      if (function.name != artifact.name)
+        continue;
+      bool isLinear = spec.op == KernelSpec::Op::Linear;
+      EXPECT_EQ(function.count("HMMA") > 0, isLinear && spec.compute == Compute::BF16);
+      EXPECT_EQ(function.count("IMMA") > 0, isLinear && spec.compute == Compute::I8);
+      // Asynchronous copies to shared memory, where activations were prepared.
+      EXPECT_EQ(function.count("LDGSTS") > 0, artifact.rowMajorColumns > 0);
+    }
+  }
+
+  CudaTarget target = *CudaTarget::parse(architectures[GetParam()]);
+  CompilerLibrary library{""};
+  const CompilerApi *compiler = nullptr;
+};
+
+} // namespace
+
+TEST_P(Sweep, KernelsFitTheRegistersAndUseTheTensorInstructions) {
+  for (const KernelSpec &spec : casesFor(GetParam(), std::size(architectures))) {
+    SCOPED_TRACE(spec.str());
+    Expected<Artifact> artifact = compiler->compile({spec, target, ""});
+    if (!artifact) {
+      ADD_FAILURE() << artifact.error().message;
+      continue;
+    }
+    checkResources(*artifact);
+    checkInstructions(spec, *artifact);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Cuda, Sweep, ::testing::Range(size_t{0}, std::size(architectures)),
+                         [](const auto &info) { return std::string(architectures[info.param]); });

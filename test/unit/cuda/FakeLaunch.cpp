@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "FakeDriver.h"
+
+#include "dialect/core/CudaAbi.h"
+#include "runtime/emu/Emulator.h"
+
+#include <new>
+#include <tuple>
+#include <type_traits>
+#include <vector>
+
+using namespace bq;
+using namespace bq::test;
+
+namespace {
+
+/// The pointer, where a function may write through it.
+template <typename T>
+void addWritable(std::vector<const char *> &pointers, T value) {
+  if constexpr (std::is_pointer_v<T>)
+    if constexpr (!std::is_const_v<std::remove_pointer_t<T>>)
+      pointers.push_back(reinterpret_cast<const char *>(value));
+}
+
+/// All of the device's memory; only what the launch gets as an output may be written.
+std::vector<emu::Buffer> buffers(const std::vector<const char *> &writable) {
+  std::vector<emu::Buffer> all;
+  std::lock_guard<std::mutex> guard(fakeDriver().mutex);
+  for (auto [base, bytes] : fakeDriver().allocations) {
+    bool isOutput = false;
+    for (const char *pointer : writable)
+      isOutput |= pointer >= base && pointer < base + bytes;
+    all.push_back({base, bytes, isOutput});
+  }
+  return all;
+}
+
+template <typename... Parameters, size_t... Index>
+Status run(const FakeLaunch &launch, void (*function)(Parameters...), std::index_sequence<Index...>) {
+  const std::tuple<Parameters...> arguments(*static_cast<Parameters *>(launch.parameters[Index])...);
+  std::vector<const char *> writable;
+  (addWritable(writable, std::get<Index>(arguments)), ...);
+  GpuKernel kernel;
+  kernel.entry = launch.name;
+  kernel.threads = launch.threads;
+  kernel.sharedBytes = launch.sharedBytes;
+  static std::atomic<uint64_t> seed{0};
+  return emu::launch(
+      kernel, {launch.grid[0], launch.grid[1], launch.grid[2]}, buffers(writable),
+      [&] { std::apply(function, arguments); }, seed++);
+}
+
+template <typename... Parameters>
+Status run(const FakeLaunch &launch, void (*function)(Parameters...)) {
+  return run(launch, function, std::index_sequence_for<Parameters...>());
+}
+
+/// By KernelSpec::name(), which says what a function does.
+Status runByName(const FakeLaunch &launch) {
+  auto has = [&](const char *part) { return launch.name.find(part) != std::string::npos; };
+  if (has("_prepare"))
+    return run(launch, reinterpret_cast<cuda::PrepareFn>(launch.entry));
+  if (has("_linear_"))
+    return run(launch, reinterpret_cast<cuda::LinearFn>(launch.entry));
+  if (has("_embedding__"))
+    return run(launch, reinterpret_cast<cuda::EmbeddingFn>(launch.entry));
+  if (has("_dequantize__"))
+    return run(launch, reinterpret_cast<cuda::DequantizeFn>(launch.entry));
+  return run(launch, reinterpret_cast<cuda::QuantizeFn>(launch.entry));
+}
+
+} // namespace
+
+bool test::runOnEmulator(const FakeLaunch &launch, std::string &fault) {
+  const Status status = runByName(launch);
+  if (!status)
+    fault = status.error().message;
+  return status.ok();
+}
+
+extern "C" __attribute__((visibility("default"))) int cuMemAlloc_v2(unsigned long long *pointer, size_t bytes) {
+  char *memory = static_cast<char *>(::operator new(bytes ? bytes : 1, std::align_val_t(256)));
+  std::lock_guard<std::mutex> guard(fakeDriver().mutex);
+  fakeDriver().allocations[memory] = bytes;
+  *pointer = reinterpret_cast<unsigned long long>(memory);
+  return 0;
+}
+
+extern "C" __attribute__((visibility("default"))) int cuMemFree_v2(unsigned long long pointer) {
+  char *memory = reinterpret_cast<char *>(pointer);
+  std::lock_guard<std::mutex> guard(fakeDriver().mutex);
+  fakeDriver().allocations.erase(memory);
+  ::operator delete(memory, std::align_val_t(256));
+  return 0;
+}
