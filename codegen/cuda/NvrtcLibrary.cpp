@@ -4,8 +4,17 @@
 #include <algorithm>
 #include <atomic>
 #include <dlfcn.h>
+#include <filesystem>
 
 using namespace bq;
+
+/// NVRTC opens a library of its own by name when it first compiles, and does not look beside itself for it. One that is
+/// open already is found by that name.
+static void openBuiltins(const NvrtcLibrary &library) {
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::canonical(library.file.path, error);
+  dlopen((path.parent_path() / ("libnvrtc-builtins.so." + library.version())).c_str(), RTLD_LAZY | RTLD_LOCAL);
+}
 
 Expected<NvrtcLibrary> NvrtcLibrary::open(const NvrtcFile &file) {
   void *handle = dlopen(file.path.c_str(), RTLD_LAZY | RTLD_LOCAL);
@@ -46,6 +55,7 @@ Expected<NvrtcLibrary> NvrtcLibrary::open(const NvrtcFile &file) {
   if (getArchs(library.architectures.data()) != 0)
     return unsupported(file.path + " does not say which architectures it has");
   std::sort(library.architectures.begin(), library.architectures.end());
+  openBuiltins(library);
   return library;
 }
 

@@ -6,6 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -76,6 +78,15 @@ TEST_F(Nvrtc, MakesACubinForEachArchitecture) {
     EXPECT_THAT(code->ptx, HasSubstr(".target " + target.str() + "\n"));
     EXPECT_GT(code->milliseconds, 0);
   }
+}
+
+/// Wherever the loader looks, a machine may have another version's, or none.
+TEST_F(Nvrtc, TheLibraryThatItOpensIsTheOneBesideIt) {
+  ASSERT_TRUE(compile(copySource, "sm_80"));
+  std::ifstream maps("/proc/self/maps");
+  const std::string text{std::istreambuf_iterator<char>(maps), {}};
+  const auto folder = std::filesystem::canonical(library->file.path).parent_path();
+  EXPECT_THAT(text, HasSubstr((folder / "libnvrtc-builtins").string()));
 }
 
 TEST_F(Nvrtc, TellsWhatAKernelTakes) {
