@@ -25,7 +25,7 @@ def main():
     newest = [name for name in features.replace("+", "").split(",") if name[6:] in ("vnni", "bf16")]
     cpu = " ".join([found["cpu"].split(",")[0] + ",", target, *newest])
     print(f"device    {cpu}, {everything[0]['threads']} threads")
-    print(f"          LibTorch {found['LibTorch'].split(', ')[0]}, {found['compiler'].split(', ')[0]}, CPU kernels only")
+    print(f"          LibTorch {found['LibTorch'].split(', ')[0]}, {found['compiler'].split(', ')[0]}, kernels for the CPU")
     print(f"cache     {found['cache'].replace(str(pathlib.Path.home()) + '/', '~/', 1)}")
     print(f"model     all-MiniLM-L6-v2, {len(quantize['layers']) + len(quantize['kept'])} tensors, "
           f"{quantize['in_weight_bytes'] / 1e6:.1f} MB of weights")
