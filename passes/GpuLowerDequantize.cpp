@@ -143,24 +143,21 @@ private:
 
 struct GpuLowerDequantize : bq::impl::GpuLowerDequantizeBase<GpuLowerDequantize> {
   void runOnOperation() override {
-    for (func::FuncOp func : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>())) {
-      auto lower = [&](Operation *op, WeightType weight, bool isGather) {
-        OpBuilder builder(func);
-        GpuBuilder b(op->getLoc(), builder);
-        DequantizeRows(b, weight, func.getName(), isGather).write();
-        func.erase();
-        return success();
-      };
-      bool isEmbedding = !func.getOps<EmbeddingOp>().empty();
-      LogicalResult result =
-          isEmbedding
-              ? lowerSoleOp<EmbeddingOp>(func,
-                                         [&](EmbeddingOp op) { return lower(op, op.getWeight().getType(), true); })
-              : lowerSoleOp<DequantizeOp>(func,
-                                          [&](DequantizeOp op) { return lower(op, op.getWeight().getType(), false); });
-      if (failed(result))
-        return signalPassFailure();
-    }
+    auto lower = [&](func::FuncOp func, Operation *op, WeightType weight, bool isGather) {
+      OpBuilder builder(func);
+      GpuBuilder b(op->getLoc(), builder);
+      DequantizeRows(b, weight, func.getName(), isGather).write();
+      return success();
+    };
+    auto lowerEmbedding = [&](func::FuncOp func, EmbeddingOp op) {
+      return lower(func, op, op.getWeight().getType(), true);
+    };
+    auto lowerDequantize = [&](func::FuncOp func, DequantizeOp op) {
+      return lower(func, op, op.getWeight().getType(), false);
+    };
+    if (failed(lowerSoleOps<EmbeddingOp>(getOperation(), lowerEmbedding)) ||
+        failed(lowerSoleOps<DequantizeOp>(getOperation(), lowerDequantize)))
+      signalPassFailure();
   }
 };
 

@@ -15,9 +15,8 @@ namespace {
 
 struct GpuLowerLinear : bq::impl::GpuLowerLinearBase<GpuLowerLinear> {
   void runOnOperation() override {
-    for (func::FuncOp func : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
-      if (failed(lowerSoleOp<LinearOp>(func, [&](LinearOp op) { return lower(func, op); })))
-        return signalPassFailure();
+    if (failed(lowerSoleOps<LinearOp>(getOperation(), [&](func::FuncOp func, LinearOp op) { return lower(func, op); })))
+      signalPassFailure();
   }
 
   LogicalResult lower(func::FuncOp func, LinearOp op) {
@@ -32,7 +31,6 @@ struct GpuLowerLinear : bq::impl::GpuLowerLinearBase<GpuLowerLinear> {
     }
     auto write = plan.form == FragmentPlan::Form::F32 ? writeSimtLinear : writeMmaLinear;
     write(b, plan, makeKernel(b, plan, func.getName()));
-    func.erase();
     return success();
   }
 
@@ -57,7 +55,8 @@ struct GpuLowerLinear : bq::impl::GpuLowerLinearBase<GpuLowerLinear> {
                             << (name == "pipeline" ? "8 to 64 rows in eights" : "1 to 8 rows") << " and "
                             << (name == "simt" ? "1 vector" : "1 to 4 vectors") << ", got " << rows << " and "
                             << blocks;
-    if (splits < 1 || splits > segments || (splits - 1) * llvm::divideCeil(segments, splits) >= segments)
+    if (splits < 1 || splits > segments ||
+        (splits - 1) * static_cast<int64_t>(llvm::divideCeil(segments, splits)) >= segments)
       return op.emitError() << "schedule '" << name << "' cannot part " << segments << " segments into " << splits;
     return success();
   }

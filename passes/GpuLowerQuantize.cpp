@@ -180,18 +180,15 @@ private:
 
 struct GpuLowerQuantize : bq::impl::GpuLowerQuantizeBase<GpuLowerQuantize> {
   void runOnOperation() override {
-    for (func::FuncOp func : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>())) {
-      LogicalResult result = lowerSoleOp<QuantizeOp>(func, [&](QuantizeOp op) {
-        OpBuilder builder(func);
-        GpuBuilder b(op.getLoc(), builder);
-        Type dataType = getElementTypeOrSelf(op.getInput().getType());
-        QuantizeRows(b, dataType, op.getWeight().getType(), func.getName()).write();
-        func.erase();
-        return success();
-      });
-      if (failed(result))
-        return signalPassFailure();
-    }
+    auto lower = [&](func::FuncOp func, QuantizeOp op) {
+      OpBuilder builder(func);
+      GpuBuilder b(op.getLoc(), builder);
+      Type dataType = getElementTypeOrSelf(op.getInput().getType());
+      QuantizeRows(b, dataType, op.getWeight().getType(), func.getName()).write();
+      return success();
+    };
+    if (failed(lowerSoleOps<QuantizeOp>(getOperation(), lower)))
+      signalPassFailure();
   }
 };
 

@@ -23,9 +23,9 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
     FailureOr<CpuTarget> target = targetOf(getOperation(), cpu);
     if (failed(target))
       return signalPassFailure();
-    for (func::FuncOp func : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
-      if (failed(lowerSoleOp<LinearOp>(func, [&](LinearOp op) { return lower(func, op, *target); })))
-        return signalPassFailure();
+    if (failed(lowerSoleOps<LinearOp>(getOperation(),
+                                      [&](func::FuncOp func, LinearOp op) { return lower(func, op, *target); })))
+      signalPassFailure();
   }
 
   LogicalResult lower(func::FuncOp func, LinearOp op, const CpuTarget &target) {
@@ -50,7 +50,6 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
     writePrepare(b, plan, (func.getName() + "_prepare").str());
     func::FuncOp kernel = makeFunction(b, func.getName(), kernelArguments(b, plan));
     write(b, plan, views(b, plan, kernel));
-    func.erase();
     return success();
   }
 

@@ -221,18 +221,15 @@ struct LowerQuantize : bq::impl::LowerQuantizeBase<LowerQuantize> {
     FailureOr<CpuTarget> target = targetOf(getOperation(), cpu);
     if (failed(target))
       return signalPassFailure();
-    for (func::FuncOp func : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>())) {
-      LogicalResult result = lowerSoleOp<QuantizeOp>(func, [&](QuantizeOp op) {
-        OpBuilder builder(func);
-        KernelBuilder b(op.getLoc(), builder, *target, target->lanes());
-        Type dataType = getElementTypeOrSelf(op.getInput().getType());
-        QuantizeRows(b, dataType, op.getWeight().getType(), func.getName()).write();
-        func.erase();
-        return success();
-      });
-      if (failed(result))
-        return signalPassFailure();
-    }
+    auto lower = [&](func::FuncOp func, QuantizeOp op) {
+      OpBuilder builder(func);
+      KernelBuilder b(op.getLoc(), builder, *target, target->lanes());
+      Type dataType = getElementTypeOrSelf(op.getInput().getType());
+      QuantizeRows(b, dataType, op.getWeight().getType(), func.getName()).write();
+      return success();
+    };
+    if (failed(lowerSoleOps<QuantizeOp>(getOperation(), lower)))
+      signalPassFailure();
   }
 };
 

@@ -7,19 +7,25 @@
 
 namespace bq {
 
-/// Calls `lower` with the function's op of type OpTy, if it has one. The function must be that op on its arguments and
-/// a return of its result, and the op must have a schedule; else an error that says so.
+/// Calls `lower` for each function of the module that has an op of type OpTy, and erases the function. It must be that
+/// op on its arguments and a return of its result, and the op must have a schedule; else an error that says so.
 template <typename OpTy>
-mlir::LogicalResult lowerSoleOp(mlir::func::FuncOp func, llvm::function_ref<mlir::LogicalResult(OpTy)> lower) {
-  if (func.isDeclaration() || func.getOps<OpTy>().empty())
-    return mlir::success();
-  OpTy op = *func.getOps<OpTy>().begin();
-  for (mlir::Operation &other : func.front())
-    if (&other != op && !mlir::isa<mlir::func::ReturnOp>(other))
-      return other.emitError("a kernel is one layer: nothing else may stand beside '") << op->getName() << "'";
-  if (!op.getSchedule())
-    return op.emitOpError("has no schedule: run bq-select-schedule first");
-  return lower(op);
+mlir::LogicalResult lowerSoleOps(mlir::ModuleOp module,
+                                 llvm::function_ref<mlir::LogicalResult(mlir::func::FuncOp func, OpTy op)> lower) {
+  for (mlir::func::FuncOp func : llvm::make_early_inc_range(module.getOps<mlir::func::FuncOp>())) {
+    if (func.isDeclaration() || func.getOps<OpTy>().empty())
+      continue;
+    OpTy op = *func.getOps<OpTy>().begin();
+    for (mlir::Operation &other : func.front())
+      if (&other != op && !mlir::isa<mlir::func::ReturnOp>(other))
+        return other.emitError("a kernel is one layer: nothing else may stand beside '") << op->getName() << "'";
+    if (!op.getSchedule())
+      return op.emitOpError("has no schedule: run bq-select-schedule first");
+    if (failed(lower(func, op)))
+      return mlir::failure();
+    func.erase();
+  }
+  return mlir::success();
 }
 
 /// An empty function of these arguments with a body that returns; the builder is set to the start of the body.

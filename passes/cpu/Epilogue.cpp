@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // From the sum of a layer to its result.
+#include "passes/Activation.h"
 #include "passes/cpu/LinearPlan.h"
 
 #include "dialect/core/KernelAbi.h"
@@ -26,35 +27,6 @@ Value bq::writeRowScale(KernelBuilder &b, const LinearPlan &plan, const LinearBu
   return b.broadcast(scale);
 }
 
-/// activation(x), with NaN kept.
-static Value writeActivation(KernelBuilder &b, Activation kind, Value x) {
-  Value half = b.splat(0.5f), one = b.splat(1.0f);
-  switch (kind) {
-  case Activation::None:
-    return x;
-  case Activation::Relu: {
-    Value negative = arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, x, b.splat(0.0f));
-    return b.select(negative, b.splat(0.0f), x);
-  }
-  case Activation::Gelu: {
-    // x/2 (1 + erf(x / sqrt 2))
-    Value erf = math::ErfOp::create(b, b.mulF(x, b.splat(0.70710678118654752f)));
-    return b.mulF(b.mulF(x, half), b.addF(erf, one));
-  }
-  case Activation::GeluTanh: {
-    // x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
-    Value cube = b.mulF(b.mulF(x, x), x);
-    Value inner = b.mulF(b.splat(0.79788456080286536f), b.fma(cube, b.splat(0.044715f), x));
-    return b.mulF(b.mulF(x, half), b.addF(math::TanhOp::create(b, inner), one));
-  }
-  case Activation::Silu: {
-    Value negated = arith::NegFOp::create(b, x);
-    return b.divF(x, b.addF(math::ExpOp::create(b, negated), one));
-  }
-  }
-  llvm_unreachable("every activation is listed");
-}
-
 void bq::writeEpilogue(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers, Value sum,
                        Value rowScale, Value m, Value column) {
   const bool isRagged = plan.layout.n % (b.lanes * plan.vectors) != 0;
@@ -71,7 +43,8 @@ void bq::writeEpilogue(KernelBuilder &b, const LinearPlan &plan, const LinearBuf
                           : b.load(b.f32s(), buffers.bias, column);
     x = b.addF(x, bias);
   }
-  Value y = b.truncateFloat(writeActivation(b, plan.activation, x), plan.dataType);
+  Value y = b.truncateFloat(writeActivation(b, plan.activation, x, [&](float value) { return b.splat(value); }),
+                            plan.dataType);
   y = b.bitcast(b.vec(plan.storageType(b), b.lanes), y);
   if (isRagged)
     vector::MaskedStoreOp::create(b, buffers.y, ValueRange{m, column}, mask, y);

@@ -104,7 +104,6 @@ Value GpuBuilder::wide(Value narrow) {
     return i64(*a);
   return narrow.getType().isInteger(64) ? narrow : arith::ExtSIOp::create(*this, getI64Type(), narrow);
 }
-Value GpuBuilder::narrow(Value wide) { return arith::TruncIOp::create(*this, getI32Type(), wide); }
 Value GpuBuilder::lessThan(Value l, Value r) { return arith::CmpIOp::create(*this, arith::CmpIPredicate::slt, l, r); }
 Value GpuBuilder::equal(Value l, Value r) { return arith::CmpIOp::create(*this, arith::CmpIPredicate::eq, l, r); }
 Value GpuBuilder::both(Value l, Value r) { return arith::AndIOp::create(*this, l, r); }
@@ -191,7 +190,7 @@ Value GpuBuilder::splat(Value element, int64_t count) { return pack(SmallVector<
 //===----------------------------------------------------------------------===//
 
 SmallVector<Value> GpuBuilder::loop(Value begin, Value end, Value step, ValueRange initial,
-                                    function_ref<SmallVector<Value>(Value, ValueRange)> body, bool unrolled) {
+                                    function_ref<SmallVector<Value>(Value, ValueRange)> body) {
   auto op = scf::ForOp::create(*this, begin, end, step, initial,
                                [&](OpBuilder &builder, Location, Value i, ValueRange carried) {
                                  OpBuilder::InsertionGuard guard(*this);
@@ -199,19 +198,14 @@ SmallVector<Value> GpuBuilder::loop(Value begin, Value end, Value step, ValueRan
                                  SmallVector<Value> next = body(i, carried);
                                  scf::YieldOp::create(*this, next);
                                });
-  if (unrolled)
-    op->setAttr("bqgpu.unroll", getUnitAttr());
   return SmallVector<Value>(op.getResults());
 }
 
-void GpuBuilder::loop(Value begin, Value end, Value step, function_ref<void(Value)> body, bool unrolled) {
-  loop(
-      begin, end, step, {},
-      [&](Value i, ValueRange) {
-        body(i);
-        return SmallVector<Value>();
-      },
-      unrolled);
+void GpuBuilder::loop(Value begin, Value end, Value step, function_ref<void(Value)> body) {
+  loop(begin, end, step, {}, [&](Value i, ValueRange) {
+    body(i);
+    return SmallVector<Value>();
+  });
 }
 
 void GpuBuilder::when(Value condition, function_ref<void()> body) {

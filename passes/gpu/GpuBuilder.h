@@ -60,7 +60,6 @@ public:
   /// By the positive count, or left by the negative one.
   Value shift(Value l, int64_t right) { return right >= 0 ? shiftRight(l, right) : shiftLeft(l, -right); }
   Value wide(Value narrow);         ///< i32 to i64, with sign.
-  Value narrow(Value wide);         ///< i64 to i32.
   Value lessThan(Value l, Value r); ///< Signed.
   Value equal(Value l, Value r);
   Value both(Value l, Value r); ///< Of i1.
@@ -106,11 +105,10 @@ public:
   Value splat(Value element, int64_t count);
 
   // Control.
-  /// for i = begin to end step `step`, i32, carrying values. `unrolled` for loops of a few known steps.
+  /// for i = begin to end step `step`, i32, carrying values.
   mlir::SmallVector<Value> loop(Value begin, Value end, Value step, ValueRange initial,
-                                mlir::function_ref<mlir::SmallVector<Value>(Value i, ValueRange carried)> body,
-                                bool unrolled = false);
-  void loop(Value begin, Value end, Value step, mlir::function_ref<void(Value i)> body, bool unrolled = false);
+                                mlir::function_ref<mlir::SmallVector<Value>(Value i, ValueRange carried)> body);
+  void loop(Value begin, Value end, Value step, mlir::function_ref<void(Value i)> body);
   void when(Value condition, mlir::function_ref<void()> body);
   /// The value of `yes` or of `no`, of which one is done.
   Value choose(Value condition, mlir::function_ref<Value()> yes, mlir::function_ref<Value()> no);

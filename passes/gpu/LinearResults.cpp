@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // From the sums of a linear layer to its result.
+#include "passes/Activation.h"
 #include "passes/gpu/FragmentPlan.h"
 
 #include "dialect/core/CudaAbi.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 
 #include <cstddef>
 
@@ -101,34 +101,8 @@ private:
     if (plan.hasBias)
       sum = b.addF(sum, b.load(buffers.bias, column));
     Value at = b.add(b.mul(b.wide(row), buffers.yStride), b.wide(column));
-    b.storeFloat(plan.dataType, activate(sum), buffers.y, at);
-  }
-
-  /// activation(x), with NaN kept.
-  Value activate(Value x) {
-    Value half = b.f32(0.5f), one = b.f32(1.0f);
-    switch (plan.activation) {
-    case Activation::None:
-      return x;
-    case Activation::Relu: {
-      Value isNegative = arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, x, b.f32(0.0f));
-      return b.select(isNegative, b.f32(0.0f), x);
-    }
-    case Activation::Gelu: {
-      Value erf = math::ErfOp::create(b, b.mulF(x, b.f32(0.70710678118654752f)));
-      return b.mulF(b.mulF(x, half), b.addF(erf, one));
-    }
-    case Activation::GeluTanh: {
-      Value cube = b.mulF(b.mulF(x, x), x);
-      Value inner = b.mulF(b.f32(0.79788456080286536f), b.fma(cube, b.f32(0.044715f), x));
-      return b.mulF(b.mulF(x, half), b.addF(math::TanhOp::create(b, inner), one));
-    }
-    case Activation::Silu: {
-      Value negated = arith::NegFOp::create(b, x);
-      return b.divF(x, b.addF(math::ExpOp::create(b, negated), one));
-    }
-    }
-    llvm_unreachable("every activation is listed");
+    Value y = writeActivation(b, plan.activation, sum, [&](float value) { return b.f32(value); });
+    b.storeFloat(plan.dataType, y, buffers.y, at);
   }
 
   GpuBuilder &b;

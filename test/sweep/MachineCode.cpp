@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <unistd.h>
 
@@ -41,8 +42,7 @@ Instruction parseInstruction(std::string_view line) {
 class TemporaryFile {
 public:
   TemporaryFile() {
-    const char *folder = std::getenv("TMPDIR");
-    path = std::string(folder && *folder ? folder : "/tmp") + "/bq-sweep-XXXXXX";
+    path = (std::filesystem::temp_directory_path() / "bq-sweep-XXXXXX").string();
     descriptor = mkstemp(path.data());
   }
   ~TemporaryFile() {
