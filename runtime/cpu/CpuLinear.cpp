@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/cpu/CpuLinear.h"
 
+#include "runtime/LinearSpec.h"
+
 #include <algorithm>
 #include <atomic>
 
@@ -24,21 +26,9 @@ uint32_t callKey(const LinearArgs &args, int rows) {
 
 /// The kernel for a call that this weight has not seen yet.
 Expected<const Kernel *> findKernel(const CpuWeight &weight, const LinearArgs &args, int rows, KernelCache &cache) {
-  CompileRequest request;
-  request.target = weight.target();
-  KernelSpec &spec = request.spec;
-  spec.op = KernelSpec::Op::Linear;
-  spec.format = weight.format();
-  spec.n = weight.n();
-  spec.k = weight.k();
-  spec.dataType = args.dataType;
-  spec.scaleType = weight.scaleType();
-  spec.zeroType = weight.zeroType();
-  spec.compute = args.compute;
-  spec.rows = rows;
-  spec.hasBias = args.bias != nullptr;
-  spec.activation = args.activation;
-  spec.permuted = weight.permutation() != nullptr;
+  const CompileRequest request{linearSpec(weight.format(), weight.n(), weight.k(), weight.scaleType(),
+                                          weight.zeroType(), weight.permutation() != nullptr, args),
+                               weight.target(), /*schedule=*/""};
   Expected<std::shared_ptr<const Kernel>> kernel = cache.get(request);
   if (!kernel)
     return kernel.error();

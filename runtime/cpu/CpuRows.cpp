@@ -27,7 +27,7 @@ struct RowConstants {
 
 } // namespace
 
-Expected<const Kernel *> CpuRows::kernelFor(const Key &key) {
+Expected<const Kernel *> CpuRows::kernelFor(const RowKey &key) {
   if (const Kernel *kernel = known.find(key))
     return kernel;
   CompileRequest request;

@@ -7,6 +7,7 @@
 #include "runtime/Backend.h"
 #include "runtime/KernelCache.h"
 #include "runtime/KernelTable.h"
+#include "runtime/RowKey.h"
 
 namespace bq {
 
@@ -21,25 +22,13 @@ public:
   Status quantize(const QuantizeArgs &args, ParallelFor parallel);
 
 private:
-  /// What tells the kernels of this class apart.
-  struct Key {
-    KernelSpec::Op op;
-    Format format;
-    int64_t k;
-    ElementType dataType, scaleType;
-    ZeroPointType zeroType;
-    friend bool operator==(const Key &l, const Key &r) {
-      return l.op == r.op && l.format == r.format && l.k == r.k && l.dataType == r.dataType &&
-             l.scaleType == r.scaleType && l.zeroType == r.zeroType;
-    }
-  };
-  Expected<const Kernel *> kernelFor(const Key &key);
+  Expected<const Kernel *> kernelFor(const RowKey &key);
   Status permutedRows(const CanonicalWeight &weight, const std::vector<int32_t> &columns, const int64_t *indices,
                       int64_t count, void *y, ParallelFor parallel);
 
   CpuTarget target;
   KernelCache &cache;
-  KernelTable<Key> known;
+  KernelTable<RowKey> known;
 };
 
 } // namespace bq

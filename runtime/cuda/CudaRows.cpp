@@ -28,7 +28,7 @@ KernelSpec CudaRows::spec(const QuantizeArgs &args) {
 }
 
 Expected<const LoadedCudaKernel *> CudaRows::kernelFor(const KernelSpec &spec, cuda::Stream stream) {
-  const Key key{spec.op, spec.format, spec.k, spec.dataType, spec.scaleType, spec.zeroType};
+  const RowKey key{spec.op, spec.format, spec.k, spec.dataType, spec.scaleType, spec.zeroType};
   if (const LoadedCudaKernel *kernel = known.find(key))
     return kernel;
   Expected<const LoadedCudaKernel *> kernel = kernels.get(spec, device, stream);

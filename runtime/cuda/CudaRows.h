@@ -5,6 +5,7 @@
 
 #include "runtime/Backend.h"
 #include "runtime/KernelTable.h"
+#include "runtime/RowKey.h"
 #include "runtime/cuda/CudaKernels.h"
 
 namespace bq {
@@ -41,23 +42,11 @@ public:
   static KernelSpec spec(const QuantizeArgs &args);
 
 private:
-  /// What tells the kernels of this class apart.
-  struct Key {
-    KernelSpec::Op op;
-    Format format;
-    int64_t k;
-    ElementType dataType, scaleType;
-    ZeroPointType zeroType;
-    friend bool operator==(const Key &l, const Key &r) {
-      return l.op == r.op && l.format == r.format && l.k == r.k && l.dataType == r.dataType &&
-             l.scaleType == r.scaleType && l.zeroType == r.zeroType;
-    }
-  };
   Expected<const LoadedCudaKernel *> kernelFor(const KernelSpec &spec, cuda::Stream stream);
 
   const CudaDevice &device;
   CudaKernels &kernels;
-  KernelTable<Key, LoadedCudaKernel> known;
+  KernelTable<RowKey, LoadedCudaKernel> known;
 };
 
 } // namespace bq

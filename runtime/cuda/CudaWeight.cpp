@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/cuda/CudaWeight.h"
 
+#include "runtime/LinearSpec.h"
+
 #include "dialect/core/CudaAbi.h"
 
 #include <algorithm>
@@ -49,20 +51,7 @@ CudaWeight::CudaWeight(const FragmentWeight &packed, const CudaDevice &device, c
       columnScale(packed.columnScale), layout(rows ? packed.layout().str() : "") {}
 
 KernelSpec CudaWeight::spec(const LinearArgs &args) const {
-  KernelSpec spec;
-  spec.op = KernelSpec::Op::Linear;
-  spec.format = weightFormat;
-  spec.n = rows;
-  spec.k = columns;
-  spec.dataType = args.dataType;
-  spec.scaleType = scaleType;
-  spec.zeroType = zeroType;
-  spec.compute = args.compute;
-  spec.rows = KernelSpec::rowsFor(args.m);
-  spec.hasBias = args.bias != nullptr;
-  spec.activation = args.activation;
-  spec.permuted = static_cast<bool>(permutation);
-  return spec;
+  return linearSpec(weightFormat, rows, columns, scaleType, zeroType, static_cast<bool>(permutation), args);
 }
 
 Status CudaWeight::prepare(LinearArgs args, const std::vector<int64_t> &rows) const {

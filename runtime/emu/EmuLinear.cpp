@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/emu/EmuLinear.h"
 
+#include "runtime/LinearSpec.h"
+
 #include "dialect/core/CudaAbi.h"
 
 using namespace bq;
@@ -94,19 +96,8 @@ private:
 
 Status emu::runLinear(EmuKernels &kernels, const EmuWeight &weight, const LinearArgs &args) {
   const FragmentWeight &fragments = weight.fragments;
-  KernelSpec spec;
-  spec.op = KernelSpec::Op::Linear;
-  spec.format = weight.format();
-  spec.n = weight.n();
-  spec.k = weight.k();
-  spec.dataType = args.dataType;
-  spec.scaleType = fragments.scaleType();
-  spec.zeroType = fragments.zeroType();
-  spec.compute = args.compute;
-  spec.rows = KernelSpec::rowsFor(args.m);
-  spec.hasBias = args.bias != nullptr;
-  spec.activation = args.activation;
-  spec.permuted = static_cast<bool>(fragments.permutation);
+  const KernelSpec spec = linearSpec(weight.format(), weight.n(), weight.k(), fragments.scaleType(),
+                                     fragments.zeroType(), static_cast<bool>(fragments.permutation), args);
   Expected<std::shared_ptr<const EmuKernel>> kernel = kernels.get(spec);
   if (!kernel)
     return kernel.error();
