@@ -1,26 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "codegen/KernelSpec.h"
+#include "codegen/KernelSpecFields.h"
 
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <utility>
+#include <vector>
 
 using namespace bq;
+using namespace bq::spec;
 
 namespace {
-
-using Op = KernelSpec::Op;
-
-constexpr std::string_view ops[] = {"linear", "embedding", "quantize", "dequantize"};
-
-std::string_view opName(Op op) { return ops[static_cast<int>(op)]; }
-
-/// Rows and columns are counted in int32 where a kernel holds a permutation.
-constexpr int64_t maxSize = std::numeric_limits<int32_t>::max();
-
-Error badField(std::string_view field, std::string_view value, const std::string &rule) {
-  return invalidArgument("kernel spec field " + std::string(field) + "='" + std::string(value) + "': " + rule);
-}
 
 /// Takes the value that an Expected holds, or passes its error on with the field's name.
 template <typename T>
@@ -59,40 +49,58 @@ Status parseOp(Op &field, std::string_view text, std::string_view name) {
   return badField(name, text, "use one of " + accepted);
 }
 
-/// One field of the canonical text, in the order of the text.
-struct Field {
-  std::string_view name;
-  std::string (*print)(const KernelSpec &);
-  Status (*parse)(KernelSpec &, std::string_view text, std::string_view name);
-};
-
 using Text = std::string_view;
 
-const Field fields[] = {
-    {"op", [](const KernelSpec &s) { return std::string(opName(s.op)); },
+const std::vector<Field> table = {
+    {"op", allOps, [](const KernelSpec &s) { return opName(s.op); },
      [](KernelSpec &s, Text text, Text name) { return parseOp(s.op, text, name); }},
-    {"format", [](const KernelSpec &s) { return s.format.str(); },
+    {"format", weightOps | fakeQuantize, [](const KernelSpec &s) { return s.format.str(); },
      [](KernelSpec &s, Text text, Text name) { return assign(s.format, Format::parse(text), name); }},
-    {"n", [](const KernelSpec &s) { return std::to_string(s.n); },
+    {"n", products, [](const KernelSpec &s) { return std::to_string(s.n); },
      [](KernelSpec &s, Text text, Text name) { return parseNumber(s.n, text, name); }},
-    {"k", [](const KernelSpec &s) { return std::to_string(s.k); },
+    {"k", weightOps | magnitudeSums, [](const KernelSpec &s) { return std::to_string(s.k); },
      [](KernelSpec &s, Text text, Text name) { return parseNumber(s.k, text, name); }},
-    {"data", [](const KernelSpec &s) { return std::string(str(s.dataType)); },
+    {"data", products | only(Op::Quantize) | updates | fakeQuantize | magnitudeSums,
+     [](const KernelSpec &s) { return std::string(str(s.dataType)); },
      [](KernelSpec &s, Text text, Text name) { return assign(s.dataType, parseElementType(text), name); }},
-    {"scale", [](const KernelSpec &s) { return std::string(str(s.scaleType)); },
+    {"scale", weightOps, [](const KernelSpec &s) { return std::string(str(s.scaleType)); },
      [](KernelSpec &s, Text text, Text name) { return assign(s.scaleType, parseElementType(text), name); }},
-    {"zero", [](const KernelSpec &s) { return std::string(str(s.zeroType)); },
+    {"zero", weightOps | fakeQuantize, [](const KernelSpec &s) { return std::string(str(s.zeroType)); },
      [](KernelSpec &s, Text text, Text name) { return assign(s.zeroType, parseZeroPointType(text), name); }},
-    {"compute", [](const KernelSpec &s) { return std::string(str(s.compute)); },
+    {"compute", products, [](const KernelSpec &s) { return std::string(str(s.compute)); },
      [](KernelSpec &s, Text text, Text name) { return assign(s.compute, parseCompute(text), name); }},
-    {"rows", [](const KernelSpec &s) { return std::to_string(s.rows); },
+    {"rows", linear, [](const KernelSpec &s) { return std::to_string(s.rows); },
      [](KernelSpec &s, Text text, Text name) { return parseNumber(s.rows, text, name); }},
-    {"bias", [](const KernelSpec &s) { return std::to_string(s.hasBias); },
+    {"bias", products, [](const KernelSpec &s) { return std::to_string(s.hasBias); },
      [](KernelSpec &s, Text text, Text name) { return parseFlag(s.hasBias, text, name); }},
-    {"activation", [](const KernelSpec &s) { return std::string(str(s.activation)); },
+    {"activation", products, [](const KernelSpec &s) { return std::string(str(s.activation)); },
      [](KernelSpec &s, Text text, Text name) { return assign(s.activation, parseActivation(text), name); }},
-    {"permuted", [](const KernelSpec &s) { return std::to_string(s.permuted); },
+    {"permuted", products | only(Op::Prepack), [](const KernelSpec &s) { return std::to_string(s.permuted); },
      [](KernelSpec &s, Text text, Text name) { return parseFlag(s.permuted, text, name); }},
+    {"factors", products, [](const KernelSpec &s) { return std::to_string(s.columnFactors); },
+     [](KernelSpec &s, Text text, Text name) { return parseFlag(s.columnFactors, text, name); }},
+    {"activation_bits", products, [](const KernelSpec &s) { return std::to_string(s.activationBits); },
+     [](KernelSpec &s, Text text, Text name) { return parseNumber(s.activationBits, text, name); }},
+    {"kernel_height", conv2d, [](const KernelSpec &s) { return std::to_string(s.kernelHeight); },
+     [](KernelSpec &s, Text text, Text name) { return parseNumber(s.kernelHeight, text, name); }},
+    {"kernel_width", conv2d, [](const KernelSpec &s) { return std::to_string(s.kernelWidth); },
+     [](KernelSpec &s, Text text, Text name) { return parseNumber(s.kernelWidth, text, name); }},
+    {"weight", denseUpdate, [](const KernelSpec &s) { return std::string(str(s.weightType)); },
+     [](KernelSpec &s, Text text, Text name) { return assign(s.weightType, parseElementType(text), name); }},
+    {"rule", updates, [](const KernelSpec &s) { return std::string(str(s.rule)); },
+     [](KernelSpec &s, Text text, Text name) { return assign(s.rule, parseUpdateRule(text), name); }},
+    {"moments", updates, [](const KernelSpec &s) { return std::string(str(s.moments)); },
+     [](KernelSpec &s, Text text, Text name) { return assign(s.moments, parseMomentType(text), name); }},
+    {"correction", updates, [](const KernelSpec &s) { return std::to_string(s.biasCorrection); },
+     [](KernelSpec &s, Text text, Text name) { return parseFlag(s.biasCorrection, text, name); }},
+    {"rounding", packedUpdate, [](const KernelSpec &s) { return std::string(str(s.rounding)); },
+     [](KernelSpec &s, Text text, Text name) { return assign(s.rounding, parseRounding(text), name); }},
+    {"scaling", packedUpdate, [](const KernelSpec &s) { return std::string(str(s.scaling)); },
+     [](KernelSpec &s, Text text, Text name) { return assign(s.scaling, parseScaleUpdate(text), name); }},
+    {"square", magnitudeSums, [](const KernelSpec &s) { return std::to_string(s.square); },
+     [](KernelSpec &s, Text text, Text name) { return parseFlag(s.square, text, name); }},
+    {"divide", magnitudeSums, [](const KernelSpec &s) { return std::to_string(s.divide); },
+     [](KernelSpec &s, Text text, Text name) { return parseFlag(s.divide, text, name); }},
 };
 
 /// The weight as part of a symbol, such as int4g128sf16 or uint4sf32zu8.
@@ -108,23 +116,40 @@ std::string weightName(const KernelSpec &spec) {
 
 } // namespace
 
+std::string spec::opNames(Ops set) {
+  std::string text;
+  for (size_t op = 0; op < std::size(ops); ++op) {
+    if (!(set >> op & 1))
+      continue;
+    const bool isLast = !(set >> (op + 1));
+    text += (text.empty() ? "" : isLast ? " and " : ", ") + std::string(ops[op]);
+  }
+  return text;
+}
+
+Error spec::badField(std::string_view field, std::string_view value, const std::string &rule) {
+  return invalidArgument("kernel spec field " + std::string(field) + "='" + std::string(value) + "': " + rule);
+}
+
+const std::vector<Field> &spec::fields() { return table; }
+
 std::string KernelSpec::str() const {
   std::string text;
-  for (const Field &field : fields)
-    text += (text.empty() ? "" : " ") + std::string(field.name) + "=" + field.print(*this);
+  for (const Field &field : table)
+    if (field.belongsTo(op))
+      text += (text.empty() ? "" : " ") + std::string(field.name) + "=" + field.print(*this);
   return text;
 }
 
 Expected<KernelSpec> KernelSpec::parse(std::string_view text) {
-  std::string accepted;
-  for (const Field &field : fields)
-    accepted += (accepted.empty() ? "" : " ") + std::string(field.name) + "=...";
+  // First the op, since it says which fields there are.
+  KernelSpec spec;
+  std::vector<std::pair<std::string_view, std::string_view>> parts;
+  std::string accepted = "op=...";
   auto refuse = [&](const std::string &why) {
     return invalidArgument("kernel spec '" + std::string(text) + "' " + why + ": use " + accepted);
   };
-
-  KernelSpec spec;
-  unsigned seen = 0;
+  bool hasOp = false;
   for (size_t begin = 0; begin <= text.size();) {
     size_t end = std::min(text.find(' ', begin), text.size());
     std::string_view part = text.substr(begin, end - begin);
@@ -132,85 +157,74 @@ Expected<KernelSpec> KernelSpec::parse(std::string_view text) {
     size_t equals = part.find('=');
     if (equals == std::string_view::npos)
       return refuse("has '" + std::string(part) + "' where a field is expected");
-    std::string_view name = part.substr(0, equals);
-    const Field *field =
-        std::find_if(std::begin(fields), std::end(fields), [&](const Field &f) { return f.name == name; });
-    if (field == std::end(fields))
+    parts.emplace_back(part.substr(0, equals), part.substr(equals + 1));
+    if (parts.back().first != "op" || hasOp)
+      continue;
+    hasOp = true;
+    if (Status status = parseOp(spec.op, parts.back().second, "op"); !status)
+      return status.error();
+  }
+  if (!hasOp)
+    return refuse("lacks the field 'op'");
+  for (const Field &field : table)
+    if (field.belongsTo(spec.op) && field.name != "op")
+      accepted += " " + std::string(field.name) + "=...";
+
+  uint64_t seen = 0;
+  for (auto [name, value] : parts) {
+    auto field = std::find_if(table.begin(), table.end(), [&](const Field &f) { return f.name == name; });
+    if (field == table.end())
       return refuse("has the unknown field '" + std::string(name) + "'");
-    unsigned bit = 1u << (field - fields);
+    if (!field->belongsTo(spec.op))
+      return refuse("has the field '" + std::string(name) + "', which belongs to " + opNames(field->ops));
+    uint64_t bit = uint64_t{1} << (field - table.begin());
     if (seen & bit)
       return refuse("has the field '" + std::string(name) + "' twice");
     seen |= bit;
-    if (Status status = field->parse(spec, part.substr(equals + 1), name); !status)
+    if (Status status = field->parse(spec, value, name); !status)
       return status.error();
   }
-  for (const Field &field : fields)
-    if (!(seen & 1u << (&field - fields)))
+  for (const Field &field : table)
+    if (field.belongsTo(spec.op) && !(seen & uint64_t{1} << (&field - table.data())))
       return refuse("lacks the field '" + std::string(field.name) + "'");
   return spec;
 }
 
-Status KernelSpec::verify() const {
-  const std::string opText(opName(op));
-  if (Expected<Format> same = Format::parse(format.str()); !same || *same != format)
-    return badField("format", format.str(), "bits or group size are out of the range of the kind");
-  if (k < 1 || k > maxSize)
-    return badField("k", std::to_string(k), "must be 1.." + std::to_string(maxSize));
-
-  const bool wantsZeros = format.hasZeroPoints();
-  if (wantsZeros && zeroType == ZeroPointType::None)
-    return badField("zero", "none", "format " + format.str() + " has zero points: use u8 or f32");
-  if (!wantsZeros && zeroType != ZeroPointType::None)
-    return badField("zero", bq::str(zeroType), "format " + format.str() + " has no zero points: use none");
-
-  if (op == Op::Linear) {
-    if (n < 1 || n > maxSize)
-      return badField("n", std::to_string(n), "must be 1.." + std::to_string(maxSize) + " for linear");
-    if (rows < 0 || rows > maxExactRows)
-      return badField("rows", std::to_string(rows),
-                      "must be 0 (any) or 1.." + std::to_string(maxExactRows) + " for linear");
-    return {};
-  }
-
-  if (n != 0)
-    return badField("n", std::to_string(n), "must be 0, since " + opText + " serves any number of rows");
-  if (op == Op::Quantize) {
-    if (format.kind == Format::Kind::Lut)
-      return badField("format", format.str(), "quantize cannot choose a table: use int, uint, nf4, fp4 or sign");
-    if (zeroType == ZeroPointType::F32)
-      return badField("zero", "f32", "quantize makes integer zero points: use u8");
-  } else if (dataType != ElementType::F32) {
-    return badField("data", bq::str(dataType), "must be f32, since " + opText + " has the element type of the scales");
-  }
-
-  const KernelSpec plain;
-  auto onlyLinear = [&](std::string_view field, std::string value, std::string wanted) {
-    return badField(field, value, "belongs to linear, must be " + wanted + " for " + opText);
-  };
-  if (compute != plain.compute)
-    return onlyLinear("compute", std::string(bq::str(compute)), "f32");
-  if (rows != plain.rows)
-    return onlyLinear("rows", std::to_string(rows), "0");
-  if (hasBias)
-    return onlyLinear("bias", "1", "0");
-  if (activation != plain.activation)
-    return onlyLinear("activation", std::string(bq::str(activation)), "none");
-  if (permuted)
-    return onlyLinear("permuted", "1", "0");
-  return {};
-}
-
 std::string KernelSpec::name() const {
-  const std::string columns = "k" + std::to_string(k), weight = weightName(*this), operation(opName(op));
-  if (op != Op::Linear)
-    return "bq_" + (op == Op::Quantize ? std::string(bq::str(dataType)) + "_" : "") + weight + "_" + operation + "__" +
-           columns;
-  std::string text = "bq_" + std::string(bq::str(dataType)) + "_" + weight + "_linear_" + std::string(bq::str(compute));
+  const std::string data(bq::str(dataType)), operation = opName(op), columns = "k" + std::to_string(k);
+  if (only(op) & updates) {
+    std::string text = "bq_" + data + "_" + (op == Op::Update ? weightName(*this) : std::string(bq::str(weightType))) +
+                       "_" + operation + "_" + std::string(bq::str(rule));
+    if (moments != MomentType::None)
+      text += "_" + std::string(bq::str(moments));
+    if (biasCorrection)
+      text += "_corrected";
+    if (op == Op::UpdateDense)
+      return text;
+    return text + "_" + std::string(bq::str(rounding)) + "_" + std::string(bq::str(scaling)) + "__" + columns;
+  }
+  if (only(op) & fakeQuantize)
+    return "bq_" + data + "_" + format.str() + (zeroType != ZeroPointType::None ? "_zero_" : "_") + operation;
+  if (op == Op::MagnitudeSums)
+    return "bq_" + data + "_" + operation + (square ? "_square" : "") + (divide ? "_divide" : "") + "__" + columns;
+  const std::string weight = weightName(*this);
+  if (!(only(op) & products))
+    return "bq_" + (op == Op::Quantize ? data + "_" : "") + weight + "_" + operation + (permuted ? "_permuted" : "") +
+           "__" + columns;
+  std::string text = "bq_" + data + "_" + weight + "_" + operation + "_";
+  if (op == Op::Conv2d)
+    text += std::to_string(kernelHeight) + "x" + std::to_string(kernelWidth) + "_";
+  text += bq::str(compute);
+  if (activationBits)
+    text += "_a" + std::to_string(activationBits);
   if (permuted)
     text += "_permuted";
+  if (columnFactors)
+    text += "_factors";
   if (hasBias)
     text += "_bias";
   if (activation != Activation::None)
     text += "_" + std::string(bq::str(activation));
-  return text + "__n" + std::to_string(n) + columns + "m" + std::to_string(rows);
+  text += "__n" + std::to_string(n) + columns;
+  return op == Op::Conv2d ? text : text + "m" + std::to_string(rows);
 }

@@ -60,6 +60,27 @@ Attribute ActivationAttr::parse(AsmParser &parser, Type) {
 
 void ActivationAttr::print(AsmPrinter &printer) const { printer << "<" << StringRef(str(getValue())) << ">"; }
 
+Attribute UpdateRuleAttr::parse(AsmParser &parser, Type) {
+  FailureOr<UpdateRule> value = parseKeywordIn(parser, parseUpdateRule);
+  return failed(value) ? Attribute() : UpdateRuleAttr::get(parser.getContext(), *value);
+}
+
+void UpdateRuleAttr::print(AsmPrinter &printer) const { printer << "<" << StringRef(str(getValue())) << ">"; }
+
+Attribute RoundingAttr::parse(AsmParser &parser, Type) {
+  FailureOr<Rounding> value = parseKeywordIn(parser, parseRounding);
+  return failed(value) ? Attribute() : RoundingAttr::get(parser.getContext(), *value);
+}
+
+void RoundingAttr::print(AsmPrinter &printer) const { printer << "<" << StringRef(str(getValue())) << ">"; }
+
+Attribute ScaleUpdateAttr::parse(AsmParser &parser, Type) {
+  FailureOr<ScaleUpdate> value = parseKeywordIn(parser, parseScaleUpdate);
+  return failed(value) ? Attribute() : ScaleUpdateAttr::get(parser.getContext(), *value);
+}
+
+void ScaleUpdateAttr::print(AsmPrinter &printer) const { printer << "<" << StringRef(str(getValue())) << ">"; }
+
 Attribute ScheduleAttr::parse(AsmParser &parser, Type) {
   StringRef algorithm;
   int64_t rows = 0, vectors = 0, splits = 1;
@@ -106,8 +127,13 @@ void ScheduleAttr::print(AsmPrinter &printer) const {
   printer << ">";
 }
 
+/// As IR spells them.
+static SmallVector<int64_t> widthsOf(const std::vector<int> &planes) { return {planes.begin(), planes.end()}; }
+
 LayoutAttr bq::toAttr(MLIRContext *context, const Layout &layout) {
-  std::vector<int> widths = layout.planes();
-  return LayoutAttr::get(context, layout.lanes, SmallVector<int64_t>(widths.begin(), widths.end()), layout.segmentCodes,
-                         layout.segmentSize);
+  return LayoutAttr::get(context, layout.lanes, widthsOf(layout.planes()), layout.segmentCodes, layout.segmentSize);
+}
+
+FragmentsAttr bq::toAttr(MLIRContext *context, const FragmentLayout &layout) {
+  return FragmentsAttr::get(context, widthsOf(layout.planes()), layout.segmentCodes, layout.segmentSize);
 }

@@ -65,6 +65,48 @@ def BQ_ActivationAttr : BQ_Attr<"Activation", "activation"> {
   let hasCustomAssemblyFormat = 1;
 }
 
+def BQ_UpdateRuleAttr : BQ_Attr<"UpdateRule", "update_rule"> {
+  let summary = "How an optimizer step moves a weight";
+  let description = [{
+    `adam`, `sign_momentum` (formats `sign`) or `direction`, as `bq.update` says.
+
+    Example:
+    ```mlir
+    #r = #bq.update_rule<adam>
+    ```
+  }];
+  let parameters = (ins AttrParameter<"::bq::UpdateRule", "the rule">:$value);
+  let hasCustomAssemblyFormat = 1;
+}
+
+def BQ_RoundingAttr : BQ_Attr<"Rounding", "rounding"> {
+  let summary = "How the result of an optimizer step is put into codes";
+  let description = [{
+    `nearest`, `residual` or `stochastic`, as `bq.update` says.
+
+    Example:
+    ```mlir
+    #r = #bq.rounding<residual>
+    ```
+  }];
+  let parameters = (ins AttrParameter<"::bq::Rounding", "the rounding">:$value);
+  let hasCustomAssemblyFormat = 1;
+}
+
+def BQ_ScaleUpdateAttr : BQ_Attr<"ScaleUpdate", "scale_update"> {
+  let summary = "What an optimizer step does to scales and zero points";
+  let description = [{
+    `keep`, `group` or `tensor`, as `bq.update` says.
+
+    Example:
+    ```mlir
+    #s = #bq.scale_update<group>
+    ```
+  }];
+  let parameters = (ins AttrParameter<"::bq::ScaleUpdate", "what it does">:$value);
+  let hasCustomAssemblyFormat = 1;
+}
+
 def BQ_LayoutAttr : BQ_Attr<"Layout", "layout"> {
   let summary = "The order of a prepacked weight";
   let description = [{
@@ -85,6 +127,27 @@ def BQ_LayoutAttr : BQ_Attr<"Layout", "layout"> {
     AttrParameter<"int64_t", "codes of a segment with padding">:$padded
   );
   let assemblyFormat = "`<` `lanes` `=` $lanes `,` `planes` `=` `[` $planes `]` `,` `segment` `=` $segment `,` `padded` `=` $padded `>`";
+}
+
+def BQ_FragmentsAttr : BQ_Attr<"Fragments", "fragments"> {
+  let summary = "The order of a prepacked weight on GPUs";
+  let description = [{
+    The rows of the weight are blocks of 16, which are operand A of tensor instructions. Along K a row is cut into
+    segments of `segment` codes, never across two groups, each padded to `padded` codes. The codes of a segment are
+    stored as bit planes of the widths `planes`, least significant first, in the order of the registers that a product
+    reads. `dialect/core/FragmentLayout.h` says where every bit is.
+
+    Example:
+    ```mlir
+    #f = #bq.fragments<planes = [2, 1], segment = 100, padded = 128>
+    ```
+  }];
+  let parameters = (ins
+    ArrayRefParameter<"int64_t", "widths of the bit planes">:$planes,
+    AttrParameter<"int64_t", "codes of a segment">:$segment,
+    AttrParameter<"int64_t", "codes of a segment with padding">:$padded
+  );
+  let assemblyFormat = "`<` `planes` `=` `[` $planes `]` `,` `segment` `=` $segment `,` `padded` `=` $padded `>`";
 }
 
 def BQ_ScheduleAttr : BQ_Attr<"Schedule", "schedule"> {

@@ -14,6 +14,8 @@ using namespace bq;
 #include "dialect/BQAttrs.cpp.inc"
 #define GET_TYPEDEF_CLASSES
 #include "dialect/BQTypes.cpp.inc"
+
+#include "dialect/BQInterfaces.cpp.inc"
 #define GET_OP_CLASSES
 #include "dialect/BQOps.cpp.inc"
 

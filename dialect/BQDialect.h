@@ -4,6 +4,7 @@
 #define BQ_DIALECT_BQDIALECT_H
 
 #include "dialect/core/Format.h"
+#include "dialect/core/FragmentLayout.h"
 #include "dialect/core/Layout.h"
 #include "dialect/core/Types.h"
 
@@ -32,6 +33,8 @@ ElementType toElementType(mlir::Type type);
 #include "dialect/BQAttrs.h.inc"
 #define GET_TYPEDEF_CLASSES
 #include "dialect/BQTypes.h.inc"
+
+#include "dialect/BQInterfaces.h.inc"
 #define GET_OP_CLASSES
 #include "dialect/BQOps.h.inc"
 
@@ -39,6 +42,7 @@ namespace bq {
 
 /// The attribute that describes `layout`.
 LayoutAttr toAttr(mlir::MLIRContext *context, const Layout &layout);
+FragmentsAttr toAttr(mlir::MLIRContext *context, const FragmentLayout &layout);
 
 } // namespace bq
 

@@ -13,8 +13,9 @@ static bool isZeroSplat(Attribute constant) {
   return elements && elements.isSplat() && elements.getSplatValue<APFloat>().isZero();
 }
 
-/// linear(x, w, bias = splat of zero) -> linear(x, w)
-static LogicalResult dropZeroBias(LinearOp op, PatternRewriter &rewriter) {
+/// layer(x, w, bias = splat of zero) -> layer(x, w)
+template <typename OpTy>
+static LogicalResult dropZeroBias(OpTy op, PatternRewriter &rewriter) {
   if (!op.getBias())
     return rewriter.notifyMatchFailure(op, "no bias");
   // Not by a matcher: those are inline and ask for the trait ConstantLike, whose id differs between the compiler of
@@ -25,7 +26,13 @@ static LogicalResult dropZeroBias(LinearOp op, PatternRewriter &rewriter) {
   return success();
 }
 
-void LinearOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *) { patterns.add(dropZeroBias); }
+void LinearOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *) {
+  patterns.add(dropZeroBias<LinearOp>);
+}
+
+void Conv2dOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *) {
+  patterns.add(dropZeroBias<Conv2dOp>);
+}
 
 OpFoldResult AddBiasOp::fold(FoldAdaptor adaptor) {
   return isZeroSplat(adaptor.getBias()) ? OpFoldResult(getInput()) : OpFoldResult();

@@ -1,54 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "dialect/BQDialect.h"
+#include "dialect/BQVerify.h"
 
 #include "mlir/IR/TypeUtilities.h"
 
 using namespace mlir;
 using namespace bq;
 
-/// Checks that `value` has exactly the shape `expected`; dynamic dimensions match only themselves.
-static LogicalResult verifyShape(Operation *op, StringRef name, Value value, ArrayRef<int64_t> expected) {
-  auto type = cast<RankedTensorType>(value.getType());
-  if (type.getShape() == expected)
-    return success();
-  InFlightDiagnostic diag = op->emitOpError("expected '") << name << "' of shape [";
-  llvm::interleaveComma(expected, diag, [&](int64_t dim) { ShapedType::isDynamic(dim) ? diag << "?" : diag << dim; });
-  return diag << "], got " << type;
-}
-
-static LogicalResult verifyElementType(Operation *op, StringRef name, Value value, Type expected) {
-  Type element = getElementTypeOrSelf(value.getType());
-  if (element == expected)
-    return success();
-  return op->emitOpError("expected '") << name << "' with elements of type " << expected << ", got " << element;
-}
-
 //===----------------------------------------------------------------------===//
-// LinearOp
-//===----------------------------------------------------------------------===//
-
-Activation LinearOp::getActivationKind() { return getActivation() ? getActivation()->getValue() : Activation::None; }
-
-LogicalResult LinearOp::verify() {
-  WeightType weight = getWeight().getType();
-  RankedTensorType input = cast<RankedTensorType>(getInput().getType());
-  // (C1)
-  if (failed(verifyShape(*this, "input", getInput(), {input.getDimSize(0), weight.getK()})))
-    return failure();
-  // (C2)
-  if (ShapedType::isDynamic(weight.getN()))
-    return emitOpError("expected 'weight' with a static number of rows, got ") << weight;
-  // (C3)
-  if (getBias() && failed(verifyShape(*this, "bias", getBias(), {weight.getN()})))
-    return failure();
-  // (C4)
-  if (failed(verifyShape(*this, "result", getResult(), {input.getDimSize(0), weight.getN()})))
-    return failure();
-  return verifyElementType(*this, "result", getResult(), input.getElementType());
-}
-
-//===----------------------------------------------------------------------===//
-// EmbeddingOp, QuantizeOp, DequantizeOp
+// EmbeddingOp, QuantizeOp, DequantizeOp, PrepackOp
 //===----------------------------------------------------------------------===//
 
 LogicalResult EmbeddingOp::verify() {
@@ -82,10 +41,43 @@ LogicalResult DequantizeOp::verify() {
   return verifyElementType(*this, "result", getResult(), weight.getScale());
 }
 
+LogicalResult PrepackOp::verify() {
+  WeightType weight = getWeight().getType();
+  // (C1), which does not depend on the number of rows.
+  FragmentsAttr order = toAttr(getContext(), FragmentLayout::get(weight.getFormat(), /*n=*/1, weight.getK()));
+  if (getOrder() != order)
+    return emitOpError("expected 'order' ") << order << ", got " << getOrder();
+  return success();
+}
+
 LogicalResult AddBiasOp::verify() {
   // (C1)
   return verifyShape(*this, "bias", getBias(), {cast<RankedTensorType>(getInput().getType()).getDimSize(1)});
 }
+
+//===----------------------------------------------------------------------===//
+// FakeQuantizeOp, FakeQuantizeGradOp
+//===----------------------------------------------------------------------===//
+
+template <typename OpTy>
+static LogicalResult verifyFakeQuantize(OpTy op) {
+  const Format &format = op.getFormat().getFormat();
+  // (C1)
+  if (format.isTable() || format.group)
+    return op.emitOpError("expected a format int<b>, uint<b> or sign without a group size, got ") << format.str();
+  int64_t rows = cast<RankedTensorType>(op.getInput().getType()).getDimSize(0);
+  // (C2)
+  if (failed(verifyShape(op, "scale", op.getScale(), {rows})))
+    return failure();
+  // (C3)
+  if (op.getZero() && format.kind == Format::Kind::Sign)
+    return op.emitOpError("expected no 'zero' for sign");
+  return op.getZero() ? verifyShape(op, "zero", op.getZero(), {rows}) : success();
+}
+
+LogicalResult FakeQuantizeOp::verify() { return verifyFakeQuantize(*this); }
+
+LogicalResult FakeQuantizeGradOp::verify() { return verifyFakeQuantize(*this); }
 
 //===----------------------------------------------------------------------===//
 // DotOp, LookupOp

@@ -10,64 +10,6 @@ include "mlir/Interfaces/SideEffectInterfaces.td"
 // Layers
 //===----------------------------------------------------------------------===//
 
-def BQ_LinearOp : BQ_Op<"linear", [Pure]> {
-  let summary = "Linear layer over a quantized weight";
-  let description = [{
-    Computes `result = activation(input * transpose(W) + bias)`:
-
-    ```
-    def result(m, n):
-      sum = 0
-      for k in range(K):
-        sum += input[m, k] * W(n, k)
-      return activation(sum + bias[n])
-    ```
-
-    `W` is what the format of `weight` says (`#bq.format`); how the sum is taken is said by `compute` (`#bq.compute`).
-    The order of the sum is not specified. The result is rounded once, to the element type of `result`.
-
-    With `permuted`, column k of the weight meets column `permutation[k]` of the input, a permutation that the caller of
-    the kernel supplies (GPTQ's activation order).
-
-    Constraints:
-
-    - (C1) `input` is 2-D with as many columns as `weight`.
-    - (C2) `weight` has a static number of rows.
-    - (C3) `shape(bias) = [N]` where given.
-    - (C4) `result` is `[dim(input, 0), N]` of the element type of `input`.
-
-    Example:
-    ```mlir
-    func.func @ffn_up(%x: tensor<?x4096xf32>, %w: !bq.weight<11008x4096, "int4:g128", f16>, %b: tensor<11008xf32>)
-        -> tensor<?x11008xf32> {
-      %y = bq.linear %x, %w bias(%b : tensor<11008xf32>) {activation = #bq.activation<gelu>, compute = #bq.compute<i8>}
-        : (tensor<?x4096xf32>, !bq.weight<11008x4096, "int4:g128", f16>) -> tensor<?x11008xf32>
-      return %y : tensor<?x11008xf32>
-    }
-    ```
-  }];
-  let arguments = (ins
-    2DTensorOf<[BQ_Float]>:$input,
-    BQ_WeightType:$weight,
-    Optional<1DTensorOf<[F32]>>:$bias,
-    BQ_ComputeAttr:$compute,
-    OptionalAttr<BQ_ActivationAttr>:$activation,
-    UnitAttr:$permuted,
-    OptionalAttr<BQ_ScheduleAttr>:$schedule
-  );
-  let results = (outs 2DTensorOf<[BQ_Float]>:$result);
-  let assemblyFormat = [{
-    $input `,` $weight (`bias` `(` $bias^ `:` type($bias) `)`)? attr-dict
-    `:` `(` type($input) `,` qualified(type($weight)) `)` `->` type($result)
-  }];
-  let hasVerifier = 1;
-  let hasCanonicalizer = 1;
-  let extraClassDeclaration = [{
-    /// The activation, `none` where the attribute is absent.
-    ::bq::Activation getActivationKind();
-  }];
-}
-
 def BQ_EmbeddingOp : BQ_Op<"embedding", [Pure]> {
   let summary = "Rows of a quantized weight, dequantized";
   let description = [{
@@ -150,14 +92,48 @@ def BQ_DequantizeOp : BQ_Op<"dequantize", [Pure]> {
   let hasVerifier = 1;
 }
 
+def BQ_PrepackOp : BQ_Op<"prepack", [Pure, AllTypesMatch<["weight", "result"]>]> {
+  let summary = "A weight in the order in which products on GPUs read it";
+  let description = [{
+    The same weight: its codes, scales and zero points leave the canonical order for `order` (`#bq.fragments`). Each
+    block of rows, each segment and each group of scales is filled up with zeros. Codes of `int<b>` become
+    `code + 2^(b-1)`, so that none is negative. The scales of columns of `sign` become f32.
+
+    With `permuted`, column k of `result` is column `permutation[k]` of `weight`, a permutation that the caller of the
+    kernel supplies: columns in the order of their groups (GPTQ's activation order).
+
+    Constraints:
+
+    - (C1) `order` is the one of this format and this number of columns.
+
+    Example:
+    ```mlir
+    func.func @prepack(%w: !bq.weight<?x384, "int4:g128", f16>) -> !bq.weight<?x384, "int4:g128", f16> {
+      %p = bq.prepack %w {order = #bq.fragments<planes = [4], segment = 128, padded = 128>}
+        : !bq.weight<?x384, "int4:g128", f16>
+      return %p : !bq.weight<?x384, "int4:g128", f16>
+    }
+    ```
+  }];
+  let arguments = (ins
+    BQ_WeightType:$weight,
+    BQ_FragmentsAttr:$order,
+    UnitAttr:$permuted,
+    OptionalAttr<BQ_ScheduleAttr>:$schedule
+  );
+  let results = (outs BQ_WeightType:$result);
+  let assemblyFormat = "$weight attr-dict `:` qualified(type($weight))";
+  let hasVerifier = 1;
+}
+
 //===----------------------------------------------------------------------===//
 // What follows a layer
 //===----------------------------------------------------------------------===//
 
 def BQ_AddBiasOp : BQ_Op<"add_bias", [Pure, AllTypesMatch<["input", "result"]>]> {
-  let summary = "Adds a bias to every row";
+  let summary = "Adds a bias to every row, or to every channel of images";
   let description = [{
-    Computes `result[m, n] = input[m, n] + bias[n]`.
+    Computes `result[m, n] = input[m, n] + bias[n]`, or `result[b, n, y, x] = input[b, n, y, x] + bias[n]`.
 
     Constraints:
 
@@ -171,8 +147,8 @@ def BQ_AddBiasOp : BQ_Op<"add_bias", [Pure, AllTypesMatch<["input", "result"]>]>
     }
     ```
   }];
-  let arguments = (ins 2DTensorOf<[BQ_Float]>:$input, 1DTensorOf<[F32]>:$bias);
-  let results = (outs 2DTensorOf<[BQ_Float]>:$result);
+  let arguments = (ins AnyTypeOf<[2DTensorOf<[BQ_Float]>, 4DTensorOf<[BQ_Float]>]>:$input, 1DTensorOf<[F32]>:$bias);
+  let results = (outs AnyTypeOf<[2DTensorOf<[BQ_Float]>, 4DTensorOf<[BQ_Float]>]>:$result);
   let assemblyFormat = "$input `,` $bias attr-dict `:` type($input) `,` type($bias)";
   let hasVerifier = 1;
   let hasFolder = 1;

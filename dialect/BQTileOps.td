@@ -74,4 +74,48 @@ def BQ_LookupOp : BQ_Op<"lookup", [Pure]> {
   let hasVerifier = 1;
 }
 
+def BQ_PhiloxOp : BQ_Op<"philox", [Pure, AllTypesMatch<["c0", "c1", "c2", "c3", "r0", "r1", "r2", "r3"]>]> {
+  let summary = "Random numbers from a counter, in every lane";
+  let description = [{
+    Philox4x32 of Salmon et al. 2011 ("Parallel random numbers: as easy as 1, 2, 3"): 128 random bits that depend on
+    nothing but the counter and the key, so that they are the same in every order of work. One round, in integers of 32
+    bits:
+
+    ```
+    (c0, c1, c2, c3) = (high(0xCD9E8D57 c2) ^ c1 ^ k0, low(0xCD9E8D57 c2), high(0xD2511F53 c0) ^ c3 ^ k1, low(0xD2511F53 c0))
+    k0 += 0x9E3779B9; k1 += 0xBB67AE85
+    ```
+
+    10 rounds are its authors' safe choice; 7 are the fewest that pass every test they know.
+
+    Constraints:
+
+    - (C1) `rounds` is between 1 and 16.
+
+    Example:
+    ```mlir
+    func.func @bits(%c: vector<16xi32>, %k0: i32, %k1: i32) -> vector<16xi32> {
+      %r:4 = bq.philox %c, %c, %c, %c, %k0, %k1 {rounds = 7} : vector<16xi32>
+      return %r#0 : vector<16xi32>
+    }
+    ```
+  }];
+  let arguments = (ins
+    AnyTypeOf<[I32, VectorOfRankAndType<[1], [I32]>]>:$c0,
+    AnyTypeOf<[I32, VectorOfRankAndType<[1], [I32]>]>:$c1,
+    AnyTypeOf<[I32, VectorOfRankAndType<[1], [I32]>]>:$c2,
+    AnyTypeOf<[I32, VectorOfRankAndType<[1], [I32]>]>:$c3,
+    I32:$k0, I32:$k1,
+    I64Attr:$rounds
+  );
+  let results = (outs
+    AnyTypeOf<[I32, VectorOfRankAndType<[1], [I32]>]>:$r0,
+    AnyTypeOf<[I32, VectorOfRankAndType<[1], [I32]>]>:$r1,
+    AnyTypeOf<[I32, VectorOfRankAndType<[1], [I32]>]>:$r2,
+    AnyTypeOf<[I32, VectorOfRankAndType<[1], [I32]>]>:$r3
+  );
+  let assemblyFormat = "$c0 `,` $c1 `,` $c2 `,` $c3 `,` $k0 `,` $k1 attr-dict `:` type($c0)";
+  let hasVerifier = 1;
+}
+
 #endif // BQ_DIALECT_BQTILEOPS_TD

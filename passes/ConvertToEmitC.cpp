@@ -15,8 +15,7 @@ using namespace bq;
 
 namespace {
 
-constexpr StringLiteral threadsName = "bqgpu.threads", sharedBytesName = "bqgpu.shared_bytes",
-                        unrollName = "bqgpu.unroll";
+constexpr StringLiteral threadsName = "bqgpu.threads", sharedBytesName = "bqgpu.shared_bytes";
 
 LogicalResult verifyTypes(Operation *op, TypeRange types) {
   for (Type type : types)
@@ -108,7 +107,7 @@ struct ConvertToEmitC : bq::impl::ConvertToEmitCBase<ConvertToEmitC> {
       layOutShared(function);
     module.walk([](scf::ForOp loop) {
       OpBuilder b = OpBuilder::atBlockBegin(loop.getBody());
-      emitc::VerbatimOp::create(b, loop.getLoc(), loop->hasAttr(unrollName) ? "#pragma unroll" : "#pragma unroll 1");
+      emitc::VerbatimOp::create(b, loop.getLoc(), "#pragma unroll 1");
     });
 
     TypeConverter types;

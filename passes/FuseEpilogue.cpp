@@ -15,8 +15,8 @@ namespace {
 
 /// The layer that alone feeds `op`, where nothing else reads it.
 template <typename OpTy>
-FailureOr<LinearOp> getLayer(OpTy op, PatternRewriter &rewriter) {
-  auto layer = op.getInput().template getDefiningOp<LinearOp>();
+FailureOr<ProductLayer> getLayer(OpTy op, PatternRewriter &rewriter) {
+  auto layer = op.getInput().template getDefiningOp<ProductLayer>();
   if (!layer)
     return rewriter.notifyMatchFailure(op, "input is not a layer");
   if (!layer->hasOneUse())
@@ -29,7 +29,7 @@ FailureOr<LinearOp> getLayer(OpTy op, PatternRewriter &rewriter) {
 struct FuseBias : OpRewritePattern<AddBiasOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(AddBiasOp op, PatternRewriter &rewriter) const override {
-    FailureOr<LinearOp> layer = getLayer(op, rewriter);
+    FailureOr<ProductLayer> layer = getLayer(op, rewriter);
     if (failed(layer))
       return failure();
     if (layer->getBias())
@@ -37,7 +37,7 @@ struct FuseBias : OpRewritePattern<AddBiasOp> {
     // The bias may be defined after the layer.
     rewriter.moveOpBefore(*layer, op);
     rewriter.modifyOpInPlace(*layer, [&] { layer->getBiasMutable().assign(op.getBias()); });
-    rewriter.replaceOp(op, layer->getResult());
+    rewriter.replaceOp(op, (*layer)->getResults());
     return success();
   }
 };
@@ -45,11 +45,11 @@ struct FuseBias : OpRewritePattern<AddBiasOp> {
 struct FuseActivation : OpRewritePattern<ActivateOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(ActivateOp op, PatternRewriter &rewriter) const override {
-    FailureOr<LinearOp> layer = getLayer(op, rewriter);
+    FailureOr<ProductLayer> layer = getLayer(op, rewriter);
     if (failed(layer))
       return failure();
     rewriter.modifyOpInPlace(*layer, [&] { layer->setActivationAttr(op.getActivation()); });
-    rewriter.replaceOp(op, layer->getResult());
+    rewriter.replaceOp(op, (*layer)->getResults());
     return success();
   }
 };

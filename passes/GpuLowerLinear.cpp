@@ -3,6 +3,8 @@
 #include "passes/SoleOp.h"
 #include "passes/gpu/FragmentPlan.h"
 
+#include "dialect/core/CudaAbi.h"
+
 namespace bq {
 #define GEN_PASS_DEF_GPULOWERLINEAR
 #include "passes/Passes.h.inc"
@@ -15,16 +17,17 @@ namespace {
 
 struct GpuLowerLinear : bq::impl::GpuLowerLinearBase<GpuLowerLinear> {
   void runOnOperation() override {
-    if (failed(lowerSoleOps<LinearOp>(getOperation(), [&](func::FuncOp func, LinearOp op) { return lower(func, op); })))
+    if (failed(lowerSoleOps<ProductLayer>(getOperation(),
+                                          [&](func::FuncOp func, ProductLayer op) { return lower(func, op); })))
       signalPassFailure();
   }
 
-  LogicalResult lower(func::FuncOp func, LinearOp op) {
+  LogicalResult lower(func::FuncOp func, ProductLayer op) {
     if (failed(verifySchedule(op)))
       return failure();
     FragmentPlan plan = FragmentPlan::get(op);
     OpBuilder builder(func);
-    GpuBuilder b(op.getLoc(), builder);
+    GpuBuilder b(op->getLoc(), builder);
     if (plan.readsPanel) {
       OpBuilder::InsertionGuard guard(b);
       writePrepareRows(b, plan, (func.getName() + "_prepare").str());
@@ -35,29 +38,29 @@ struct GpuLowerLinear : bq::impl::GpuLowerLinearBase<GpuLowerLinear> {
   }
 
   /// The schedule, which may be written by hand, is one that there is a kernel for.
-  LogicalResult verifySchedule(LinearOp op) {
+  LogicalResult verifySchedule(ProductLayer op) {
     ScheduleAttr schedule = *op.getSchedule();
     StringRef name = schedule.getAlgorithm();
     const Compute compute = op.getCompute().getValue();
     const bool fits = name == "simt"       ? compute == Compute::F32
-                      : name == "fragment" ? compute == Compute::BF16
+                      : name == "fragment" ? compute == Compute::BF16 && op.getPatch().empty()
                       : name == "pipeline" ? compute == Compute::BF16 || compute == Compute::I8
                                            : false;
     if (!fits)
-      return op.emitError() << "no lowering for schedule '" << name << "' with compute " << str(compute);
+      return op->emitError() << "no lowering for schedule '" << name << "' with compute " << str(compute);
     const int64_t rows = schedule.getRows(), blocks = schedule.getVectors(), splits = schedule.getSplits();
-    const int64_t segments = FragmentLayout::get(op.getWeight().getType().getFormat(), op.getWeight().getType().getN(),
-                                                 op.getWeight().getType().getK())
-                                 .segments();
-    const bool isTile = name == "pipeline" ? rows > 0 && rows <= 64 && rows % 8 == 0 : rows > 0 && rows <= 8;
+    auto weight = cast<WeightType>(op.getWeight().getType());
+    const int64_t segments = FragmentLayout::get(weight.getFormat(), weight.getN(), weight.getK()).segments();
+    const bool isTile =
+        name == "pipeline" ? rows > 0 && rows <= 64 && rows % 8 == 0 : rows > 0 && rows <= cuda::maxExactRows;
     if (!isTile || blocks < 1 || blocks > (name == "simt" ? 1 : 4))
-      return op.emitError() << "schedule '" << name << "' takes "
-                            << (name == "pipeline" ? "8 to 64 rows in eights" : "1 to 8 rows") << " and "
-                            << (name == "simt" ? "1 vector" : "1 to 4 vectors") << ", got " << rows << " and "
-                            << blocks;
+      return op->emitError() << "schedule '" << name << "' takes "
+                             << (name == "pipeline" ? "8 to 64 rows in eights" : "1 to 16 rows") << " and "
+                             << (name == "simt" ? "1 vector" : "1 to 4 vectors") << ", got " << rows << " and "
+                             << blocks;
     if (splits < 1 || splits > segments ||
         (splits - 1) * static_cast<int64_t>(llvm::divideCeil(segments, splits)) >= segments)
-      return op.emitError() << "schedule '" << name << "' cannot part " << segments << " segments into " << splits;
+      return op->emitError() << "schedule '" << name << "' cannot part " << segments << " segments into " << splits;
     return success();
   }
 
@@ -66,18 +69,33 @@ struct GpuLowerLinear : bq::impl::GpuLowerLinearBase<GpuLowerLinear> {
     auto pairs = [&](Type element) { return b.pointer(element.isF32() ? f32 : i32); };
     Type zero = plan.zero == ZeroPointType::F32 ? f32 : Type(b.getI16Type());
     Type table = plan.format.isTable() ? plan.tableForm(b).element : f32;
-    func::FuncOp func =
-        b.kernel(name,
-                 {b.pointer(i32), pairs(plan.scaleType), b.pointer(zero), b.pointer(table), b.pointer(f32),
-                  plan.readsPanel ? b.pointer(i32) : b.floatPointer(plan.dataType), b.pointer(f32), b.pointer(i32),
-                  b.pointer(f32), b.floatPointer(plan.dataType), b.pointer(f32), b.pointer(i32), i64, i64, i32},
-                 {FragmentPlan::threads, plan.rows, plan.gridY(), plan.splits});
+    SmallVector<Type> types = {b.pointer(i32),
+                               pairs(plan.scaleType),
+                               b.pointer(zero),
+                               b.pointer(table),
+                               b.pointer(f32),
+                               plan.readsPanel ? b.pointer(i32) : b.floatPointer(plan.dataType),
+                               b.pointer(f32),
+                               b.pointer(i32),
+                               b.pointer(f32),
+                               b.floatPointer(plan.dataType),
+                               b.pointer(f32),
+                               b.pointer(i32),
+                               i64,
+                               i64,
+                               i32};
+    const bool readsPatches = plan.hasPatches() && !plan.readsPanel;
+    if (readsPatches)
+      FragmentBuffers::addPatchTypes(b, types);
+    func::FuncOp func = b.kernel(name, types, {FragmentPlan::threads, plan.rows, plan.gridY(), plan.splits});
     FragmentBuffers buffers;
     unsigned next = 0;
     for (Value *buffer : {&buffers.codes, &buffers.scales, &buffers.zeros, &buffers.table, &buffers.bias, &buffers.x,
                           &buffers.rowScales, &buffers.permutation, &buffers.columnScale, &buffers.y,
                           &buffers.workspace, &buffers.counters, &buffers.xStride, &buffers.yStride, &buffers.m})
       *buffer = func.getArgument(next++);
+    if (readsPatches)
+      buffers.takePatches(func, next);
     return buffers;
   }
 };

@@ -23,17 +23,17 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
     FailureOr<CpuTarget> target = targetOf(getOperation(), cpu);
     if (failed(target))
       return signalPassFailure();
-    if (failed(lowerSoleOps<LinearOp>(getOperation(),
-                                      [&](func::FuncOp func, LinearOp op) { return lower(func, op, *target); })))
+    if (failed(lowerSoleOps<ProductLayer>(
+            getOperation(), [&](func::FuncOp func, ProductLayer op) { return lower(func, op, *target); })))
       signalPassFailure();
   }
 
-  LogicalResult lower(func::FuncOp func, LinearOp op, const CpuTarget &target) {
+  LogicalResult lower(func::FuncOp func, ProductLayer op, const CpuTarget &target) {
     ScheduleAttr schedule = *op.getSchedule();
     LinearPlan plan = LinearPlan::get(op, target);
     if (schedule.getLayout() != toAttr(&getContext(), plan.layout))
-      return op.emitError() << "the schedule's layout is not that of cpu '" << target.name << "', "
-                            << toAttr(&getContext(), plan.layout);
+      return op->emitError() << "the schedule's layout is not that of cpu '" << target.name << "', "
+                             << toAttr(&getContext(), plan.layout);
     auto write = llvm::StringSwitch<void (*)(KernelBuilder &, const LinearPlan &, const LinearBuffers &)>(
                      schedule.getAlgorithm())
                      .Case("stream", writeStreamLinear)
@@ -41,12 +41,12 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
                      .Case("reference", writeReferenceLinear)
                      .Default(nullptr);
     if (!write)
-      return op.emitError() << "no lowering for schedule '" << schedule.getAlgorithm() << "'";
+      return op->emitError() << "no lowering for schedule '" << schedule.getAlgorithm() << "'";
     if (failed(verifyTile(op, schedule)))
       return failure();
 
     OpBuilder builder(func);
-    KernelBuilder b(op.getLoc(), builder, target, plan.layout.lanes);
+    KernelBuilder b(op->getLoc(), builder, target, plan.layout.lanes);
     writePrepare(b, plan, (func.getName() + "_prepare").str());
     func::FuncOp kernel = makeFunction(b, func.getName(), kernelArguments(b, plan));
     write(b, plan, views(b, plan, kernel));
@@ -54,18 +54,18 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
   }
 
   /// The tile of a schedule, which may be written by hand, is one that its lowering can do.
-  LogicalResult verifyTile(LinearOp op, ScheduleAttr schedule) {
+  LogicalResult verifyTile(ProductLayer op, ScheduleAttr schedule) {
     const int64_t rows = schedule.getRows(), vectors = schedule.getVectors();
     auto refuse = [&](const Twine &rule) {
-      return op.emitError() << "schedule '" << schedule.getAlgorithm() << "' takes " << rule << ", got " << rows
-                            << " and " << vectors;
+      return op->emitError() << "schedule '" << schedule.getAlgorithm() << "' takes " << rule << ", got " << rows
+                             << " and " << vectors;
     };
     if (schedule.getAlgorithm() == "panel")
       return rows >= panelRowMultiple && rows <= 32 && rows % panelRowMultiple == 0 && vectors >= 1 && vectors <= 8
                  ? success()
                  : refuse("an even number of rows up to 32 and 1 to 8 vectors");
     const bool isStream = schedule.getAlgorithm() == "stream";
-    const int64_t given = cast<RankedTensorType>(op.getInput().getType()).getDimSize(0);
+    const int64_t given = op.getProductRows();
     return rows == (isStream ? given : 1) && rows > 0 && vectors == 1
                ? success()
                : refuse(isStream ? "the rows of the input and 1 vector" : "1 row and 1 vector");
@@ -77,10 +77,12 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
     Type data = plan.isInteger()                      ? Type(b.getI8Type())
                 : plan.form == LinearPlan::Form::BF16 ? Type(b.getBF16Type())
                                                       : Type(b.getF32Type());
+    const int64_t fields = sizeof(abi::Conv2dGeometry) / sizeof(int64_t);
     func::FuncOp prepare = makeFunction(b, name,
                                         {b.pointer(plan.dataType), b.pointer(b.getI32Type()), b.pointer(b.getF32Type()),
+                                         b.pointer(b.getF32Type()), MemRefType::get({fields}, b.getI64Type()),
                                          b.pointer(data), b.pointer(plan.sumType(b)), b.pointer(b.getF32Type()),
-                                         b.pointer(b.getF32Type()), index, index, index, index, index});
+                                         b.pointer(b.getF32Type()), index, index, index, index, index, index});
     writePrepareActivations(b, plan, prepare);
   }
 

@@ -3,8 +3,7 @@
 #include "passes/Schedules.h"
 #include "passes/SoleOp.h"
 #include "passes/cpu/CanonicalCodes.h"
-
-#include "dialect/core/Half.h"
+#include "passes/cpu/GroupCode.h"
 
 #include "mlir/IR/TypeUtilities.h"
 
@@ -70,8 +69,6 @@ private:
   VectorType floats() { return b.vec(b.getF32Type(), codesPerStep); }
   VectorType integers() { return b.vec(b.getI32Type(), codesPerStep); }
   Value splat(float value) { return arith::ConstantOp::create(b, DenseElementsAttr::get(floats(), value)); }
-  /// A constant like `x`, scalar or vector.
-  Value like(Value x, float value) { return isa<VectorType>(x.getType()) ? splat(value) : b.f32(value); }
 
   Value byteOf(Value column) { return b.div(b.mul(column, format.bits), 8); }
   Value load(Value row, Value column) {
@@ -90,13 +87,9 @@ private:
     return format.hasZeroPoints() ? b.broadcast(floats(), zeroAt(row, column)) : Value();
   }
 
-  Value lesser(Value l, Value r) { return b.select(arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, l, r), l, r); }
-  Value greater(Value l, Value r) { return b.select(arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, l, r), l, r); }
-  /// Nearest integer, ties to even, of a number below 2^22: adding 1.5 * 2^23 leaves no bits for a fraction.
-  Value round(Value x) {
-    Value magic = like(x, 0x1.8p23f);
-    return b.subF(b.addF(x, magic), magic);
-  }
+  Value lesser(Value l, Value r) { return writeLesser(b, l, r); }
+  Value greater(Value l, Value r) { return writeGreater(b, l, r); }
+  Value round(Value x) { return writeRound(b, x); }
 
   /// Range of the group, then its scale and zero point as they are stored.
   void writeGroupScale(Value row, Value g) {
@@ -115,21 +108,9 @@ private:
     low = range[0], high = range[1];
 
     Value magnitude = greater(high, arith::NegFOp::create(b, low));
-    Value raw;
-    switch (format.kind) {
-    case Format::Kind::Int:
-      raw = b.divF(magnitude, b.f32(static_cast<float>(greatest / 2)));
-      break;
-    case Format::Kind::UInt:
-      raw = b.divF(b.subF(high, low), b.f32(static_cast<float>(greatest)));
-      break;
-    default:
-      raw = b.divF(magnitude, b.f32(tableLimit()));
-    }
-    ElementType type = toElementType(scaleType);
-    Value clamped = lesser(greater(raw, b.f32(minNormal(type))), b.f32(maxFinite(type)));
+    Value size = format.kind == Format::Kind::UInt ? b.subF(high, low) : magnitude;
     Value isZero = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, magnitude, b.f32(0.0f));
-    Value stored = b.truncateFloat(b.select(isZero, b.f32(1.0f), clamped), scaleType);
+    Value stored = writeStoredScale(b, b.divF(size, b.f32(scaleDivisor(format))), isZero, scaleType);
     b.storeScalar(stored, scales, {row, g});
     if (format.hasZeroPoints()) {
       Value offset = b.divF(arith::NegFOp::create(b, low), b.extendFloat(stored));
@@ -137,8 +118,6 @@ private:
       b.storeScalar(arith::FPToUIOp::create(b, b.getI8Type(), zero), zeros, {row, g});
     }
   }
-
-  float tableLimit() const { return format.kind == Format::Kind::NF4 ? 1.0f : 6.0f; }
 
   /// Bytes of a step whose first `count` columns from `column` on belong to the row.
   Value writeGatheredStep(Value row, Value column, int64_t count) {
@@ -188,7 +167,7 @@ private:
       return arith::FPToSIOp::create(b, integers(), b.addF(round(code), zero));
     }
     default: {
-      Value value = lesser(greater(b.divF(weights, scale), splat(-tableLimit())), splat(tableLimit()));
+      Value value = lesser(greater(b.divF(weights, scale), splat(-scaleDivisor(format))), splat(scaleDivisor(format)));
       const float *table = format.kind == Format::Kind::NF4 ? nf4Table : fp4Table;
       auto distanceTo = [&](int64_t entry) -> Value {
         return math::AbsFOp::create(b, b.subF(value, splat(table[entry])));

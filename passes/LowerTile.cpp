@@ -2,6 +2,7 @@
 #include "dialect/core/CpuTarget.h"
 #include "passes/Passes.h"
 #include "passes/Schedules.h"
+#include "passes/cpu/ExpandPhilox.h"
 
 #include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
@@ -298,6 +299,7 @@ struct LowerTile : bq::impl::LowerTileBase<LowerTile> {
     MLIRContext *context = &getContext();
     RewritePatternSet patterns(context);
     patterns.add<LowerDot, LowerLookup>(context, *target);
+    populateExpandPhiloxPatterns(patterns);
     populateMathPolynomialApproximationPatterns(patterns,
                                                 [](StringRef name) { return name != math::FmaOp::getOperationName(); });
     if (!target->has(CpuTarget::FMA))
@@ -311,7 +313,7 @@ struct LowerTile : bq::impl::LowerTileBase<LowerTile> {
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns), config)))
       return signalPassFailure();
     bool isLeft = false;
-    getOperation()->walk([&](Operation *op) { isLeft |= isa<DotOp, LookupOp>(op); });
+    getOperation()->walk([&](Operation *op) { isLeft |= isa<DotOp, LookupOp, PhiloxOp>(op); });
     if (isLeft)
       signalPassFailure();
   }

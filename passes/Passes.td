@@ -11,8 +11,9 @@ class CpuOption : Option<"cpu", "cpu", "std::string", "\"host\"",
 def FuseEpilogue : Pass<"bq-fuse-epilogue"> {
   let summary = "Fold bias and activation into the layer before them";
   let description = [{
-    `bq.add_bias` and `bq.activate` whose only source is a `bq.linear` without use elsewhere become its `bias` and
-    `activation`. A bias is not folded after an activation, nor a second of either. Linear in the number of ops.
+    `bq.add_bias` and `bq.activate` whose only source is a `bq.linear` or a `bq.conv2d` without use elsewhere become its
+    `bias` and `activation`. A bias is not folded after an activation, nor a second of either. Linear in the number of
+    ops.
 
     ```
     %0 = bq.linear %x, %w {compute = #bq.compute<i8>} : ...
@@ -37,7 +38,7 @@ def SelectSchedule : Pass<"bq-select-schedule"> {
 
     With `arch`, for a GPU:
 
-    - `fragment`: tensor instructions in bf16, for 1 to 8 rows known when compiling, which are read as they are.
+    - `fragment`: tensor instructions in bf16, for 1 to 16 rows known when compiling, which are read as they are.
     - `pipeline`: tensor instructions in bf16 and i8, for any number of rows, converted beforehand and copied while the
       rows before are multiplied.
     - `simt`: multiply-adds in f32.
@@ -58,11 +59,12 @@ def SelectSchedule : Pass<"bq-select-schedule"> {
 }
 
 def LowerLinear : Pass<"bq-lower-linear", "::mlir::ModuleOp"> {
-  let summary = "Lower bq.linear to loops, buffers and vectors";
+  let summary = "Lower bq.linear and bq.conv2d to loops, buffers and vectors";
   let description = [{
-    A function that is one scheduled `bq.linear` becomes two, on raw buffers, with the signatures of
+    A function that is one scheduled `bq.linear` or `bq.conv2d` becomes two, on raw buffers, with the signatures of
     `dialect/core/KernelAbi.h`: `<name>_prepare`, which converts rows of activations to the form that `compute` wants, and
-    `<name>`, which does blocks of rows of the weight as the schedule says. The vector length is the schedule's.
+    `<name>`, which does blocks of rows of the weight as the schedule says. The vector length is the schedule's. The rows
+    of a convolution are patches, gathered from the images as they are converted.
   }];
   let options = [CpuOption<>];
   let dependentDialects = ["::bq::BQDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
@@ -94,6 +96,46 @@ def LowerQuantize : Pass<"bq-lower-quantize", "::mlir::ModuleOp"> {
                            "::mlir::vector::VectorDialect"];
 }
 
+def LowerFakeQuantize : Pass<"bq-lower-fake-quantize", "::mlir::ModuleOp"> {
+  let summary = "Lower bq.fake_quantize and bq.fake_quantize_grad to loops, buffers and vectors";
+  let description = [{
+    A function that is one scheduled `bq.fake_quantize` or `bq.fake_quantize_grad` becomes a function on raw buffers with
+    the signature of `dialect/core/KernelAbi.h`. A task is a chunk of a row. The gradient of a scale is summed chunk by chunk, so
+    that it does not depend on how the chunks are dealt out to threads.
+  }];
+  let options = [CpuOption<>];
+  let dependentDialects = ["::bq::BQDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+}
+
+def LowerUpdate : Pass<"bq-lower-update", "::mlir::ModuleOp"> {
+  let summary = "Lower bq.update to a loop over rows";
+  let description = [{
+    A function that is one scheduled `bq.update` becomes the kernel of `dialect/core/KernelAbi.h`: row by row, directions
+    from gradient and moments, then new values, scales and codes from them, by way of a scratch of the length of a row.
+    A float weight takes no scratch: its elements are loaded and stored once, and so is everything else in memory. Where
+    the scale spans the tensor the kernel is two functions, of which `<name>_prepare` steps the moments and gives the
+    scale that each row wants.
+  }];
+  let options = [CpuOption<>];
+  let dependentDialects = ["::bq::BQDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::vector::VectorDialect"];
+}
+
+def LowerMagnitudeSums : Pass<"bq-lower-magnitude-sums", "::mlir::ModuleOp"> {
+  let summary = "Lower bq.magnitude_sums to loops, buffers and vectors";
+  let description = [{
+    A function that is one scheduled `bq.magnitude_sums` becomes a function on raw buffers with the signature of
+    `dialect/core/KernelAbi.h`. A task is a chunk of rows with sums of columns of its own. Four rows at a time are summed
+    and, while they are in the cache, added to those.
+  }];
+  let options = [CpuOption<>];
+  let dependentDialects = ["::bq::BQDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::vector::VectorDialect"];
+}
+
 def LowerTile : Pass<"bq-lower-tile"> {
   let summary = "Lower the tile level's ops to what the CPU has";
   let description = [{
@@ -116,11 +158,11 @@ def ConvertToLLVM : Pass<"bq-convert-to-llvm", "::mlir::ModuleOp"> {
 }
 
 def GpuLowerLinear : Pass<"bq-gpu-lower-linear", "::mlir::ModuleOp"> {
-  let summary = "Lower bq.linear to what one thread of a GPU does";
+  let summary = "Lower bq.linear and bq.conv2d to what one thread of a GPU does";
   let description = [{
-    A function that is one scheduled `bq.linear` becomes the kernel of `dialect/core/CudaAbi.h`, and before it, where the schedule
-    is `pipeline`, `<name>_prepare`, which converts the rows of activations. The weight is in the order of
-    `dialect/core/FragmentLayout.h`.
+    A function that is one scheduled `bq.linear` or `bq.conv2d` becomes the kernel of `dialect/core/CudaAbi.h`, and
+    before it, where the schedule is `pipeline`, `<name>_prepare`, which converts the rows of activations. The weight is
+    in the order of `dialect/core/FragmentLayout.h`. Rows of `bq.conv2d` are patches, gathered by whoever reads x.
   }];
   let dependentDialects = ["::bq::gpu::BQGPUDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
                            "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
@@ -149,6 +191,29 @@ def GpuLowerQuantize : Pass<"bq-gpu-lower-quantize", "::mlir::ModuleOp"> {
                            "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
 }
 
+def GpuLowerPrepack : Pass<"bq-gpu-lower-prepack", "::mlir::ModuleOp"> {
+  let summary = "Lower bq.prepack to what one thread of a GPU does";
+  let description = [{
+    A function that is one scheduled `bq.prepack` becomes the kernel of `dialect/core/CudaAbi.h`. A thread gathers what
+    one lane reads of 16 rows and 32 columns (64 where there is a plane of one bit): eight columns in a row of two rows,
+    or of four. It writes whole words, so that every byte of the result is written once, padding included, and a warp
+    writes where no other does. The first threads of a segment copy its scales and zero points.
+  }];
+  let dependentDialects = ["::bq::gpu::BQGPUDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::scf::SCFDialect"];
+}
+
+def GpuLowerFakeQuantize : Pass<"bq-gpu-lower-fake-quantize", "::mlir::ModuleOp"> {
+  let summary = "Lower bq.fake_quantize and bq.fake_quantize_grad to what one thread of a GPU does";
+  let description = [{
+    A function that is one scheduled `bq.fake_quantize` or `bq.fake_quantize_grad` becomes the kernel of
+    `dialect/core/CudaAbi.h`. A block of threads does a chunk of a row, whose part of the gradient of the scale it sums in a
+    fixed order.
+  }];
+  let dependentDialects = ["::bq::gpu::BQGPUDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
+}
+
 def ConvertToEmitC : Pass<"bq-convert-to-emitc", "::mlir::ModuleOp"> {
   let summary = "Convert kernels for GPUs to the EmitC dialect";
   let description = [{
@@ -158,7 +223,7 @@ def ConvertToEmitC : Pass<"bq-convert-to-emitc", "::mlir::ModuleOp"> {
     - A function has the attribute `bqgpu.threads`, its number of threads a block, and no results. This attribute and the
       others of the dialect are kept.
     - The function's `bqgpu.shared` are laid out one after the other, 16-byte aligned; `bqgpu.shared_bytes` is the sum.
-    - A loop with the attribute `bqgpu.unroll` is unrolled by the C++ compiler, every other loop is not.
+    - Loops stay loops: the C++ compiler is told not to unroll them.
     - Where ops have the location of a line, `#line` says so to the C++ compiler, for the file `kernel.mlir`.
 
     Fails on every op and every type that is not listed, such as `index`, `f16` and buffers.

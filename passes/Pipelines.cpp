@@ -23,6 +23,9 @@ void bq::buildCpuPipeline(OpPassManager &manager, const std::string &cpu, const 
   manager.addPass(createLowerLinear({cpu}));
   manager.addPass(createLowerDequantize({cpu}));
   manager.addPass(createLowerQuantize({cpu}));
+  manager.addPass(createLowerFakeQuantize({cpu}));
+  manager.addPass(createLowerMagnitudeSums({cpu}));
+  manager.addPass(createLowerUpdate({cpu}));
   if (last == Level::Tile)
     return;
   // Target: functions that have an instruction, then those that do not, then LLVM.
@@ -40,6 +43,8 @@ void bq::buildCudaPipeline(OpPassManager &manager, const std::string &arch, cons
   manager.addPass(createGpuLowerLinear());
   manager.addPass(createGpuLowerDequantize());
   manager.addPass(createGpuLowerQuantize());
+  manager.addPass(createGpuLowerFakeQuantize());
+  manager.addPass(createGpuLowerPrepack());
   manager.addPass(createCSEPass());
   if (last == Level::Tile)
     return;

@@ -13,19 +13,20 @@ FailureOr<CpuTarget> bq::targetOf(Operation *op, StringRef cpu) {
   return *target;
 }
 
-Layout bq::layoutFor(WeightType weight, const CpuTarget &target) {
-  return Layout::get(weight.getFormat(), weight.getN(), weight.getK(), target);
+Layout bq::layoutFor(ProductLayer layer, const CpuTarget &target) {
+  auto weight = cast<WeightType>(layer.getWeight().getType());
+  return Layout::get(weight.getFormat(), layer.getKernelRows(), weight.getK(), target);
 }
 
 namespace {
 
-LayoutAttr layoutOn(const Target &target, LinearOp op) {
-  return toAttr(op.getContext(), layoutFor(op.getWeight().getType(), std::get<CpuTarget>(target)));
+LayoutAttr layoutOn(const Target &target, ProductLayer layer) {
+  return toAttr(layer.getContext(), layoutFor(layer, std::get<CpuTarget>(target)));
 }
 
 ScheduleAttr proposeStream(Operation *op, const Target &target, std::string &reason) {
-  auto linear = cast<LinearOp>(op);
-  int64_t rows = cast<RankedTensorType>(linear.getInput().getType()).getDimSize(0);
+  auto layer = cast<ProductLayer>(op);
+  const int64_t rows = layer.getProductRows();
   if (ShapedType::isDynamic(rows)) {
     reason = "the number of rows is not known";
     return {};
@@ -36,12 +37,12 @@ ScheduleAttr proposeStream(Operation *op, const Target &target, std::string &rea
     return {};
   }
   MLIRContext *context = op->getContext();
-  return ScheduleAttr::get(context, "stream", rows, 1, 1, layoutOn(target, linear));
+  return ScheduleAttr::get(context, "stream", rows, 1, 1, layoutOn(target, layer));
 }
 
 ScheduleAttr proposePanel(Operation *op, const Target &target, std::string &reason) {
-  auto linear = cast<LinearOp>(op);
-  int64_t rows = cast<RankedTensorType>(linear.getInput().getType()).getDimSize(0);
+  auto layer = cast<ProductLayer>(op);
+  const int64_t rows = layer.getProductRows();
   if (!ShapedType::isDynamic(rows)) {
     reason = "made for any number of rows, got " + std::to_string(rows);
     return {};
@@ -51,31 +52,48 @@ ScheduleAttr proposePanel(Operation *op, const Target &target, std::string &reas
   int64_t tile = cpu.has(CpuTarget::AVX512) ? 6 : cpu.has(CpuTarget::AVX2) ? 4 : 2;
   int64_t vectors = cpu.has(CpuTarget::AVX512) ? 4 : 2;
   MLIRContext *context = op->getContext();
-  return ScheduleAttr::get(context, "panel", tile, vectors, 1, layoutOn(target, linear));
+  return ScheduleAttr::get(context, "panel", tile, vectors, 1, layoutOn(target, layer));
 }
 
 ScheduleAttr proposeReference(Operation *op, const Target &target, std::string &) {
   MLIRContext *context = op->getContext();
-  return ScheduleAttr::get(context, "reference", 1, 1, 1, layoutOn(target, cast<LinearOp>(op)));
+  return ScheduleAttr::get(context, "reference", 1, 1, 1, layoutOn(target, cast<ProductLayer>(op)));
 }
 
 ScheduleAttr proposeRows(Operation *op, const Target &, std::string &) {
   return ScheduleAttr::get(op->getContext(), "rows", 0, 0, 1, {});
 }
 
-constexpr Candidate linearCandidates[] = {
+ScheduleAttr refusePrepack(Operation *, const Target &, std::string &reason) {
+  reason = "kernels prepack weights for GPUs alone";
+  return {};
+}
+
+constexpr Candidate productCandidates[] = {
     {"stream", proposeStream}, {"panel", proposePanel}, {"reference", proposeReference}};
 constexpr Candidate rowCandidates[] = {{"rows", proposeRows}};
+ScheduleAttr refuseMagnitudes(Operation *, const Target &, std::string &reason) {
+  reason = "weights are decomposed on the CPU alone";
+  return {};
+}
+
+constexpr Candidate prepackCandidates[] = {{"rows", refusePrepack}};
+constexpr Candidate gpuMagnitudeCandidates[] = {{"rows", refuseMagnitudes}};
 
 } // namespace
 
-bool bq::isLayer(Operation *op) { return isa<LinearOp, EmbeddingOp, QuantizeOp, DequantizeOp>(op); }
+bool bq::isLayer(Operation *op) {
+  return isa<ProductLayer, EmbeddingOp, QuantizeOp, DequantizeOp, PrepackOp, FakeQuantizeOp, FakeQuantizeGradOp,
+             MagnitudeSumsOp, UpdateOp>(op);
+}
 
 ArrayRef<Candidate> bq::candidatesFor(Operation *op, const Target &target) {
   if (std::holds_alternative<CudaTarget>(target))
-    return gpuCandidatesFor(op);
-  if (isa<LinearOp>(op))
-    return linearCandidates;
+    return isa<MagnitudeSumsOp>(op) ? ArrayRef<Candidate>(gpuMagnitudeCandidates) : gpuCandidatesFor(op);
+  if (isa<ProductLayer>(op))
+    return productCandidates;
+  if (isa<PrepackOp>(op))
+    return prepackCandidates;
   return rowCandidates;
 }
 

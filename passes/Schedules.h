@@ -34,8 +34,8 @@ ScheduleAttr chooseSchedule(mlir::Operation *op, const Target &target, llvm::Str
 /// The CPU that a pass's option names; an error at `op` where there is none.
 mlir::FailureOr<CpuTarget> targetOf(mlir::Operation *op, llvm::StringRef cpu);
 
-/// Rows of the weight in a block, its layout on `target`: what both `stream` and `panel` read.
-Layout layoutFor(WeightType weight, const CpuTarget &target);
+/// The layout on `target` of the weight that one kernel of a layer reads, with any schedule.
+Layout layoutFor(ProductLayer layer, const CpuTarget &target);
 
 } // namespace bq
 

@@ -19,8 +19,8 @@ mlir::LogicalResult lowerSoleOps(mlir::ModuleOp module,
     for (mlir::Operation &other : func.front())
       if (&other != op && !mlir::isa<mlir::func::ReturnOp>(other))
         return other.emitError("a kernel is one layer: nothing else may stand beside '") << op->getName() << "'";
-    if (!op.getSchedule())
-      return op.emitOpError("has no schedule: run bq-select-schedule first");
+    if (!op->hasAttr("schedule"))
+      return op->emitOpError("has no schedule: run bq-select-schedule first");
     if (failed(lower(func, op)))
       return mlir::failure();
     func.erase();

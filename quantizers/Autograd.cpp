@@ -6,6 +6,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
+#include <functional>
+
 using namespace bq;
 
 using at::Tensor;
@@ -16,8 +18,22 @@ using torch::autograd::variable_list;
 
 namespace {
 
-bool needsGradient(const Tensor &x, const OptionalTensor &bias) {
-  return at::GradMode::is_enabled() && (x.requires_grad() || (bias && bias->defined() && bias->requires_grad()));
+/// One call of a layer, for its way back. Everything that a function is called with has come through the dispatcher.
+struct Layer : torch::CustomClassHolder {
+  std::function<Tensor(const Tensor &x, const OptionalTensor &bias, const std::string &activation)> run;
+  std::function<Tensor(const Tensor &gradient)> inputGradient; ///< Before the activation.
+  std::function<Tensor(const Tensor &gradient)> biasGradient;
+  std::string activation = "none";
+  variable_list weight; ///< Where one has changed before the way back, LibTorch refuses it.
+};
+using LayerPtr = c10::intrusive_ptr<Layer>;
+
+variable_list tensorsOf(const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
+                        const OptionalTensor &groupIndex = std::nullopt) {
+  return {codes, scales, zeros.value_or(Tensor()), groupIndex.value_or(Tensor())};
+}
+variable_list tensorsOf(const PackedPtr &weight) {
+  return tensorsOf(weight->codes(), weight->scales(), weight->zeros(), weight->groupIndex());
 }
 
 /// Refuses what would be a gradient of zero without a word.
@@ -37,117 +53,228 @@ void checkDifferentiable(const char *op, const Tensor &x, const OptionalTensor &
 
 OptionalTensor whereDefined(const Tensor &tensor) { return tensor.defined() ? OptionalTensor(tensor) : std::nullopt; }
 
-/// The gradients of x and bias, from that of the sum before the activation. `weight` is asked where x needs one; it
-/// yields W in the type of the gradient.
-template <typename Weight>
-std::pair<Tensor, Tensor> linearBackward(const AutogradContext &context, const Tensor &gradient, bool hasBias,
-                                         Weight weight) {
-  std::pair<Tensor, Tensor> gradients;
-  if (context.needs_input_grad(0))
-    gradients.first = at::matmul(gradient, weight());
-  if (hasBias && context.needs_input_grad(1)) {
-    gradients.second = gradient.dim() == 1 ? gradient : gradient.flatten(0, -2).sum(0);
-    gradients.second = gradients.second.to(context.saved_data.at("bias type").toScalarType());
-  }
-  return gradients;
+Layer &layerOf(AutogradContext &context) {
+  return *static_cast<Layer *>(context.saved_data.at("layer").toCapsule().get());
 }
 
-void saveTypes(AutogradContext &context, const OptionalTensor &bias, c10::string_view compute,
-               c10::string_view activation) {
-  context.saved_data["compute"] = std::string(compute);
-  context.saved_data["activation"] = std::string(activation);
-  if (bias && bias->defined())
-    context.saved_data["bias type"] = bias->scalar_type();
-}
-
-/// x and bias come first, so that they are the first two edges.
-struct LinearFunction : torch::autograd::Function<LinearFunction> {
-  static Tensor forward(AutogradContext *context, const Tensor &x, const OptionalTensor &bias, const Tensor &codes,
-                        const Tensor &scales, const OptionalTensor &zeros, const OptionalTensor &groupIndex,
-                        const std::string &format, const std::string &compute, const std::string &activation) {
-    saveTypes(*context, bias, compute, activation);
-    context->saved_data["format"] = format;
-    context->saved_data["k"] = x.sym_size(-1).guard_int(__FILE__, __LINE__);
+struct LayerFunction : torch::autograd::Function<LayerFunction> {
+  static Tensor forward(AutogradContext *context, const Tensor &x, const OptionalTensor &bias, const LayerPtr &layer) {
+    context->saved_data["layer"] = c10::IValue::make_capsule(layer);
+    if (bias && bias->defined())
+      context->saved_data["bias type"] = bias->scalar_type();
     // The sum before the activation is computed again, so x is needed only then.
-    bool fused = activation != "none";
-    context->save_for_backward({fused ? x : Tensor(), fused ? bias.value_or(Tensor()) : Tensor(), codes, scales,
-                                zeros.value_or(Tensor()), groupIndex.value_or(Tensor())});
+    const bool isFused = layer->activation != "none";
+    variable_list saved = layer->weight;
+    saved.insert(saved.end(), {isFused ? x : Tensor(), isFused ? bias.value_or(Tensor()) : Tensor()});
+    context->save_for_backward(saved);
     at::AutoDispatchBelowADInplaceOrView guard;
-    return dispatch::linear(x, codes, scales, zeros, bias, format, compute, activation, groupIndex);
+    return layer->run(x, bias, layer->activation);
   }
 
   static variable_list backward(AutogradContext *context, const variable_list &gradients) {
-    variable_list saved = context->get_saved_variables();
-    const Tensor &x = saved[0], &codes = saved[2], &scales = saved[3];
-    OptionalTensor bias = whereDefined(saved[1]), zeros = whereDefined(saved[4]), groupIndex = whereDefined(saved[5]);
-    std::string format = context->saved_data["format"].toStringRef();
-    std::string activation = context->saved_data["activation"].toStringRef();
-    Tensor gradient = gradients[0];
-    if (activation != "none")
-      gradient = activationBackward(gradient,
-                                    dispatch::linear(x, codes, scales, zeros, bias, format,
-                                                     context->saved_data["compute"].toStringRef(), "none", groupIndex),
-                                    *parseActivation(activation));
-    auto weight = [&] {
-      at::DimVector shape{codes.sym_size(0).guard_int(__FILE__, __LINE__), context->saved_data["k"].toInt()};
-      return dispatch::dequantize(codes, scales, zeros, *Format::parse(format), shape, groupIndex,
-                                  gradient.scalar_type());
-    };
-    bool hasBias = context->saved_data.count("bias type") != 0;
-    auto [gradX, gradBias] = linearBackward(*context, gradient, hasBias, weight);
-    return {gradX, gradBias, {}, {}, {}, {}, {}, {}, {}};
+    const variable_list saved = context->get_saved_variables();
+    const Layer &layer = layerOf(*context);
+    Tensor gradient = gradients[0], gradX, gradBias;
+    if (layer.activation != "none") {
+      const Tensor &x = saved[saved.size() - 2], &bias = saved.back();
+      gradient =
+          activationBackward(gradient, layer.run(x, whereDefined(bias), "none"), *parseActivation(layer.activation));
+    }
+    if (context->needs_input_grad(0))
+      gradX = layer.inputGradient(gradient);
+    if (auto type = context->saved_data.find("bias type");
+        type != context->saved_data.end() && context->needs_input_grad(1))
+      gradBias = layer.biasGradient(gradient).to(type->second.toScalarType());
+    return {gradX, gradBias, {}};
   }
 };
 
-struct LinearPackedFunction : torch::autograd::Function<LinearPackedFunction> {
-  static Tensor forward(AutogradContext *context, const Tensor &x, const OptionalTensor &bias, const PackedPtr &weight,
-                        const std::string &compute, const std::string &activation) {
-    saveTypes(*context, bias, compute, activation);
-    context->saved_data["weight"] = weight;
-    bool fused = activation != "none";
-    // The tensors of the weight are not read back; saved, they make LibTorch refuse one that has changed meanwhile.
-    context->save_for_backward({fused ? x : Tensor(), fused ? bias.value_or(Tensor()) : Tensor(), weight->codes(),
-                                weight->scales(), weight->zeros().value_or(Tensor()),
-                                weight->groupIndex().value_or(Tensor())});
+/// The gradient with respect to x as an operation of its own, whose gradient is the layer without bias and activation.
+struct InputGradientFunction : torch::autograd::Function<InputGradientFunction> {
+  static Tensor forward(AutogradContext *context, const Tensor &gradient, const LayerPtr &layer) {
+    context->saved_data["layer"] = c10::IValue::make_capsule(layer);
+    context->save_for_backward(layer->weight);
     at::AutoDispatchBelowADInplaceOrView guard;
-    return dispatch::linearPacked(x, weight, bias, compute, activation);
+    return layer->inputGradient(gradient);
   }
 
   static variable_list backward(AutogradContext *context, const variable_list &gradients) {
-    variable_list saved = context->get_saved_variables();
-    PackedPtr weight = context->saved_data["weight"].toCustomClass<PackedWeight>();
-    std::string activation = context->saved_data["activation"].toStringRef();
-    Tensor gradient = gradients[0];
-    if (activation != "none")
-      gradient = activationBackward(gradient,
-                                    dispatch::linearPacked(saved[0], weight, whereDefined(saved[1]),
-                                                           context->saved_data["compute"].toStringRef(), "none"),
-                                    *parseActivation(activation));
-    bool hasBias = context->saved_data.count("bias type") != 0;
-    auto [gradX, gradBias] = linearBackward(
-        *context, gradient, hasBias, [&] { return weight->dequantize(gradient.scalar_type(), gradient.device()); });
-    return {gradX, gradBias, {}, {}, {}};
+    context->get_saved_variables(); // Refuses a weight that has changed.
+    return {layerOf(*context).run(gradients[0], std::nullopt, "none"), {}};
   }
 };
+
+/// The call by `run`, or where something needs a gradient by the layer of `make`.
+template <typename Run, typename Make>
+Tensor runLayer(const char *op, const Tensor &x, const OptionalTensor &bias, const Tensor &scales,
+                const OptionalTensor &zeros, c10::string_view activation, Run run, Make make) {
+  checkDifferentiable(op, x, bias, scales, zeros);
+  if (at::GradMode::is_enabled() && (x.requires_grad() || (bias && bias->defined() && bias->requires_grad()))) {
+    LayerPtr layer = make();
+    layer->activation = std::string(activation);
+    return LayerFunction::apply(x, bias, layer);
+  }
+  at::AutoDispatchBelowADInplaceOrView guard;
+  return run();
+}
+
+Tensor runInputGradient(const char *op, const Tensor &gradient, const LayerPtr &layer) {
+  checkDifferentiable(op, gradient, std::nullopt, layer->weight[1], layer->weight[2]);
+  if (at::GradMode::is_enabled() && gradient.requires_grad())
+    return InputGradientFunction::apply(gradient, layer);
+  at::AutoDispatchBelowADInplaceOrView guard;
+  return layer->inputGradient(gradient);
+}
+
+Tensor sumOverRows(const Tensor &gradient) { return gradient.dim() == 1 ? gradient : gradient.flatten(0, -2).sum(0); }
+
+Tensor sumOverPixels(const Tensor &gradient) {
+  return gradient.dim() == 3 ? gradient.sum({1, 2}) : gradient.sum({0, 2, 3});
+}
+
+LayerPtr makeLinear(const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros, c10::string_view format,
+                    int64_t k, c10::string_view compute, const OptionalTensor &groupIndex) {
+  auto layer = c10::make_intrusive<Layer>();
+  const std::string formatText(format), computeText(compute);
+  layer->run = [=](const Tensor &x, const OptionalTensor &bias, const std::string &activation) {
+    return dispatch::linear(x, codes, scales, zeros, bias, formatText, computeText, activation, groupIndex);
+  };
+  layer->inputGradient = [=](const Tensor &gradient) {
+    return dispatch::linearInputGradient(gradient, codes, scales, zeros, formatText, k, computeText, groupIndex);
+  };
+  layer->biasGradient = sumOverRows;
+  layer->weight = tensorsOf(codes, scales, zeros, groupIndex);
+  return layer;
+}
+
+LayerPtr makeLinear(const PackedPtr &weight, c10::string_view compute) {
+  auto layer = c10::make_intrusive<Layer>();
+  const std::string computeText(compute);
+  layer->run = [=](const Tensor &x, const OptionalTensor &bias, const std::string &activation) {
+    return dispatch::linearPacked(x, weight, bias, computeText, activation);
+  };
+  layer->inputGradient = [=](const Tensor &gradient) {
+    return dispatch::linearPackedInputGradient(gradient, weight, computeText);
+  };
+  layer->biasGradient = sumOverRows;
+  layer->weight = tensorsOf(weight);
+  return layer;
+}
+
+/// Conv2dSteps with lists of its own.
+struct KeptSteps {
+  at::DimVector stride, padding, dilation;
+  int64_t groups;
+
+  explicit KeptSteps(const Conv2dSteps &steps)
+      : stride(steps.stride), padding(steps.padding), dilation(steps.dilation), groups(steps.groups) {}
+  Conv2dSteps get() const { return {stride, padding, dilation, groups}; }
+};
+
+LayerPtr makeConv2d(const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros, c10::string_view format,
+                    at::IntArrayRef weightShape, at::SymIntArrayRef inputShape, const Conv2dSteps &steps,
+                    c10::string_view compute) {
+  auto layer = c10::make_intrusive<Layer>();
+  const std::string formatText(format), computeText(compute);
+  const at::DimVector weightSizes(weightShape);
+  const c10::SymDimVector inputSizes(inputShape);
+  const KeptSteps kept(steps);
+  layer->run = [=](const Tensor &x, const OptionalTensor &bias, const std::string &activation) {
+    return dispatch::conv2d(x, codes, scales, zeros, bias, formatText, weightSizes, kept.get(), computeText,
+                            activation);
+  };
+  layer->inputGradient = [=](const Tensor &gradient) {
+    return dispatch::conv2dInputGradient(gradient, codes, scales, zeros, formatText, weightSizes, inputSizes,
+                                         kept.get(), computeText);
+  };
+  layer->biasGradient = sumOverPixels;
+  layer->weight = tensorsOf(codes, scales, zeros);
+  return layer;
+}
+
+LayerPtr makeConv2d(const PackedPtr &weight, at::SymIntArrayRef inputShape, const Conv2dSteps &steps,
+                    c10::string_view compute) {
+  auto layer = c10::make_intrusive<Layer>();
+  const std::string computeText(compute);
+  const c10::SymDimVector inputSizes(inputShape);
+  const KeptSteps kept(steps);
+  layer->run = [=](const Tensor &x, const OptionalTensor &bias, const std::string &activation) {
+    return dispatch::conv2dPacked(x, weight, bias, kept.get(), computeText, activation);
+  };
+  layer->inputGradient = [=](const Tensor &gradient) {
+    return dispatch::conv2dPackedInputGradient(gradient, weight, inputSizes, kept.get(), computeText);
+  };
+  layer->biasGradient = sumOverPixels;
+  layer->weight = tensorsOf(weight);
+  return layer;
+}
 
 } // namespace
 
 Tensor bq::linearAutograd(const Tensor &x, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
                           const OptionalTensor &bias, c10::string_view format, c10::string_view compute,
                           c10::string_view activation, const OptionalTensor &groupIndex) {
-  checkDifferentiable("bq::linear", x, bias, scales, zeros);
-  if (needsGradient(x, bias))
-    return LinearFunction::apply(x, bias, codes, scales, zeros, groupIndex, std::string(format), std::string(compute),
-                                 std::string(activation));
-  at::AutoDispatchBelowADInplaceOrView guard;
-  return dispatch::linear(x, codes, scales, zeros, bias, format, compute, activation, groupIndex);
+  return runLayer(
+      "bq::linear", x, bias, scales, zeros, activation,
+      [&] { return dispatch::linear(x, codes, scales, zeros, bias, format, compute, activation, groupIndex); },
+      [&] { return makeLinear(codes, scales, zeros, format, inputFeatures("bq::linear", x), compute, groupIndex); });
 }
 
 Tensor bq::linearPackedAutograd(const Tensor &x, const PackedPtr &weight, const OptionalTensor &bias,
                                 c10::string_view compute, c10::string_view activation) {
-  checkDifferentiable("bq::linear_packed", x, bias, weight->scales(), weight->zeros());
-  if (needsGradient(x, bias))
-    return LinearPackedFunction::apply(x, bias, weight, std::string(compute), std::string(activation));
-  at::AutoDispatchBelowADInplaceOrView guard;
-  return dispatch::linearPacked(x, weight, bias, compute, activation);
+  return runLayer(
+      "bq::linear_packed", x, bias, weight->scales(), weight->zeros(), activation,
+      [&] { return dispatch::linearPacked(x, weight, bias, compute, activation); },
+      [&] { return makeLinear(weight, compute); });
+}
+
+Tensor bq::conv2dAutograd(const Tensor &x, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
+                          const OptionalTensor &bias, c10::string_view format, at::IntArrayRef weightShape,
+                          at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, int64_t groups,
+                          c10::string_view compute, c10::string_view activation) {
+  const Conv2dSteps steps{stride, padding, dilation, groups};
+  return runLayer(
+      "bq::conv2d", x, bias, scales, zeros, activation,
+      [&] { return dispatch::conv2d(x, codes, scales, zeros, bias, format, weightShape, steps, compute, activation); },
+      [&] { return makeConv2d(codes, scales, zeros, format, weightShape, x.sym_sizes(), steps, compute); });
+}
+
+Tensor bq::conv2dPackedAutograd(const Tensor &x, const PackedPtr &weight, const OptionalTensor &bias,
+                                at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation,
+                                int64_t groups, c10::string_view compute, c10::string_view activation) {
+  const Conv2dSteps steps{stride, padding, dilation, groups};
+  return runLayer(
+      "bq::conv2d_packed", x, bias, weight->scales(), weight->zeros(), activation,
+      [&] { return dispatch::conv2dPacked(x, weight, bias, steps, compute, activation); },
+      [&] { return makeConv2d(weight, x.sym_sizes(), steps, compute); });
+}
+
+Tensor bq::linearInputGradientAutograd(const Tensor &gradient, const Tensor &codes, const Tensor &scales,
+                                       const OptionalTensor &zeros, c10::string_view format, int64_t k,
+                                       c10::string_view compute, const OptionalTensor &groupIndex) {
+  return runInputGradient("bq::linear_input_gradient", gradient,
+                          makeLinear(codes, scales, zeros, format, k, compute, groupIndex));
+}
+
+Tensor bq::linearPackedInputGradientAutograd(const Tensor &gradient, const PackedPtr &weight,
+                                             c10::string_view compute) {
+  return runInputGradient("bq::linear_packed_input_gradient", gradient, makeLinear(weight, compute));
+}
+
+Tensor bq::conv2dInputGradientAutograd(const Tensor &gradient, const Tensor &codes, const Tensor &scales,
+                                       const OptionalTensor &zeros, c10::string_view format,
+                                       at::IntArrayRef weightShape, at::SymIntArrayRef inputShape,
+                                       at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation,
+                                       int64_t groups, c10::string_view compute) {
+  return runInputGradient(
+      "bq::conv2d_input_gradient", gradient,
+      makeConv2d(codes, scales, zeros, format, weightShape, inputShape, {stride, padding, dilation, groups}, compute));
+}
+
+Tensor bq::conv2dPackedInputGradientAutograd(const Tensor &gradient, const PackedPtr &weight,
+                                             at::SymIntArrayRef inputShape, at::IntArrayRef stride,
+                                             at::IntArrayRef padding, at::IntArrayRef dilation, int64_t groups,
+                                             c10::string_view compute) {
+  return runInputGradient("bq::conv2d_packed_input_gradient", gradient,
+                          makeConv2d(weight, inputShape, {stride, padding, dilation, groups}, compute));
 }

@@ -3,6 +3,7 @@
 
 #include "quantizers/FormatRules.h"
 #include "quantizers/ModelGraph.h"
+#include "quantizers/Quantize.h"
 #include "quantizers/RebuildModel.h"
 #include "quantizers/Tensors.h"
 
@@ -38,9 +39,14 @@ std::string namesOf(const WeightSite &site) {
   return names;
 }
 
+std::string opName(LayerOp op) {
+  return op == LayerOp::Linear ? "linear" : op == LayerOp::Embedding ? "embedding" : "conv2d";
+}
+
 /// Bytes of canonical codes, scales of the weight's type, and zero points.
 int64_t canonicalBytes(const Format &format, const at::Tensor &weight) {
-  int64_t n = weight.size(0), k = weight.size(1), groups = format.groupCount(k);
+  const auto [n, k] = matrixShape("bq::convert", weight.sizes());
+  const int64_t groups = format.groupCount(k);
   int64_t scales = format.hasColumnScale() ? n + k : n * groups;
   return n * format.rowBytes(k) + scales * static_cast<int64_t>(weight.element_size()) +
          (format.hasZeroPoints() ? n * groups : 0);
@@ -85,7 +91,7 @@ Plan makePlan(const torch::jit::Module &module, const ConvertOptions &options) {
   std::vector<RuleSubject> subjects;
   for (const WeightSite &site : plan.graph.weights())
     for (const WeightSite::Place &place : site.places)
-      subjects.push_back({place.name, site.embedding, site.obstacle});
+      subjects.push_back({place.name, site.op == LayerOp::Embedding, site.obstacle});
   std::vector<RuleChoice> choices = applyRules(subjects, options);
 
   std::unordered_map<const c10::TensorImpl *, std::string> keptReasons;
@@ -103,7 +109,7 @@ Plan makePlan(const torch::jit::Module &module, const ConvertOptions &options) {
     plan.sites.push_back(&site);
     LayerReport layer;
     layer.name = namesOf(site);
-    layer.op = site.embedding ? "embedding" : "linear";
+    layer.op = opName(site.op);
     layer.shape = site.weight.sizes().vec();
     layer.format = *choice.format;
     layer.compute = options.compute;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// Conversion of a TorchScript model: linear and embedding layers get quantized weights, by rules on their names.
+/// Conversion of a TorchScript model: linear, convolution and embedding layers get quantized weights, by rules on their
+/// names.
 #ifndef BQ_QUANTIZERS_CONVERT_H
 #define BQ_QUANTIZERS_CONVERT_H
 
@@ -19,8 +20,8 @@ namespace bq {
 
 /// Which format the layers get whose name the pattern is found in.
 struct BQ_TORCH_API FormatRule {
-  /// ECMAScript regular expression, searched in the layer's name (anchor it with ^ and $). Empty: every linear layer;
-  /// embeddings are quantized only where a pattern is found in their name.
+  /// ECMAScript regular expression, searched in the layer's name (anchor it with ^ and $). Empty: every linear and
+  /// every convolution layer; embeddings are quantized only where a pattern is found in their name.
   std::string pattern;
   Format format;
 
@@ -33,11 +34,11 @@ struct BQ_TORCH_API FormatRule {
 /// A layer's name is the path of the module that holds its weight, such as encoder.layer.0.attention.self.query.
 struct BQ_TORCH_API LayerReport {
   std::string name;
-  std::string op;             ///< "linear" or "embedding"
-  std::vector<int64_t> shape; ///< of the weight, [N, K]
+  std::string op;             ///< "linear", "embedding" or "conv2d"
+  std::vector<int64_t> shape; ///< of the weight, [N, K] or [O, I, kh, kw]
   Format format;
-  Compute compute = Compute::F32;           ///< Linear only.
-  Activation activation = Activation::None; ///< What was fused into a linear layer.
+  Compute compute = Compute::F32;           ///< Not of embeddings.
+  Activation activation = Activation::None; ///< What was fused into the layer.
   int64_t bytes = 0;                        ///< canonical codes, scales and zero points
   int64_t floatBytes = 0;                   ///< the weight as it was
   /// ||W - Wq|| / ||W||, and the same as a ratio in dB (infinity where exact). Absent from a plan.
@@ -49,7 +50,7 @@ struct BQ_TORCH_API KeptTensor {
   std::string name; ///< Full name, such as encoder.layer.0.attention.output.LayerNorm.weight.
   std::vector<int64_t> shape;
   int64_t bytes = 0;
-  std::string reason; ///< For a linear or embedding weight: why; else empty.
+  std::string reason; ///< For the weight of a layer of one of these kinds: why; else empty.
 };
 
 struct BQ_TORCH_API ConvertReport {
@@ -61,7 +62,7 @@ struct BQ_TORCH_API ConvertReport {
 
 struct BQ_TORCH_API ConvertOptions {
   std::vector<FormatRule> rules;    ///< The last that matches a name wins.
-  Compute compute = Compute::F32;   ///< Of every linear layer.
+  Compute compute = Compute::F32;   ///< Of every linear and convolution layer.
   std::vector<std::string> include; ///< Where not empty: only layers in whose name one of these is found.
   std::vector<std::string> exclude; ///< Not the layers in whose name one of these is found.
   std::optional<at::Device> device; ///< Where weights are quantized; the model stays on the CPU.

@@ -68,8 +68,9 @@ bool anyMatches(const std::vector<Pattern> &patterns, const RuleSubject &subject
 } // namespace
 
 std::vector<RuleChoice> bq::applyRules(const std::vector<RuleSubject> &subjects, const ConvertOptions &options) {
-  TORCH_CHECK(!subjects.empty(), "the model has no linear or embedding layer whose weight is a named tensor: "
-                                 "save it from torch.jit.trace or torch.jit.script, without torch.jit.freeze");
+  TORCH_CHECK(!subjects.empty(),
+              "the model has no linear, convolution or embedding layer whose weight is a named tensor: "
+              "save it from torch.jit.trace or torch.jit.script, without torch.jit.freeze");
   TORCH_CHECK(!options.rules.empty(), "no format is given: expected at least one rule [REGEX=]FORMAT");
   std::vector<Pattern> include = compile(options.include), exclude = compile(options.exclude), patterns;
   for (const FormatRule &rule : options.rules) {
@@ -122,7 +123,8 @@ std::vector<RuleChoice> bq::applyRules(const std::vector<RuleSubject> &subjects,
     if (wins[i])
       continue;
     std::string rule = options.rules[i].str();
-    TORCH_CHECK(applies[i], "rule '", rule, "' has no pattern and the model has no linear layer: name the embeddings");
+    TORCH_CHECK(applies[i], "rule '", rule,
+                "' has no pattern and the model has no linear or convolution layer: name the embeddings");
     TORCH_CHECK(obstacles[i].empty(), "rule '", rule, "' has no effect: ", obstacles[i]);
     TORCH_CHECK(!hidden[i], "rule '", rule,
                 "' has no effect: every layer it matches is matched by a later rule, and the last match wins");

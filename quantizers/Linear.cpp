@@ -53,6 +53,8 @@ LinearArgs LinearRows::args(const LinearChoice &choice) const {
   args.bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
   args.compute = choice.compute;
   args.activation = choice.activation;
+  args.activationBits = choice.activationBits;
+  args.activationScale = choice.activationBits ? choice.activationScale.const_data_ptr<float>() : nullptr;
   args.y = y.mutable_data_ptr();
   args.yStride = y.size(-1);
   return args;

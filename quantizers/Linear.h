@@ -14,6 +14,10 @@ namespace bq {
 struct LinearChoice {
   Compute compute = Compute::F32;
   Activation activation = Activation::None;
+  /// 1 to 8, for compute i8: x is quantized with one scale, as LinearArgs says; 0 = as `compute` takes it.
+  int activationBits = 0;
+  at::Tensor activationScale{}; ///< float [1], contiguous, on x's device; not defined without bits.
+  int padCode = 0;              ///< Of quantized activations: what padding of a convolution counts as.
 
   /// Throws, naming the text and what is accepted.
   static LinearChoice parse(const char *op, std::string_view compute, std::string_view activation);

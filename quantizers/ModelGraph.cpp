@@ -1,139 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/ModelGraph.h"
 
-#include <torch/csrc/jit/ir/constants.h>
-
 using namespace bq;
 
 namespace jit = torch::jit;
 namespace prim = c10::prim;
-
-//===---------------------------------------------------------------------===//
-// Patterns
-//===---------------------------------------------------------------------===//
-
-void bq::forEachNode(jit::Block *block, const std::function<void(jit::Node *)> &visit) {
-  for (jit::Node *node : block->nodes()) {
-    for (jit::Block *inner : node->blocks())
-      forEachNode(inner, visit);
-    visit(node);
-  }
-}
-
-static bool isModule(const c10::IValue &value) { return value.isObject() && value.toObject()->type()->is_module(); }
-
-InstanceValues::InstanceValues(jit::Graph &graph, Instance self) {
-  instances[graph.inputs().at(0)] = self;
-  // Outer nodes first: a block may read a module that was fetched before it.
-  std::function<void(jit::Block *)> visit = [&](jit::Block *block) {
-    for (jit::Node *node : block->nodes()) {
-      if (node->kind() == prim::GetAttr)
-        if (Instance owner = find(node->input()))
-          if (c10::IValue value = owner->getAttr(node->s(c10::attr::name)); isModule(value))
-            instances[node->output()] = value.toObject().get();
-      for (jit::Block *inner : node->blocks())
-        visit(inner);
-    }
-  };
-  visit(graph.block());
-}
-
-Instance InstanceValues::find(const jit::Value *value) const {
-  auto found = instances.find(value);
-  return found == instances.end() ? nullptr : found->second;
-}
-
-bool bq::isForwardCall(const jit::Node *node) {
-  return node->kind() == prim::CallMethod && node->s(c10::attr::name) == "forward";
-}
-
-/// The name of a function of torch.nn.functional that `node` calls; empty where it calls none.
-static std::string functionalName(const jit::Node *node) {
-  if (node->kind() != prim::CallFunction)
-    return {};
-  const c10::QualifiedName &name = node->input(0)->type()->expect<c10::FunctionType>()->function()->qualname();
-  bool isFunctional = name.prefix().rfind("__torch__.torch.nn.functional", 0) == 0;
-  return isFunctional ? name.name() : std::string();
-}
-
-static bool isNone(const jit::Value *value) { return value->node()->mustBeNone(); }
-
-std::optional<WeightUse> bq::weightUse(const jit::Use &use) {
-  jit::Node *node = use.user;
-  if (node->kind() == c10::aten::linear && use.offset == 1)
-    return WeightUse{false, node->input(0), node->input(2)};
-  if (node->kind() == c10::aten::embedding && use.offset == 0)
-    return WeightUse{true, node->input(1), nullptr};
-  // embedding(function, input, weight, padding_idx, max_norm, ...); with max_norm it writes to the weight.
-  if (functionalName(node) == "embedding" && use.offset == 2 && isNone(node->input(4)))
-    return WeightUse{true, node->input(1), nullptr};
-  return std::nullopt;
-}
-
-/// The activation that `node` applies to its first tensor, by its operation or function.
-static std::optional<Activation> activationOf(const jit::Node *node) {
-  static const c10::Symbol relu = c10::Symbol::aten("relu"), reluInPlace = c10::Symbol::aten("relu_"),
-                           silu = c10::Symbol::aten("silu"), siluInPlace = c10::Symbol::aten("silu_"),
-                           gelu = c10::Symbol::aten("gelu");
-  std::string function = functionalName(node);
-  if (node->kind() == relu || node->kind() == reluInPlace || function == "relu")
-    return Activation::Relu;
-  if (node->kind() == silu || node->kind() == siluInPlace || function == "silu")
-    return Activation::Silu;
-  if (node->kind() == gelu) {
-    std::optional<c10::IValue> approximate = jit::toIValue(node->input(1));
-    if (approximate && approximate->isString())
-      return approximate->toStringRef() == "tanh" ? Activation::GeluTanh : Activation::Gelu;
-  }
-  return std::nullopt;
-}
-
-static bool hasHooks(Instance instance) {
-  return !instance->type()->getForwardHooks().empty() || !instance->type()->getForwardPreHooks().empty();
-}
-
-static std::shared_ptr<jit::Graph> forwardGraph(Instance instance) {
-  jit::Function *forward = instance->type()->findMethod("forward");
-  return forward && !hasHooks(instance) ? jit::toGraphFunction(*forward).graph() : nullptr;
-}
-
-/// The activation that a module is, where its forward does nothing else.
-static std::optional<Activation> activationOfModule(Instance module) {
-  std::shared_ptr<jit::Graph> graph = forwardGraph(module);
-  if (!graph || graph->inputs().size() != 2 || graph->outputs().size() != 1)
-    return std::nullopt;
-  auto activation = activationAfter(graph->inputs()[1], InstanceValues(*graph, module));
-  if (!activation || activation->second->output() != graph->outputs()[0])
-    return std::nullopt;
-  for (const jit::Node *node : graph->nodes())
-    if (node != activation->second && node->kind() != prim::Constant && node->kind() != prim::GetAttr)
-      return std::nullopt;
-  return activation->first;
-}
-
-std::optional<std::pair<Activation, jit::Node *>> bq::activationAfter(const jit::Value *value,
-                                                                      const InstanceValues &instances) {
-  if (value->uses().size() != 1)
-    return std::nullopt;
-  jit::Node *node = value->uses()[0].user;
-  bool isFunction = node->kind() == prim::CallFunction;
-  if (node->owningBlock() != value->node()->owningBlock() || node->outputs().size() != 1)
-    return std::nullopt;
-  std::optional<Activation> activation;
-  if (isForwardCall(node) && node->inputs().size() == 2) {
-    if (Instance module = instances.find(node->input(0)))
-      activation = activationOfModule(module);
-  } else if (value->uses()[0].offset == (isFunction ? 1u : 0u)) {
-    activation = activationOf(node);
-  }
-  if (!activation)
-    return std::nullopt;
-  return std::make_pair(*activation, node);
-}
-
-//===---------------------------------------------------------------------===//
-// The model
-//===---------------------------------------------------------------------===//
 
 ModelGraph::ModelGraph(const jit::Module &module) : root(module._ivalue().get()) {
   visitInstance(module._ivalue(), "", "");
@@ -206,6 +77,11 @@ void ModelGraph::visitMethods(Instance instance) {
   }
 }
 
+/// With its article, for messages.
+static std::string phrase(LayerOp op) {
+  return op == LayerOp::Linear ? "a linear" : op == LayerOp::Embedding ? "an embedding" : "a convolution";
+}
+
 void ModelGraph::collectWeights() {
   std::map<std::tuple<const c10::StorageImpl *, const void *, std::vector<int64_t>, std::vector<int64_t>>, size_t>
       known;
@@ -229,40 +105,43 @@ void ModelGraph::collectWeights() {
       if (isNew)
         namedTensors.push_back({name, tensor});
 
-      size_t linear = 0, embedding = 0;
+      std::optional<LayerOp> op;
       std::string otherUse, obstacle;
       if (auto reads = accesses.find({owner, attribute}); reads != accesses.end())
         for (const Access &read : reads->second)
           for (const jit::Use &use : read.value->uses()) {
             std::optional<WeightUse> known = weightUse(use);
-            if (!known)
+            if (!known) {
               otherUse = "used by " + std::string(use.user->kind().toQualString());
-            else
-              ++(known->embedding ? embedding : linear);
+              continue;
+            }
+            if (op && *op != known->op)
+              obstacle = "its weight is used by both " + phrase(*op) + " and " + phrase(known->op) + " operation";
+            else if (!known->obstacle.empty())
+              obstacle = known->obstacle;
+            op = known->op;
           }
-      if (linear + embedding == 0) {
+      if (!op) {
         otherPlaces.emplace(entry->second, "its weight is also '" + name + "', " +
                                                (otherUse.empty() ? "which no layer uses" : otherUse));
         continue;
       }
       if (!otherUse.empty())
         obstacle = "its weight is also " + otherUse;
-      if (linear && embedding)
-        obstacle = "its weight is used by both a linear and an embedding operation";
       if (writes.count({owner, attribute}))
         obstacle = "its weight is assigned to by method '" + writes.at({owner, attribute}) + "'";
-      if (tensor.dim() != 2)
+      if (tensor.dim() != (*op == LayerOp::Conv2d ? 4 : 2))
         obstacle = "its weight has " + std::to_string(tensor.dim()) + " dimensions";
       if (auto reason = blocked.find(owner); reason != blocked.end())
         obstacle = reason->second;
 
       auto [site, isNewSite] = siteOfTensor.try_emplace(entry->second, sites.size());
       if (isNewSite)
-        sites.push_back({{}, namedTensors[entry->second].tensor, embedding != 0, Activation::None, nullptr, ""});
+        sites.push_back({{}, namedTensors[entry->second].tensor, *op, Activation::None, nullptr, ""});
       WeightSite &target = sites[site->second];
-      if (!isNewSite && target.embedding != (embedding != 0))
-        obstacle = "its weight is shared between the linear and the embedding layer '" + target.places[0].name +
-                   "' and '" + (attribute == "weight" ? path : name) + "'";
+      if (!isNewSite && target.op != *op)
+        obstacle = "its weight is shared between " + phrase(target.op) + " and " + phrase(*op) + " layer, '" +
+                   target.places[0].name + "' and '" + (attribute == "weight" ? path : name) + "'";
       // A weight outside a module of its own, such as in_proj_weight, is named by its full name.
       target.places.push_back({owner, attribute, attribute == "weight" && !path.empty() ? path : name});
       if (!obstacle.empty())
@@ -273,7 +152,7 @@ void ModelGraph::collectWeights() {
     if (auto site = siteOfTensor.find(tensor); site != siteOfTensor.end())
       sites[site->second].obstacle = obstacle;
   for (WeightSite &site : sites)
-    if (!site.embedding && site.places.size() == 1)
+    if (site.op != LayerOp::Embedding && site.places.size() == 1)
       findActivation(site);
 }
 

@@ -3,13 +3,9 @@
 #ifndef BQ_QUANTIZERS_MODELGRAPH_H
 #define BQ_QUANTIZERS_MODELGRAPH_H
 
-#include "dialect/core/Types.h"
+#include "quantizers/GraphPatterns.h"
 
-#include <torch/csrc/jit/api/module.h>
-
-#include <functional>
 #include <map>
-#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -17,10 +13,7 @@
 
 namespace bq {
 
-/// A module instance of the model; alive as long as the model.
-using Instance = c10::ivalue::Object *;
-
-/// A weight that linear or embedding layers use. Modules may share it.
+/// A weight that layers of one kind use. Modules may share it.
 struct WeightSite {
   struct Place {
     Instance owner;
@@ -29,7 +22,7 @@ struct WeightSite {
   };
   std::vector<Place> places; ///< All that hold this very tensor, or there is an obstacle.
   at::Tensor weight;
-  bool embedding = false;
+  LayerOp op = LayerOp::Linear;
   Activation activation = Activation::None; ///< What alone follows the linear operation, and can be taken into it.
   /// The module whose result is the sum and whose call is followed by the activation; null where the activation stands
   /// in the same graph as the linear operation, or there is none.
@@ -41,36 +34,6 @@ struct NamedTensor {
   std::string name;
   at::Tensor tensor;
 };
-
-/// For each value of a graph that is a module: which instance. `self` is the graph's first input.
-class InstanceValues {
-public:
-  InstanceValues(torch::jit::Graph &graph, Instance self);
-  /// Null where the value is no module that is known.
-  Instance find(const torch::jit::Value *value) const;
-
-private:
-  std::unordered_map<const torch::jit::Value *, Instance> instances;
-};
-
-/// Calls `visit` for every node, those of inner blocks too; it must not remove any.
-void forEachNode(torch::jit::Block *block, const std::function<void(torch::jit::Node *)> &visit);
-
-/// How a node uses a weight.
-struct WeightUse {
-  bool embedding = false;
-  torch::jit::Value *input = nullptr; ///< x, or the indices
-  torch::jit::Value *bias = nullptr;  ///< Linear only.
-};
-/// None where it is neither a linear nor an embedding operation with the weight in its place.
-std::optional<WeightUse> weightUse(const torch::jit::Use &use);
-
-/// The activation that is the only use of `value`, and the node (operation or call of a module or function) that is it.
-std::optional<std::pair<Activation, torch::jit::Node *>> activationAfter(const torch::jit::Value *value,
-                                                                         const InstanceValues &instances);
-
-/// Whether `node` calls the forward method of a module.
-bool isForwardCall(const torch::jit::Node *node);
 
 /// Read-only; the model must not change meanwhile.
 class ModelGraph {

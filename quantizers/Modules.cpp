@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/Modules.h"
 
+#include "quantizers/Conv2d.h"
 #include "quantizers/Dispatch.h"
 #include "quantizers/Linear.h"
 #include "quantizers/Quantize.h"
@@ -10,6 +11,7 @@ using namespace bq;
 using namespace bq::nn;
 
 static constexpr const char *linearName = "bq::nn::QuantizedLinear";
+static constexpr const char *conv2dName = "bq::nn::QuantizedConv2d";
 static constexpr const char *embeddingName = "bq::nn::QuantizedEmbedding";
 
 namespace {
@@ -105,6 +107,78 @@ at::Tensor QuantizedLinearImpl::forward(const at::Tensor &x) {
 at::Tensor QuantizedLinearImpl::dequantize() const {
   return bq::dequantize(codes, scales, whereDefined(zeros), *Format::parse(options.format()),
                         {options.out_features(), options.in_features()});
+}
+
+QuantizedConv2dImpl::QuantizedConv2dImpl(QuantizedConv2dOptions options) : options(std::move(options)) { reset(); }
+
+at::DimVector QuantizedConv2dImpl::weightShape() const {
+  return {options.out_channels(), options.in_channels() / options.groups(), (*options.kernel_size())[0],
+          (*options.kernel_size())[1]};
+}
+
+static Conv2dSteps stepsOf(const QuantizedConv2dOptions &options) {
+  return {*options.stride(), *options.padding(), *options.dilation(), options.groups()};
+}
+
+void QuantizedConv2dImpl::reset() {
+  LinearChoice::parse(conv2dName, options.compute(), options.activation());
+  TORCH_CHECK(options.groups() >= 1 && options.in_channels() % options.groups() == 0, conv2dName, ": 'groups' is ",
+              options.groups(), ": use a divisor of the ", options.in_channels(), " input channels");
+  const Conv2dCall call(conv2dName, weightShape(), stepsOf(options));
+  registerWeight(conv2dName, *this, call.n(), call.k());
+  if (options.bias())
+    bias = register_parameter("bias", at::zeros({options.out_channels()}));
+}
+
+std::shared_ptr<QuantizedConv2dImpl> QuantizedConv2dImpl::fromFloat(const torch::nn::Conv2d &conv,
+                                                                    const std::string &format,
+                                                                    const std::string &compute,
+                                                                    const std::string &activation) {
+  const auto &given = conv->options;
+  const auto *padding = std::get_if<torch::ExpandingArray<2>>(&given.padding());
+  TORCH_CHECK(padding && std::holds_alternative<torch::enumtype::kZeros>(given.padding_mode()), conv2dName,
+              ": expected a convolution that pads with zeros, by numbers");
+  const bool hasBias = conv->bias.defined();
+  auto module = std::make_shared<QuantizedConv2dImpl>(
+      QuantizedConv2dOptions(given.in_channels(), given.out_channels(), given.kernel_size(), format)
+          .stride(given.stride())
+          .padding(*padding)
+          .dilation(given.dilation())
+          .groups(given.groups())
+          .bias(hasBias)
+          .compute(compute)
+          .activation(activation));
+  setWeight(*module, conv->weight);
+  if (hasBias)
+    module->bias.set_data(conv->bias.detach());
+  return module;
+}
+
+void QuantizedConv2dImpl::to(torch::Device device, torch::Dtype dtype, bool nonBlocking) {
+  keepTypeOfCodes(*this, nonBlocking, [&] { Module::to(device, dtype, nonBlocking); });
+}
+
+void QuantizedConv2dImpl::to(torch::Dtype dtype, bool nonBlocking) {
+  keepTypeOfCodes(*this, nonBlocking, [&] { Module::to(dtype, nonBlocking); });
+}
+
+void QuantizedConv2dImpl::to(torch::Device device, bool nonBlocking) { Module::to(device, nonBlocking); }
+
+void QuantizedConv2dImpl::pretty_print(std::ostream &stream) const {
+  stream << conv2dName << "(" << options.in_channels() << ", " << options.out_channels()
+         << ", kernel_size=" << options.kernel_size() << ", stride=" << options.stride()
+         << ", padding=" << options.padding() << ", dilation=" << options.dilation() << ", groups=" << options.groups()
+         << ", format=" << options.format() << ", bias=" << (options.bias() ? "true" : "false")
+         << ", compute=" << options.compute() << ", activation=" << options.activation() << ")";
+}
+
+at::Tensor QuantizedConv2dImpl::forward(const at::Tensor &x) {
+  return dispatch::conv2d(x, codes, scales, whereDefined(zeros), whereDefined(bias), options.format(), weightShape(),
+                          stepsOf(options), options.compute(), options.activation());
+}
+
+at::Tensor QuantizedConv2dImpl::dequantize() const {
+  return bq::dequantize(codes, scales, whereDefined(zeros), *Format::parse(options.format()), weightShape());
 }
 
 QuantizedEmbeddingImpl::QuantizedEmbeddingImpl(QuantizedEmbeddingOptions options) : options(std::move(options)) {

@@ -6,7 +6,9 @@
 
 #include "quantizers/Export.h"
 
+#include <torch/expanding_array.h>
 #include <torch/nn/cloneable.h>
+#include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/embedding.h>
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/pimpl.h>
@@ -56,6 +58,59 @@ public:
   at::Tensor bias;  ///< Not defined where options.bias() is false.
 };
 TORCH_MODULE(QuantizedLinear);
+
+struct BQ_TORCH_API QuantizedConv2dOptions {
+  QuantizedConv2dOptions(int64_t in_channels, int64_t out_channels, torch::ExpandingArray<2> kernel_size,
+                         std::string format)
+      : in_channels_(in_channels), out_channels_(out_channels), kernel_size_(kernel_size), format_(std::move(format)) {}
+  TORCH_ARG(int64_t, in_channels);
+  TORCH_ARG(int64_t, out_channels);
+  TORCH_ARG(torch::ExpandingArray<2>, kernel_size);
+  /// Of the weight, such as int4:g32, where groups run along channels; not lut.
+  TORCH_ARG(std::string, format);
+  TORCH_ARG(torch::ExpandingArray<2>, stride) = 1;
+  /// Of zeros, at both ends of an axis.
+  TORCH_ARG(torch::ExpandingArray<2>, padding) = 0;
+  TORCH_ARG(torch::ExpandingArray<2>, dilation) = 1;
+  TORCH_ARG(int64_t, groups) = 1;
+  TORCH_ARG(bool, bias) = true;
+  /// How the sum is taken: f32, bf16, i16 or i8.
+  TORCH_ARG(std::string, compute) = "f32";
+  /// What follows the sum: none, relu, gelu, gelu_tanh or silu.
+  TORCH_ARG(std::string, activation) = "none";
+};
+
+/// activation(convolution of x [B, C, H, W] + bias), in the memory format of x, differentiable with respect to x and
+/// bias. A fresh module's weight is zero.
+class BQ_TORCH_API QuantizedConv2dImpl : public torch::nn::Cloneable<QuantizedConv2dImpl> {
+public:
+  /// Throws c10::Error where an option is not known, a size is not positive, or channels do not divide into groups.
+  explicit QuantizedConv2dImpl(QuantizedConv2dOptions options);
+
+  /// The weight of `conv`, quantized, and its bias, shared. Throws where it pads with other than zeros, or by a name.
+  static std::shared_ptr<QuantizedConv2dImpl> fromFloat(const torch::nn::Conv2d &conv, const std::string &format,
+                                                        const std::string &compute = "f32",
+                                                        const std::string &activation = "none");
+
+  void reset() override;
+  /// Scales and bias change type; codes and zero points stay uint8. All are moved.
+  void to(torch::Device device, torch::Dtype dtype, bool nonBlocking = false) override;
+  void to(torch::Dtype dtype, bool nonBlocking = false) override;
+  void to(torch::Device device, bool nonBlocking = false) override;
+  void pretty_print(std::ostream &stream) const override;
+  at::Tensor forward(const at::Tensor &x);
+  /// The weight [O, I / groups, kh, kw] in the type of the scales.
+  at::Tensor dequantize() const;
+
+  QuantizedConv2dOptions options;
+  at::Tensor codes, scales;
+  at::Tensor zeros; ///< Not defined where the format has no zero points.
+  at::Tensor bias;  ///< Not defined where options.bias() is false.
+
+private:
+  at::DimVector weightShape() const;
+};
+TORCH_MODULE(QuantizedConv2d);
 
 struct BQ_TORCH_API QuantizedEmbeddingOptions {
   QuantizedEmbeddingOptions(int64_t num_embeddings, int64_t embedding_dim, std::string format)

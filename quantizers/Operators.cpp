@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/Autograd.h"
 #include "quantizers/Linear.h"
-#include "quantizers/Prepare.h"
+#include "quantizers/PackedWeightClass.h"
 #include "quantizers/Quantize.h"
 #include "quantizers/WeightMemo.h"
 #include "quantizers/cuda/Place.h"
@@ -24,7 +24,6 @@ constexpr char linearName[] = "bq::linear";
 constexpr char embeddingName[] = "bq::embedding";
 constexpr char linearPackedName[] = "bq::linear_packed";
 constexpr char embeddingPackedName[] = "bq::embedding_packed";
-constexpr char className[] = "torch.classes.bq.PackedWeight";
 
 Format parseFormat(const char *op, c10::string_view format) { return take(op, Format::parse(format)); }
 
@@ -130,8 +129,8 @@ Tensor embeddingMeta(const Tensor &indices, const Tensor &codes, const Tensor &s
 //===---------------------------------------------------------------------===//
 
 void checkPackedInput(const Tensor &x, const PackedWeight &weight) {
-  TORCH_CHECK(inputFeatures(linearPackedName, x) == weight.shape()[1], linearPackedName, ": 'x' ", x.sym_sizes(),
-              " does not fit the weight ", shapeText(weight.shape()));
+  TORCH_CHECK(weight.shape().size() == 2 && inputFeatures(linearPackedName, x) == weight.k(), linearPackedName,
+              ": 'x' ", x.sym_sizes(), " does not fit the weight ", shapeText(weight.shape()));
 }
 
 Tensor linearPackedHere(const Tensor &x, const PackedPtr &weight, const OptionalTensor &bias, c10::string_view compute,
@@ -139,8 +138,7 @@ Tensor linearPackedHere(const Tensor &x, const PackedPtr &weight, const Optional
   LinearChoice choice = LinearChoice::parse(linearPackedName, compute, activation);
   checkPackedInput(x, *weight);
   const LinearWeight tensors{[&] { return weight->prepacked(x.device()); },
-                             [&] { return weight->canonical(x.device()); }, weight->format(), weight->shape()[0],
-                             weight->shape()[1]};
+                             [&] { return weight->canonical(x.device()); }, weight->format(), weight->n(), weight->k()};
   return runLinear(linearPackedName, x, bias, tensors, choice);
 }
 
@@ -148,17 +146,16 @@ Tensor linearPackedMeta(const Tensor &x, const PackedPtr &weight, const Optional
                         c10::string_view activation) {
   LinearChoice::parse(linearPackedName, compute, activation);
   checkPackedInput(x, *weight);
-  return emptyLinearResult(linearPackedName, x, bias, weight->shape()[0]);
+  return emptyLinearResult(linearPackedName, x, bias, weight->n());
 }
 
 Tensor embeddingPackedHere(const Tensor &indices, const PackedPtr &weight) {
-  return runEmbedding(embeddingPackedName, indices, weight->canonical(indices.device()), weight->format(),
-                      weight->shape()[1]);
+  return runEmbedding(embeddingPackedName, indices, weight->canonical(indices.device()), weight->format(), weight->k());
 }
 
 Tensor embeddingPackedMeta(const Tensor &indices, const PackedPtr &weight) {
   c10::SymDimVector sizes(indices.sym_sizes());
-  sizes.push_back(weight->shape()[1]);
+  sizes.push_back(weight->k());
   return at::empty_symint(sizes, indices.options().dtype(weight->scales().scalar_type()));
 }
 
@@ -180,52 +177,11 @@ struct OnGpu<kernel, op> {
 } // namespace
 
 //===---------------------------------------------------------------------===//
-// Registration, all in this file: the class must be known before an operator that takes one
+// Registration
 //===---------------------------------------------------------------------===//
 
 TORCH_LIBRARY(bq, m) {
-  m.class_<PackedWeight>("PackedWeight")
-      .def(torch::init([](Tensor codes, Tensor scales, OptionalTensor zeros, std::string format,
-                          std::vector<int64_t> shape, OptionalTensor groupIndex) {
-             return c10::make_intrusive<PackedWeight>(std::move(codes), std::move(scales), std::move(zeros),
-                                                      parseFormat(className, format), std::move(shape),
-                                                      std::move(groupIndex));
-           }),
-           "",
-           {torch::arg("codes"), torch::arg("scales"), torch::arg("zeros"), torch::arg("format"), torch::arg("shape"),
-            torch::arg("g_idx") = c10::IValue()})
-      .def("linear",
-           [](const PackedPtr &self, const Tensor &x, const OptionalTensor &bias, std::string compute,
-              std::string activation) {
-             LinearChoice choice = LinearChoice::parse(linearPackedName, compute, activation);
-             return self->linear(x, bias, choice.compute, choice.activation);
-           },
-           "",
-           {torch::arg("x"), torch::arg("bias") = c10::IValue(), torch::arg("compute") = "f32",
-            torch::arg("activation") = "none"})
-      .def("embedding", [](const PackedPtr &self, const Tensor &indices) { return self->embedding(indices); })
-      .def("dequantize", [](const PackedPtr &self) { return self->dequantize(); })
-      .def("prepare",
-           [](const PackedPtr &self, std::vector<int64_t> rows, std::string compute, std::string activation, bool bias,
-              at::ScalarType dtype, std::optional<at::Device> device) {
-             LinearChoice choice = LinearChoice::parse(className, compute, activation);
-             prepare(*self, rows, {choice.compute, choice.activation, bias, dtype, device});
-           },
-           "",
-           {torch::arg("rows"), torch::arg("compute") = "f32", torch::arg("activation") = "none",
-            torch::arg("bias") = false, torch::arg("dtype") = c10::IValue(at::kFloat),
-            torch::arg("device") = c10::IValue()})
-      .def("codes", [](const PackedPtr &self) { return self->codes(); })
-      .def("scales", [](const PackedPtr &self) { return self->scales(); })
-      .def("zeros", [](const PackedPtr &self) { return self->zeros(); })
-      .def("g_idx", [](const PackedPtr &self) { return self->groupIndex(); })
-      .def("format", [](const PackedPtr &self) { return self->format().str(); })
-      .def("shape", [](const PackedPtr &self) { return self->shape(); })
-      .def("bytes", [](const PackedPtr &self) { return self->bytes(); })
-      .def("resident_bytes", [](const PackedPtr &self) { return self->residentBytes(); })
-      .def_pickle([](const PackedPtr &self) { return self->state(); },
-                  [](PackedWeight::State state) { return PackedWeight::fromState(std::move(state)); });
-
+  registerPackedWeightClass();
   const std::vector<at::Tag> tags{at::Tag::pt2_compliant_tag};
   m.def("quantize(Tensor weight, str format, ScalarType? scale_dtype=None) -> "
         "(Tensor codes, Tensor scales, Tensor zeros)",

@@ -19,9 +19,9 @@ PackedWeight::PackedWeight(at::Tensor codes, at::Tensor scales, std::optional<at
                            std::vector<int64_t> shape, std::optional<at::Tensor> groupIndex)
     : weightFormat(format), weightShape(std::move(shape)), codesTensor(std::move(codes)),
       scalesTensor(std::move(scales)), zerosTensor(std::move(zeros)), groupIndexTensor(std::move(groupIndex)) {
-  TORCH_CHECK(weightShape.size() == 2, className, ": expected a shape [N, K], got ", shapeText(weightShape));
-  int64_t n = checkWeight(className, tensorsOf(*this), weightFormat, weightShape[1]);
-  TORCH_CHECK(n == weightShape[0], className, ": 'codes' ", shapeText(codesTensor.sizes()), " do not fit the shape ",
+  const auto [rows, columns] = matrixShape(className, weightShape);
+  const int64_t n = checkWeight(className, tensorsOf(*this), weightFormat, columns);
+  TORCH_CHECK(n == rows, className, ": 'codes' ", shapeText(codesTensor.sizes()), " do not fit the shape ",
               shapeText(weightShape));
   // Equal weights have one saved form.
   if (zerosTensor && zerosTensor->defined() && zerosTensor->numel() == 0 && !weightFormat.hasZeroPoints())
@@ -32,7 +32,6 @@ PackedWeight::~PackedWeight() = default;
 
 c10::intrusive_ptr<PackedWeight> PackedWeight::quantize(const at::Tensor &weight, const Format &format,
                                                         std::optional<at::Device> device) {
-  TORCH_CHECK(weight.dim() == 2, className, ": expected a weight [N, K], got ", shapeText(weight.sizes()));
   auto [codes, scales, zeros] = bq::quantize(device ? weight.to(*device) : weight, format);
   auto back = [&](const at::Tensor &tensor) { return tensor.to(weight.device()); };
   return c10::make_intrusive<PackedWeight>(back(codes), back(scales), back(zeros), format, weight.sizes().vec());
@@ -58,6 +57,15 @@ at::Tensor PackedWeight::linear(const at::Tensor &x, const std::optional<at::Ten
   return dispatch::linearPacked(x, pointerTo(this), bias, str(compute), str(activation));
 }
 
+at::Tensor PackedWeight::conv2d(const at::Tensor &x, const std::optional<at::Tensor> &bias, at::IntArrayRef stride,
+                                at::IntArrayRef padding, at::IntArrayRef dilation, int64_t groups, Compute compute,
+                                Activation activation) const {
+  return dispatch::conv2dPacked(x, pointerTo(this), bias, {stride, padding, dilation, groups}, str(compute),
+                                str(activation));
+}
+
+int64_t PackedWeight::k() const { return c10::multiply_integers(weightShape.begin() + 1, weightShape.end()); }
+
 at::Tensor PackedWeight::embedding(const at::Tensor &indices) const {
   return dispatch::embeddingPacked(indices, pointerTo(this));
 }
@@ -80,6 +88,8 @@ int64_t PackedWeight::residentBytes() const {
   int64_t sum = bytes();
   for (const Form &form : forms) {
     sum += form.prepacked ? form.prepacked->bytes() : 0;
+    sum += form.grouped ? form.grouped->bytes() : 0;
+    sum += form.transposed ? form.transposed->bytes() : 0;
     if (form.canonical)
       for (const at::Tensor &tensor : form.canonical->all())
         sum += static_cast<int64_t>(tensor.nbytes());
@@ -94,7 +104,7 @@ std::shared_ptr<const T> PackedWeight::form(at::Device device, std::shared_ptr<c
   auto current = [&]() -> Form * {
     for (Form &form : forms)
       if (form.device == device)
-        return !form.stamp || form.stamp->matches(tensors, weightFormat, weightShape[1]) ? &form : nullptr;
+        return !form.stamp || form.stamp->matches(tensors, weightFormat, k()) ? &form : nullptr;
     return nullptr;
   };
   {
@@ -104,8 +114,8 @@ std::shared_ptr<const T> PackedWeight::form(at::Device device, std::shared_ptr<c
   }
   // Stamped before it is read: a change made meanwhile is noticed at the next call. Of threads that come here at once
   // each makes one, rather than wait for a lock that a fork would leave behind; one result stays.
-  std::optional<WeightStamp> stamp = WeightStamp::of(tensors, weightFormat, weightShape[1]);
-  Form made{device, stamp ? std::make_unique<WeightStamp>(std::move(*stamp)) : nullptr, {}, {}};
+  std::optional<WeightStamp> stamp = WeightStamp::of(tensors, weightFormat, k());
+  Form made{device, stamp ? std::make_unique<WeightStamp>(std::move(*stamp)) : nullptr, {}, {}, {}, {}};
   made.*member = make(tensors);
   std::vector<Form> old; // Freed after the mutex is.
   std::lock_guard<std::mutex> lock(forkSafeMutex());
@@ -125,9 +135,24 @@ std::shared_ptr<const T> PackedWeight::form(at::Device device, std::shared_ptr<c
 }
 
 std::shared_ptr<const PrepackedWeight> PackedWeight::prepacked(at::Device device) const {
-  return form(device, &Form::prepacked, [&](const WeightTensors &tensors) {
-    return prepack(className, tensors, weightFormat, weightShape[1], device);
-  });
+  return form(device, &Form::prepacked,
+              [&](const WeightTensors &tensors) { return prepack(className, tensors, weightFormat, k(), device); });
+}
+
+std::shared_ptr<const GroupedWeight> PackedWeight::grouped(const WeightLayout &layout) const {
+  auto make = [&](const WeightTensors &tensors) {
+    return makeGrouped(className, tensors.to(at::kCPU), weightFormat, k(), layout);
+  };
+  auto known = form(at::kCPU, &Form::grouped, make);
+  return known->layout == layout ? known : make(tensorsOf(*this));
+}
+
+std::shared_ptr<const TransposedWeight> PackedWeight::transposed(const WeightLayout &layout) const {
+  auto make = [&](const WeightTensors &tensors) {
+    return makeTransposed(className, tensors.to(at::kCPU), weightFormat, k(), layout);
+  };
+  auto known = form(at::kCPU, &Form::transposed, make);
+  return known->layout == layout ? known : make(tensorsOf(*this));
 }
 
 WeightTensors PackedWeight::canonical(at::Device device) const {

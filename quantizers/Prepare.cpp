@@ -39,7 +39,9 @@ private:
 void bq::prepare(const PackedWeight &weight, at::IntArrayRef rows, const PrepareOptions &options) {
   const at::Device device = gpu::withIndex(op, options.device.value_or(weight.codes().device()));
   const at::TensorOptions x = at::device(device).dtype(options.dtype);
-  const int64_t n = weight.shape()[0], k = weight.shape()[1];
+  TORCH_CHECK(weight.shape().size() == 2, op, ": expected the weight of a linear layer, got ",
+              shapeText(weight.shape()));
+  const int64_t n = weight.n(), k = weight.k();
   const at::Tensor bias = options.bias ? at::zeros({n}, x) : at::Tensor();
   const auto optionalBias = options.bias ? std::optional<at::Tensor>(bias) : std::nullopt;
   Layer{

@@ -130,15 +130,19 @@ private:
     jit::WithInsertPoint insertPoint(node);
     WeightUse how = *weightUse(use);
     jit::Node *packed;
-    if (how.embedding) {
+    if (how.op == LayerOp::Embedding) {
       packed =
           graph->insertNode(graph->create(c10::Symbol::fromQualString("bq::embedding_packed"), {how.input, weight}));
     } else {
       Activation activation = replacement.site->activation;
       jit::Value *compute = graph->insertConstant(std::string(str(replacement.compute)));
       jit::Value *activationName = graph->insertConstant(std::string(str(activation)));
-      packed = graph->insertNode(graph->create(c10::Symbol::fromQualString("bq::linear_packed"),
-                                               {how.input, weight, how.bias, compute, activationName}));
+      std::vector<jit::Value *> inputs{how.input, weight, how.bias};
+      for (size_t i = 0; how.op == LayerOp::Conv2d && i < how.values.size(); ++i)
+        inputs.push_back(how.values[i] ? how.values[i] : graph->insertConstant(how.constants[i]));
+      inputs.insert(inputs.end(), {compute, activationName});
+      const char *name = how.op == LayerOp::Conv2d ? "bq::conv2d_packed" : "bq::linear_packed";
+      packed = graph->insertNode(graph->create(c10::Symbol::fromQualString(name), inputs));
       if (activation != Activation::None && !replacement.site->activatedModule)
         removeActivation(node->output(), values);
     }

@@ -67,7 +67,7 @@ struct Memo {
   struct Entry {
     const c10::TensorImpl *codes;
     WeightStamp stamp;
-    std::shared_ptr<const PrepackedWeight> prepacked;
+    WeightFormSet forms;
   };
   std::list<Entry> entries;
   std::unordered_map<const c10::TensorImpl *, std::list<Entry>::iterator> index;
@@ -109,10 +109,10 @@ Memo &memo() {
   return *instance;
 }
 
-} // namespace
-
-std::shared_ptr<const PrepackedWeight> bq::prepackRemembered(const char *op, const WeightTensors &weight,
-                                                             const Format &format, int64_t k) {
+/// The form `member` of a weight, by `make` where it is not known.
+template <typename T, typename Make>
+std::shared_ptr<const T> remembered(std::shared_ptr<const T> WeightFormSet::*member, const WeightTensors &weight,
+                                    const Format &format, int64_t k, Make make) {
   const c10::TensorImpl *codes = weight.codes.unsafeGetTensorImpl();
   Memo &known = memo();
   std::list<Memo::Entry> removed;
@@ -122,22 +122,58 @@ std::shared_ptr<const PrepackedWeight> bq::prepackRemembered(const char *op, con
     auto found = known.index.find(codes);
     if (found != known.index.end() && found->second->stamp.matches(weight, format, k)) {
       known.touch(found->second);
-      return found->second->prepacked;
+      if (found->second->forms.*member)
+        return found->second->forms.*member;
     }
   }
 
   // Stamped before it is read: a change made meanwhile is noticed at the next call.
   std::optional<WeightStamp> stamp = WeightStamp::of(weight, format, k);
-  std::shared_ptr<const PrepackedWeight> prepacked = prepack(op, weight, format, k, weight.codes.device());
+  std::shared_ptr<const T> made = make();
   if (!stamp)
-    return prepacked;
+    return made;
 
   std::lock_guard<std::mutex> lock(forkSafeMutex());
-  if (auto found = known.index.find(codes); found != known.index.end())
+  if (auto found = known.index.find(codes); found != known.index.end()) {
+    if (found->second->stamp.matches(weight, format, k) && stamp->matches(weight, format, k)) {
+      found->second->forms.*member = made;
+      return made;
+    }
     known.remove(found->second, removed);
+  }
   if (known.entries.size() >= maxEntries)
     known.remove(std::prev(known.entries.end()), removed);
-  known.entries.push_front({codes, std::move(*stamp), prepacked});
+  WeightFormSet forms;
+  forms.*member = made;
+  known.entries.push_front({codes, std::move(*stamp), std::move(forms)});
   known.index[codes] = known.entries.begin();
-  return prepacked;
+  return made;
+}
+
+/// One that is kept may be of another layout.
+template <typename T, typename Make>
+std::shared_ptr<const T> withLayout(std::shared_ptr<const T> form, const WeightLayout &layout, Make make) {
+  return form->layout == layout ? form : make();
+}
+
+} // namespace
+
+std::shared_ptr<const PrepackedWeight> bq::prepackRemembered(const char *op, const WeightTensors &weight,
+                                                             const Format &format, int64_t k) {
+  return remembered(&WeightFormSet::prepacked, weight, format, k,
+                    [&] { return prepack(op, weight, format, k, weight.codes.device()); });
+}
+
+std::shared_ptr<const GroupedWeight> bq::groupedRemembered(const char *op, const WeightTensors &weight,
+                                                           const Format &format, int64_t k,
+                                                           const WeightLayout &layout) {
+  auto make = [&] { return makeGrouped(op, weight, format, k, layout); };
+  return withLayout(remembered(&WeightFormSet::grouped, weight, format, k, make), layout, make);
+}
+
+std::shared_ptr<const TransposedWeight> bq::transposedRemembered(const char *op, const WeightTensors &weight,
+                                                                 const Format &format, int64_t k,
+                                                                 const WeightLayout &layout) {
+  auto make = [&] { return makeTransposed(op, weight, format, k, layout); };
+  return withLayout(remembered(&WeightFormSet::transposed, weight, format, k, make), layout, make);
 }

@@ -4,6 +4,7 @@
 #define BQ_QUANTIZERS_WEIGHTMEMO_H
 
 #include "quantizers/Tensors.h"
+#include "quantizers/WeightForms.h"
 
 #include <memory>
 #include <optional>
@@ -35,6 +36,13 @@ private:
   int64_t k = 0;
 };
 
+/// What has been made of the tensors of one weight for one device; any of it may be missing.
+struct WeightFormSet {
+  std::shared_ptr<const PrepackedWeight> prepacked;
+  std::shared_ptr<const GroupedWeight> grouped;
+  std::shared_ptr<const TransposedWeight> transposed;
+};
+
 /// The weight prepacked for the device where it is. At most 1024 weights are remembered, the least recently used are
 /// forgotten first; where a tensor keeps no version, nothing is. Each call looks at 8 of them in turn and frees those
 /// whose tensors are gone, so that a freed weight's prepacked form goes within 150 calls, whatever their weights; it
@@ -42,7 +50,14 @@ private:
 /// without columns.
 std::shared_ptr<const PrepackedWeight> prepackRemembered(const char *op, const WeightTensors &weight,
                                                          const Format &format, int64_t k);
-/// The same, each time anew, for any device.
+/// Its forms for a convolution, and for a gradient with respect to an input, kept in the same way. A weight that is
+/// taken for another layout than before is made anew at each call.
+std::shared_ptr<const GroupedWeight> groupedRemembered(const char *op, const WeightTensors &weight,
+                                                       const Format &format, int64_t k, const WeightLayout &layout);
+std::shared_ptr<const TransposedWeight> transposedRemembered(const char *op, const WeightTensors &weight,
+                                                             const Format &format, int64_t k,
+                                                             const WeightLayout &layout);
+/// The weight prepacked, each time anew, for any device.
 std::shared_ptr<const PrepackedWeight> prepack(const char *op, const WeightTensors &weight, const Format &format,
                                                int64_t k, at::Device device);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/Backend.h"
 
+#include "runtime/Conv2dShape.h"
+
 #include <limits>
 #include <string>
 #include <vector>
@@ -14,6 +16,14 @@ void bq::serialFor(int64_t begin, int64_t end, int64_t, const std::function<void
 
 PrepackedWeight::~PrepackedWeight() = default;
 Backend::~Backend() = default;
+
+Status Backend::magnitudeSums(const MagnitudeSumsArgs &, ParallelFor) {
+  return unsupported("backend " + std::string(name()) + " has no sums of magnitudes");
+}
+
+Status Backend::update(const UpdateArgs &, ParallelFor) {
+  return Error{ErrorCode::Unsupported, "backend " + std::string(name()) + " has no optimizer steps"};
+}
 
 namespace {
 
@@ -96,7 +106,16 @@ Status CanonicalWeight::verify() const {
   bool hasTable = format.kind == Format::Kind::Lut;
   if (Status status = hasTable ? present("table", table, format) : absent("table", table, format); !status)
     return status;
+  if (columnFactors && format.hasColumnScale())
+    return invalidArgument("columnFactors is given, but the columns of format '" + format.str() +
+                           "' have scales of their own: pass null");
   return groupIndex ? verifyGroupIndex(*this) : Status();
+}
+
+Status CanonicalWeight::verifyRows() const {
+  if (columnFactors)
+    return invalidArgument("columnFactors is given: embedding and dequantize have none, pass null");
+  return verify();
 }
 
 Status LinearArgs::verify(int64_t n, int64_t k) const {
@@ -105,11 +124,25 @@ Status LinearArgs::verify(int64_t n, int64_t k) const {
   };
   if (m < 0)
     return refuse("m", m, "x has 0 rows or more");
+  if (activationBits < 0 || activationBits > 8)
+    return refuse("activationBits", activationBits, "use 0 for activations as they come, or 1 to 8");
+  if (activationBits && compute != Compute::I8)
+    return refuse("activationBits", activationBits,
+                  "activations with one scale need compute i8, not " + std::string(str(compute)));
+  if (static_cast<bool>(activationBits) != static_cast<bool>(activationScale))
+    return invalidArgument(std::string("activationScale is ") + (activationScale ? "given" : "null") +
+                           ": activationBits is " + std::to_string(activationBits));
+  if (geometry) {
+    if (Status status = verifyGeometry(*geometry, k, activationBits); !status)
+      return status;
+    if (m != geometry->pixels())
+      return refuse("m", m, "the geometry has " + std::to_string(geometry->pixels()) + " output pixels");
+  }
   if (!m || !n)
     return {};
   if (!x || !y)
     return invalidArgument(std::string(x ? "y" : "x") + " is null: m is " + std::to_string(m));
-  if (m > 1 && xStride < k)
+  if (m > 1 && !geometry && xStride < k)
     return refuse("xStride", xStride, "rows of " + std::to_string(k) + " elements are at least that far apart");
   if (m > 1 && yStride < n)
     return refuse("yStride", yStride, "rows of " + std::to_string(n) + " elements are at least that far apart");

@@ -5,7 +5,11 @@
 #define BQ_RUNTIME_BACKEND_H
 
 #include "dialect/core/Format.h"
+#include "dialect/core/KernelAbi.h"
 #include "dialect/core/Types.h"
+#include "runtime/FakeQuantizeArgs.h"
+#include "runtime/MagnitudeSumsArgs.h"
+#include "runtime/UpdateArgs.h"
 
 #include <cstdint>
 #include <functional>
@@ -34,9 +38,14 @@ struct CanonicalWeight {
   /// [k]: group of each column (GPTQ's activation order), or null. Each group must have exactly the columns that it has
   /// in order: groupSize(k), the last what is left.
   const int32_t *groupIndex = nullptr;
+  /// [k], or null: column k of W is multiplied by columnFactors[k]. For linear() alone, and not for sign, whose columns
+  /// have scales of their own.
+  const float *columnFactors = nullptr;
 
   /// Whether the fields fit each other; errors name field, value and rule. Every Backend call checks this first.
   Status verify() const;
+  /// The same for embedding() and dequantize(), which have no column factors.
+  Status verifyRows() const;
 };
 
 /// A weight in the form a backend's kernels want. Immutable, owned by its holders, usable from any thread; never saved.
@@ -50,11 +59,22 @@ public:
   virtual int64_t bytes() const = 0;
 };
 
+/// A product with a prepacked weight: a linear layer, or with `geometry` one group of a convolution or of a
+/// convolution's gradient with respect to its input.
 struct LinearArgs {
   ElementType dataType = ElementType::F32; ///< of x and y
-  const void *x = nullptr;                 ///< [m, k], rows xStride elements apart, columns contiguous
+  /// [m, k], rows xStride elements apart, columns contiguous; with `geometry` images whose patches are the rows.
+  const void *x = nullptr;
   int64_t m = 0, xStride = 0;
-  const float *bias = nullptr; ///< [n], or null
+  /// Or null. m then is geometry->pixels(), and xStride is not read. Conv2dShape makes it.
+  const abi::Conv2dGeometry *geometry = nullptr;
+  /// 0: activations as `compute` takes them. 1 to 8, for compute i8: x is quantized with one f32 scale s, the only
+  /// element of activationScale, to q = clamp(rint(x / s), -2^(bits-1), 2^(bits-1) - 1), or q = x >= 0 ? 1 : -1 for 1
+  /// bit, and y = activation(s q W^T + bias), where q W^T inside each group is exact. A row that holds a NaN gives NaN
+  /// throughout. Not for weights whose columns have scales (sign) or factors.
+  int activationBits = 0;
+  const float *activationScale = nullptr; ///< In the memory that x is in.
+  const float *bias = nullptr;            ///< [n], or null
   Compute compute = Compute::F32;
   Activation activation = Activation::None;
   void *y = nullptr; ///< [m, n], rows yStride elements apart
@@ -96,6 +116,15 @@ public:
   /// y = W [n, k] in weight.scaleType, contiguous.
   virtual Status dequantize(const CanonicalWeight &weight, void *y, ParallelFor parallel) = 0;
   virtual Status quantize(const QuantizeArgs &args, ParallelFor parallel) = 0;
+  /// y = x rounded to the values of a format, and the gradient of that. The same bits for any number of threads.
+  virtual Status fakeQuantize(const FakeQuantizeArgs &args, ParallelFor parallel) = 0;
+  virtual Status fakeQuantizeGrad(const FakeQuantizeGradArgs &args, ParallelFor parallel) = 0;
+  /// One step of an optimizer on a weight, in place, with its moments. The same bits for any number of threads. A
+  /// gradient that holds NaN or infinity is an error that says where, and nothing is changed.
+  virtual Status update(const UpdateArgs &args, ParallelFor parallel);
+  /// Sums of the magnitudes of a float weight; the same bits for any number of threads. Unsupported where a backend
+  /// does not have it.
+  virtual Status magnitudeSums(const MagnitudeSumsArgs &args, ParallelFor parallel);
 };
 
 /// Plain loops in double precision: what every op means. Lives as long as the process.

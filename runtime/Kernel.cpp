@@ -24,7 +24,7 @@ Expected<std::shared_ptr<const Kernel>> Kernel::load(const KernelSpec &spec, Art
   kernel->prepareEntry = kernel->code.function(name + "_prepare");
   if (!kernel->entry)
     return internalError("kernel " + name + ": its object does not define it");
-  if (isLinear && !kernel->prepareEntry)
+  if ((isLinear || spec.scaling == ScaleUpdate::Tensor) && !kernel->prepareEntry)
     return internalError("kernel " + name + ": its object does not define " + name + "_prepare");
   return std::shared_ptr<const Kernel>(std::move(kernel));
 }

@@ -29,6 +29,12 @@ public:
   abi::EmbeddingFn embedding() const { return reinterpret_cast<abi::EmbeddingFn>(entry); }
   abi::DequantizeFn dequantize() const { return reinterpret_cast<abi::DequantizeFn>(entry); }
   abi::QuantizeFn quantize() const { return reinterpret_cast<abi::QuantizeFn>(entry); }
+  abi::MagnitudeSumsFn magnitudeSums() const { return reinterpret_cast<abi::MagnitudeSumsFn>(entry); }
+  abi::FakeQuantizeFn fakeQuantize() const { return reinterpret_cast<abi::FakeQuantizeFn>(entry); }
+  abi::FakeQuantizeGradFn fakeQuantizeGrad() const { return reinterpret_cast<abi::FakeQuantizeGradFn>(entry); }
+  abi::UpdateFn update() const { return reinterpret_cast<abi::UpdateFn>(entry); }
+  /// Where the scale spans the tensor: what comes before.
+  abi::UpdateFn updateMoments() const { return reinterpret_cast<abi::UpdateFn>(prepareEntry); }
 
 private:
   Kernel(KernelSpec spec, Artifact artifact, LoadedObject object);

@@ -7,16 +7,17 @@
 
 namespace bq {
 
-/// The fields of a KernelSpec that embedding, dequantize and quantize have.
+/// The fields of a KernelSpec that embedding, dequantize, quantize and prepack have.
 struct RowKey {
   KernelSpec::Op op;
   Format format;
   int64_t k;
   ElementType dataType, scaleType;
   ZeroPointType zeroType;
+  bool permuted = false;
   friend bool operator==(const RowKey &l, const RowKey &r) {
     return l.op == r.op && l.format == r.format && l.k == r.k && l.dataType == r.dataType &&
-           l.scaleType == r.scaleType && l.zeroType == r.zeroType;
+           l.scaleType == r.scaleType && l.zeroType == r.zeroType && l.permuted == r.permuted;
   }
 };
 

@@ -45,10 +45,14 @@ const float *bq::tableOf(const CanonicalWeight &weight) {
   }
 }
 
-std::vector<float> bq::columnScaleOf(const CanonicalWeight &weight) {
-  std::vector<float> scales(weight.format.hasColumnScale() ? weight.k : 0);
-  for (size_t i = 0; i < scales.size(); ++i)
-    scales[i] = loadElement(weight.scaleType, weight.scales, weight.n + static_cast<int64_t>(i));
+std::vector<float> bq::columnScaleOf(const CanonicalWeight &weight, const std::vector<int32_t> &columns) {
+  const bool hasScale = weight.format.hasColumnScale();
+  std::vector<float> scales(hasScale || weight.columnFactors ? weight.k : 0);
+  for (size_t i = 0; i < scales.size(); ++i) {
+    const int64_t column = columns.empty() ? static_cast<int64_t>(i) : columns[i];
+    scales[i] =
+        hasScale ? loadElement(weight.scaleType, weight.scales, weight.n + column) : weight.columnFactors[column];
+  }
   return scales;
 }
 

@@ -20,8 +20,9 @@ std::vector<int32_t> columnsByGroup(const CanonicalWeight &weight);
 /// The values of a table format, 2^bits of them.
 const float *tableOf(const CanonicalWeight &weight);
 
-/// The scales of columns, [k]; empty for formats that have none.
-std::vector<float> columnScaleOf(const CanonicalWeight &weight);
+/// The scales or factors of columns, [k], in the order that `columns` gives where it is not empty; empty for weights
+/// that have none.
+std::vector<float> columnScaleOf(const CanonicalWeight &weight, const std::vector<int32_t> &columns = {});
 
 /// Bytes of a zero point; 0 for ZeroPointType::None.
 int64_t zeroPointBytes(ZeroPointType type);

@@ -27,6 +27,7 @@ llvm_config.add_tool_substitutions(
         ToolSubst("bq-opt", extra_args=round_trip, unresolved="fatal"),
         ToolSubst("bq-lsp-server", unresolved="fatal"),
         ToolSubst("bqc", unresolved="ignore"),
+        ToolSubst("bq-golden", unresolved="ignore"),
         "llvm-nm",
     ],
     [config.bq_tools_dir, config.llvm_tools_dir],
@@ -58,6 +59,13 @@ if "bqc" in config.available_features:
     doctor = subprocess.run([os.path.join(config.bq_tools_dir, "bqc"), "doctor", "--json"], capture_output=True, text=True)
     if json.loads(doctor.stdout or "{}").get("findings", {}).get("NVRTC", {}).get("state") == "found":
         config.available_features.add("nvrtc")
+
+# The handwritten digits that tools/setup fetches; HOME is not set in tests.
+user_cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+digits = os.path.join(user_cache, "bq-data", "digits.csv")
+config.substitutions += [("%user_cache", user_cache), ("%digits", digits)]
+if os.path.exists(digits):
+    config.available_features.add("digits")
 
 # What this machine can run.
 with open("/proc/cpuinfo") as cpuinfo:

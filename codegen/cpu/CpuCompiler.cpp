@@ -5,6 +5,7 @@
 #include "codegen/cpu/ObjectEmitter.h"
 #include "passes/Pipelines.h"
 #include "passes/cpu/LinearPlan.h"
+#include "passes/cpu/PackedStep.h"
 
 #include "llvm/Support/raw_ostream.h"
 
@@ -23,10 +24,12 @@ Status lower(Compilation &compilation, const CompileRequest &request, const CpuT
 void describe(Artifact &artifact, Operation *layer, const CpuTarget &target) {
   auto schedule = layer->getAttrOfType<ScheduleAttr>("schedule");
   llvm::raw_string_ostream(artifact.schedule) << schedule;
-  auto linear = dyn_cast<LinearOp>(layer);
-  if (!linear)
+  if (auto update = dyn_cast<UpdateOp>(layer); update && update.getPackedType())
+    artifact.scratchBytes = 4 * PackedStep::scratchFloats(update);
+  auto product = dyn_cast<ProductLayer>(layer);
+  if (!product)
     return;
-  LinearPlan plan = LinearPlan::get(linear, target);
+  LinearPlan plan = LinearPlan::get(product, target);
   const Layout &layout = plan.layout;
   artifact.layout = layout.str();
   artifact.tasks = llvm::divideCeil(layout.blocks(), plan.vectors);

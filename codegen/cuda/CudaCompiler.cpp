@@ -60,7 +60,7 @@ public:
     Operation *layer = compilation.layer();
     artifact.name = request.spec.name();
     llvm::raw_string_ostream(artifact.schedule) << layer->getAttrOfType<ScheduleAttr>("schedule");
-    auto linear = dyn_cast<LinearOp>(layer);
+    auto linear = dyn_cast<ProductLayer>(layer);
     if (!linear)
       return;
     FragmentPlan plan = FragmentPlan::get(linear);

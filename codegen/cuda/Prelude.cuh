@@ -66,11 +66,13 @@ BQ_DEVICE T *bq_shared(int32_t byteOffset) {
   return reinterpret_cast<T *>(bq_shared_memory + byteOffset);
 }
 
+BQ_DEVICE int64_t bq_address(const void *p) { return reinterpret_cast<int64_t>(p); }
+
 template <typename V, typename T>
 BQ_DEVICE V bq_load(const T *p) {
-  if constexpr (sizeof(T) == 1)
+  if constexpr (sizeof(T) == 1 && sizeof(V) == 4)
     return *reinterpret_cast<const uint8_t *>(p);
-  else if constexpr (sizeof(T) == 2)
+  else if constexpr (sizeof(T) == 2 && sizeof(V) == 4)
     return *reinterpret_cast<const uint16_t *>(p);
   else
     return *reinterpret_cast<const V *>(p);
@@ -132,8 +134,8 @@ BQ_DEVICE void bq_store_shared(T *p, V v) {
 BQ_DEVICE int32_t bq_atomic_add(int32_t *p, int32_t v) { return atomicAdd(p, v); }
 
 /// 16 bytes, of which those from `valid` on are zeros.
-template <typename T>
-BQ_DEVICE void bq_copy_async(T *target, const T *source, int32_t valid) {
+template <typename T, typename S>
+BQ_DEVICE void bq_copy_async(T *target, const S *source, int32_t valid) {
   asm volatile(
       "cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(static_cast<uint32_t>(__cvta_generic_to_shared(target))),
       "l"(__cvta_generic_to_global(source)), "r"(valid)

@@ -13,10 +13,12 @@ constexpr int newestKnown = 121;
 /// Three digits that begin otherwise are a slip, not a device to come.
 constexpr int bound = 200;
 
+constexpr int mostMultiprocessors = 1024;
+
 constexpr std::string_view accepted = "sm_80, sm_86, sm_89, sm_90a, sm_100a, sm_120a or emu";
 
-Error refuse(std::string_view name, std::string_view why) {
-  return invalidArgument("GPU architecture '" + std::string(name) + "' " + std::string(why) + ": use one of " +
+Error refuse(std::string_view name, const std::string &why) {
+  return invalidArgument("GPU architecture '" + std::string(name) + "' " + why + ": use one of " +
                          std::string(accepted));
 }
 
@@ -24,7 +26,7 @@ Error refuse(std::string_view name, std::string_view why) {
 
 std::string CudaTarget::str() const {
   if (isEmulator)
-    return "emu";
+    return multiprocessors == CudaTarget().multiprocessors ? "emu" : "emu:" + std::to_string(multiprocessors);
   return "sm_" + std::to_string(sm()) + (isSpecific() ? "a" : "");
 }
 
@@ -34,8 +36,17 @@ Expected<CudaTarget> CudaTarget::parse(std::string_view name) {
   if (text.substr(0, backend.size()) == backend)
     text.remove_prefix(backend.size());
   CudaTarget target;
-  if (text == "emu") {
+  constexpr std::string_view emulator = "emu";
+  if (text.substr(0, emulator.size()) == emulator) {
     target.isEmulator = true;
+    text.remove_prefix(emulator.size());
+    if (text.empty())
+      return target;
+    auto [end, error] = std::from_chars(text.data() + 1, text.data() + text.size(), target.multiprocessors);
+    if (text.front() != ':' || error != std::errc() || end != text.data() + text.size() || target.multiprocessors < 1 ||
+        target.multiprocessors > mostMultiprocessors)
+      return refuse(name, "is not known, the emulator has 1 to " + std::to_string(mostMultiprocessors) +
+                              " multiprocessors, as in emu:132");
     return target;
   }
   if (text.substr(0, prefix.size()) != prefix)

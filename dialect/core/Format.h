@@ -34,6 +34,9 @@ struct Format {
   /// Scales are 1-D, a [N] then b [K], and there is one group.
   bool hasColumnScale() const { return kind == Kind::Sign; }
 
+  /// The least and the greatest value of a code, before zero point and scale: of int, uint and sign.
+  int leastValue() const { return kind == Kind::Int ? -(1 << (bits - 1)) : kind == Kind::Sign ? -1 : 0; }
+  int greatestValue() const { return kind == Kind::Int ? (1 << (bits - 1)) - 1 : (1 << bits) - 1; }
   int64_t groupSize(int64_t k) const { return group && group < k ? group : k; }
   int64_t groupCount(int64_t k) const { return k ? (k + groupSize(k) - 1) / groupSize(k) : 0; }
   /// Bytes of a row of canonical codes.

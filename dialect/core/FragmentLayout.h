@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The prepacked layout of a weight on GPUs, described once: packing and the kernels' loads derive from it.
+/// The prepacked layout of a weight on GPUs, described once: what kernels store and load derives from it.
 #ifndef BQ_DIALECT_CORE_FRAGMENTLAYOUT_H
 #define BQ_DIALECT_CORE_FRAGMENTLAYOUT_H
 
@@ -49,13 +49,6 @@ struct FragmentLayout : Segments {
   int64_t scaleCount() const { return blocks() * segments() * blockRows; }
   /// Columns of activations in the order of the segments, with padding.
   int64_t paddedColumns() const { return segments() * segmentSize; }
-
-  /// Where in scales and zero points row `row` of segment `segment` is.
-  int64_t scaleIndex(int64_t row, int64_t segment) const {
-    return (row / blockRows * segments() + segment) * blockRows + row % 8 * 2 + row % blockRows / 8;
-  }
-  /// Sets, in a zeroed stream of codeBytes(), the codes of one row: `codes` are k values, one to a byte.
-  void packRow(int64_t row, const uint8_t *codes, uint8_t *stream) const;
 
   /// One line that says all of the above; equal for equal layouts.
   std::string str() const;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "dialect/core/Target.h"
 
+#include "dialect/core/CudaAbi.h"
+#include "dialect/core/KernelAbi.h"
+
 using namespace bq;
 
 namespace {
@@ -29,4 +32,8 @@ Expected<Target> bq::parseTarget(std::string_view text) {
     return widen(CudaTarget::parse(text));
   return invalidArgument("unknown target '" + std::string(text) +
                          "', expected cpu, cpu:NAME such as cpu:haswell, or cuda:ARCH such as cuda:sm_90a");
+}
+
+int bq::kernelRows(const Target &target, int64_t m) {
+  return std::holds_alternative<CudaTarget>(target) ? cuda::kernelRows(m) : abi::kernelRows(m);
 }

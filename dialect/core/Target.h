@@ -19,6 +19,10 @@ std::string str(const Target &target);
 /// (CudaTarget::parse). Errors name what is accepted.
 Expected<Target> parseTarget(std::string_view text);
 
+/// The number of rows that the linear kernel for an x of m rows is made for on a target (abi::kernelRows,
+/// cuda::kernelRows); 0 = any number.
+int kernelRows(const Target &target, int64_t m);
+
 } // namespace bq
 
 #endif // BQ_DIALECT_CORE_TARGET_H

@@ -50,16 +50,30 @@ LogicalResult SharedOp::verify() {
   return success();
 }
 
+LogicalResult AddressOp::verify() {
+  // (C1)
+  if (getPointer().getType().getShared())
+    return emitOpError("expected 'pointer' in global memory, got ") << getPointer().getType();
+  return success();
+}
+
 LogicalResult LoadOp::verify() {
   // (C1)
-  if (failed(verifyMoved(*this, "result", getResult().getType(), getPointer().getType())))
-    return failure();
+  PtrType pointer = getPointer().getType();
+  Type type = getResult().getType();
+  const bool isWhole = pointer.getElement().getIntOrFloatBitWidth() < 32 && isa<VectorType>(type);
+  if (isWhole ? !getElementTypeOrSelf(type).isInteger(32) : failed(verifyMoved(*this, "result", type, pointer)))
+    return isWhole ? emitOpError("expected 'result' made of i32 for elements of ") << pointer << ", got " << type
+                   : failure();
   // (C2)
   if ((getStreamed() || getFresh()) && getPointer().getType().getShared())
     return emitOpError("expected 'pointer' in global memory for 'streamed' and 'fresh', got ")
            << getPointer().getType();
   if (getStreamed() && getFresh())
     return emitOpError("expected 'streamed' or 'fresh', got both");
+  if ((getStreamed() || getFresh()) && isWhole)
+    return emitOpError("expected 'result' of type i32 for 'streamed' and 'fresh' elements of ")
+           << pointer << ", got " << type;
   return success();
 }
 
@@ -71,10 +85,9 @@ LogicalResult StoreOp::verify() {
 LogicalResult CopyAsyncOp::verify() {
   PtrType source = getSource().getType(), target = getTarget().getType();
   // (C1)
-  if (!source.getShared() && target == PtrType::get(source.getElement(), /*shared=*/true))
+  if (!source.getShared() && target.getShared())
     return success();
-  return emitOpError("expected 'source' in global and 'target' in shared memory, of the same elements, got ")
-         << source << " and " << target;
+  return emitOpError("expected 'source' in global and 'target' in shared memory, got ") << source << " and " << target;
 }
 
 LogicalResult AtomicAddOp::verify() {

@@ -105,18 +105,41 @@ def BQGPU_SharedOp : BQGPU_Op<"shared"> {
   let hasVerifier = 1;
 }
 
+def BQGPU_AddressOp : BQGPU_Op<"address", [Pure]> {
+  let summary = "Where a pointer points, as a number";
+  let description = [{
+    Bytes, in global memory. What is asked of it is whether wide loads and copies may start there.
+
+    Constraints:
+
+    - (C1) `pointer` is in global memory.
+
+    Example:
+    ```mlir
+    func.func @address(%p: !bqgpu.ptr<i16>) -> i64 {
+      %a = bqgpu.address %p : !bqgpu.ptr<i16>
+      return %a : i64
+    }
+    ```
+  }];
+  let arguments = (ins BQGPU_PtrType:$pointer);
+  let results = (outs I64:$result);
+  let assemblyFormat = "$pointer attr-dict `:` qualified(type($pointer))";
+  let hasVerifier = 1;
+}
+
 def BQGPU_LoadOp : BQGPU_Op<"load"> {
   let summary = "Load a scalar or a fragment";
   let description = [{
     The element at `index`, or two or four in a row, aligned to all of them. 8- and 16-bit elements come extended to i32
-    without sign. `streamed`: memory that no thread writes while the kernel runs and that is not needed again, so
+    without sign; as a fragment of i32 they come as the memory is, aligned to the fragment. `streamed`: memory that no thread writes while the kernel runs and that is not needed again, so
     that it passes by the caches near the core. `fresh`: memory that other blocks of threads write while the kernel
     runs, so that no cache near the core may answer.
 
     Constraints:
 
-    - (C1) `result` is made of elements of `pointer`, or is i32 for i8 and i16.
-    - (C2) `streamed` and `fresh` are for global memory, and exclude each other.
+    - (C1) `result` is made of elements of `pointer`, or for i8 and i16 of i32.
+    - (C2) `streamed` and `fresh` are for global memory, exclude each other, and give no fragment of i8 and i16.
 
     Example:
     ```mlir
@@ -165,11 +188,12 @@ def BQGPU_CopyAsyncOp : BQGPU_Op<"copy_async"> {
   let description = [{
     16 bytes from `source[sourceIndex]` to `target[targetIndex]`, both aligned to 16 bytes. The last bytes from `valid`
     on are zeros, and nothing is read there; `valid` is 0 to 16. The bytes are there after a `bqgpu.wait_copies` that
-    covers them, for this thread, and after a barrier behind it for the others.
+    covers them, for this thread, and after a barrier behind it for the others. Indices count elements, which may be of
+    two types.
 
     Constraints:
 
-    - (C1) `source` is in global and `target` in shared memory, of the same element type.
+    - (C1) `source` is in global and `target` in shared memory.
 
     Example:
     ```mlir

@@ -20,7 +20,26 @@ Value bq::writeUnpackCodes(KernelBuilder &b, Value bytes, int64_t bits) {
   return b.bitAnd(arith::ShRUIOp::create(b, lanes, b.ints(shifts)), (1 << bits) - 1);
 }
 
+/// For widths that divide a byte: neighbours are joined, two lanes to one of twice the width, until a lane has a byte.
+static Value joinNeighbours(KernelBuilder &b, Value codes, int64_t bits) {
+  auto narrow = [&](Value lanes, int64_t width) -> Value {
+    auto type = cast<VectorType>(lanes.getType());
+    return arith::TruncIOp::create(b, type.clone(b.getIntegerType(width)), lanes);
+  };
+  for (; bits < 8; bits *= 2) {
+    auto type = cast<VectorType>(codes.getType());
+    const int64_t width = type.getElementTypeBitWidth();
+    Value pairs = b.bitcast(b.vec(b.getIntegerType(2 * width), type.getNumElements() / 2), codes);
+    codes = b.bitOr(pairs, b.shiftRight(pairs, width - bits));
+    if (bits < 4)
+      codes = narrow(codes, 16);
+  }
+  return narrow(codes, 8);
+}
+
 Value bq::writePackCodes(KernelBuilder &b, Value codes, int64_t bits) {
+  if (8 % bits == 0)
+    return joinNeighbours(b, codes, bits);
   // Eight codes fill `bits` bytes: shifted into place as 64-bit integers and joined, once for each half.
   VectorType half = b.vec(b.getI64Type(), 8);
   SmallVector<int64_t> shifts;

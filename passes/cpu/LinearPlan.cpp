@@ -8,22 +8,28 @@
 using namespace mlir;
 using namespace bq;
 
-LinearPlan LinearPlan::get(LinearOp op, const CpuTarget &target) {
+LinearPlan LinearPlan::get(ProductLayer layer, const CpuTarget &target) {
   LinearPlan plan;
-  WeightType weight = op.getWeight().getType();
-  ScheduleAttr schedule = *op.getSchedule();
+  auto weight = cast<WeightType>(layer.getWeight().getType());
+  ScheduleAttr schedule = *layer.getSchedule();
   plan.format = weight.getFormat();
-  plan.layout = layoutFor(weight, target);
-  plan.activation = op.getActivationKind();
-  plan.hasBias = static_cast<bool>(op.getBias());
-  plan.permuted = op.getPermuted();
-  plan.dataType = getElementTypeOrSelf(op.getInput().getType());
+  plan.layout = layoutFor(layer, target);
+  plan.activation = layer.getActivationKind();
+  plan.hasBias = static_cast<bool>(layer.getBias());
+  plan.permuted = layer.getPermuted();
+  plan.hasColumnScale = plan.format.hasColumnScale() || layer.getColumnFactors();
+  plan.staticBits = layer.getStaticBits();
+  if (ArrayRef<int64_t> patch = layer.getPatch(); !patch.empty()) {
+    plan.patchHeight = patch[0];
+    plan.patchWidth = patch[1];
+  }
+  plan.dataType = getElementTypeOrSelf(layer.getInput().getType());
   plan.scaleType = weight.getScale();
   plan.zero = weight.getZero();
   plan.hasPaddedRows = schedule.getAlgorithm() == "panel";
   plan.rows = schedule.getRows();
   plan.vectors = schedule.getVectors();
-  switch (op.getCompute().getValue()) {
+  switch (layer.getCompute().getValue()) {
   case Compute::F32:
     plan.form = Form::F32;
     break;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What the kernels of one scheduled bq.linear have in common, and the functions that write them.
+/// What the kernels of one scheduled bq.linear or bq.conv2d have in common, and the functions that write them.
 #ifndef BQ_PASSES_CPU_LINEARPLAN_H
 #define BQ_PASSES_CPU_LINEARPLAN_H
 
@@ -15,7 +15,10 @@ struct LinearPlan {
   Layout layout;
   Activation activation = Activation::None;
   bool hasBias = false, permuted = false;
-  bool hasPaddedRows = false; ///< The panel may have rows beyond those of x.
+  bool hasColumnScale = false;             ///< Columns of x are multiplied by scales of the format, or by factors.
+  int64_t staticBits = 0;                  ///< Of activations quantized with one scale; 0 where they are not.
+  int64_t patchHeight = 0, patchWidth = 0; ///< Where a row is a patch of an image, else 0.
+  bool hasPaddedRows = false;              ///< The panel may have rows beyond those of x.
   mlir::Type dataType, scaleType;
   ZeroPointType zero = ZeroPointType::None;
   Form form = Form::F32;
@@ -24,8 +27,12 @@ struct LinearPlan {
   bool roundToBF16 = false;
   int64_t rows = 0, vectors = 0; ///< Of the schedule.
 
-  static LinearPlan get(LinearOp op, const CpuTarget &target);
+  /// `layer` has a schedule.
+  static LinearPlan get(ProductLayer layer, const CpuTarget &target);
 
+  bool hasPatches() const { return patchHeight > 0; }
+  /// Channels of an image, of those that one kernel sees.
+  int64_t channels() const { return layout.k / (patchHeight * patchWidth); }
   bool isInteger() const { return form == Form::I8 || form == Form::I16; }
   /// Activations are this many planes of bytes, most significant first; 1 for float forms.
   int64_t activationPlanes() const { return form == Form::I16 ? 2 : 1; }

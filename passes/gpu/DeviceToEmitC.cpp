@@ -132,6 +132,7 @@ void bq::populateDeviceToEmitCPatterns(TypeConverter &types, RewritePatternSet &
   };
   call([](gpu::ThreadOp) -> std::string { return "bq_thread"; });
   call([](gpu::BlockOp op) { return ("bq_block_" + gpu::stringifyDimension(op.getDimension())).str(); });
+  call([](gpu::AddressOp) -> std::string { return "bq_address"; });
   call([](gpu::BarrierOp) -> std::string { return "bq_barrier"; });
   call([](gpu::CommitCopiesOp) -> std::string { return "bq_commit_copies"; });
   call([](gpu::WaitCopiesOp op) { return ("bq_wait_copies<" + Twine(op.getPending()) + ">").str(); });

@@ -60,6 +60,43 @@ FragmentDecoder::Words FragmentDecoder::words(ValueRange loaded) {
   return result;
 }
 
+int64_t FragmentDecoder::unitsAtATime(int64_t most) const {
+  const int64_t whole = planes.back() == 1 ? 2 : 1;
+  for (int64_t count = most; count > whole; --count)
+    if (plan.layout.units() % count == 0 && count % whole == 0)
+      return count;
+  return whole;
+}
+
+SmallVector<Value> FragmentDecoder::forEachUnits(int64_t atATime, ArrayRef<Words> blocks, ValueRange initial,
+                                                 UnitsBody body) {
+  if (atATime == plan.layout.units())
+    return body(b.i32(0), blocks, initial);
+  // Registers have no index: the words go round, so that those in use are always the first.
+  SmallVector<Value> carried(initial);
+  for (const Words &block : blocks)
+    for (const auto &plane : block)
+      carried.append(plane);
+  carried = b.loop(b.i32(0), b.i32(plan.layout.units()), b.i32(atATime), carried, [&](Value first, ValueRange state) {
+    SmallVector<Words> current(blocks);
+    SmallVector<Value> rotated;
+    size_t next = initial.size();
+    for (Words &block : current)
+      for (auto [plane, width] : llvm::zip(block, planes)) {
+        for (Value &word : plane)
+          word = state[next++];
+        const int64_t used = 4 * atATime * width / 8;
+        rotated.append(plane.begin() + used, plane.end());
+        rotated.append(plane.begin(), plane.begin() + used);
+      }
+    SmallVector<Value> result = body(first, current, state.take_front(initial.size()));
+    result.append(rotated);
+    return result;
+  });
+  carried.truncate(initial.size());
+  return carried;
+}
+
 Value FragmentDecoder::join(Value word, int64_t mask, Value base) {
   if (!base)
     return b.bitAnd(word, mask);
@@ -175,8 +212,7 @@ Value FragmentDecoder::bf16Fragment(const Words &words, int64_t unit, int64_t st
   return b.pack(registers);
 }
 
-Value FragmentDecoder::f32Weight(const Words &words, int64_t unit, int64_t reg, int64_t byte, Value zero) {
-  Value code = byteOf(codes(words, unit, reg), byte);
+Value FragmentDecoder::f32Weight(Value code, Value zero) {
   if (plan.format.isTable())
     return b.load(table, code);
   if (isSign())

@@ -28,12 +28,24 @@ public:
   using Words = mlir::SmallVector<mlir::SmallVector<mlir::Value>>;
   Words words(mlir::ValueRange loaded);
 
+  /// Units that the body of a loop over a segment's units takes at a time: at most `most`, but no word in parts. What
+  /// a kernel's body holds decides how long it takes to compile.
+  int64_t unitsAtATime(int64_t most) const;
+  /// body(first unit, i32; words of each block, in which that unit is the first; carried values) for `atATime` units
+  /// after the other; gives the last values. There is no loop where these are all units of the segment.
+  using UnitsBody = mlir::function_ref<mlir::SmallVector<mlir::Value>(mlir::Value first, mlir::ArrayRef<Words> blocks,
+                                                                      mlir::ValueRange carried)>;
+  mlir::SmallVector<mlir::Value> forEachUnits(int64_t atATime, mlir::ArrayRef<Words> blocks, mlir::ValueRange initial,
+                                              UnitsBody body);
+
   /// Operand A of m16n8k32 for a unit, unsigned bytes.
   mlir::Value bytesFragment(const Words &words, int64_t unit);
   /// Operand A of m16n8k16 for step 0 or 1 of a unit.
   mlir::Value bf16Fragment(const Words &words, int64_t unit, int64_t step);
-  /// One weight in f32, `zero` taken out where the format has zero points of its own.
-  mlir::Value f32Weight(const Words &words, int64_t unit, int64_t reg, int64_t byte, mlir::Value zero);
+  /// The bytes of a register of operand A of m16n8k32.
+  mlir::Value codes(const Words &words, int64_t unit, int64_t reg);
+  /// The weight of such a byte in f32, `zero` taken out where the format has zero points of its own.
+  mlir::Value f32Weight(mlir::Value code, mlir::Value zero);
 
   /// Scales of what finish() gives, or zero points, of rows g and g + 8 in f32; zero points are null where the format
   /// has none of its own.
@@ -52,8 +64,6 @@ private:
   /// The bits of a code, of every plane, at bit `target` of both halves of a word (step 0 or 1), joined with `base`,
   /// null for zero, by or, for signs by exclusive or.
   mlir::Value halves(const Words &words, int64_t unit, int64_t reg, int64_t step, int64_t target, mlir::Value base);
-  /// The bytes of a register of operand A of m16n8k32.
-  mlir::Value codes(const Words &words, int64_t unit, int64_t reg);
   mlir::Value join(mlir::Value word, int64_t mask, mlir::Value base);
   mlir::Value nibbles(const Words &words, int64_t unit, int64_t half);
   mlir::Value byteOf(mlir::Value word, int64_t byte);

@@ -10,9 +10,9 @@
 using namespace mlir;
 using namespace bq;
 
-FragmentPlan FragmentPlan::get(LinearOp op) {
+FragmentPlan FragmentPlan::get(ProductLayer op) {
   FragmentPlan plan;
-  WeightType weight = op.getWeight().getType();
+  auto weight = cast<WeightType>(op.getWeight().getType());
   ScheduleAttr schedule = *op.getSchedule();
   plan.format = weight.getFormat();
   plan.layout = FragmentLayout::get(plan.format, weight.getN(), weight.getK());
@@ -26,6 +26,11 @@ FragmentPlan FragmentPlan::get(LinearOp op) {
   plan.blocks = schedule.getVectors();
   plan.splits = schedule.getSplits();
   plan.readsPanel = schedule.getAlgorithm() == "pipeline";
+  plan.staticBits = op.getStaticBits();
+  if (ArrayRef<int64_t> patch = op.getPatch(); !patch.empty()) {
+    plan.patchHeight = patch[0];
+    plan.patchWidth = patch[1];
+  }
   Compute compute = op.getCompute().getValue();
   plan.form = compute == Compute::BF16 ? Form::BF16 : compute == Compute::I8 ? Form::I8 : Form::F32;
   return plan;
@@ -48,33 +53,4 @@ FragmentPlan::TableForm FragmentPlan::tableForm(Builder &b) const {
     return {b.getI16Type(), 256, offsetof(cuda::WeightTable, i8Pairs)};
   }
   llvm_unreachable("every form is listed");
-}
-
-SmallVector<Value> ActivationReader::read(Value row, Value column) {
-  const FragmentLayout &layout = plan.layout;
-  const bool isEven = layout.segmentCodes == layout.segmentSize && layout.k == layout.paddedColumns();
-  SmallVector<Value> values;
-  if (isEven) {
-    for (int64_t i = 0; i < 8; ++i)
-      values.push_back(readOne(row, b.add(column, i)));
-    return values;
-  }
-  Value segment = b.div(column, layout.segmentSize), offset = b.rem(column, layout.segmentSize);
-  Value group = b.div(segment, layout.segmentsPerGroup), part = b.rem(segment, layout.segmentsPerGroup);
-  Value groupBegin = b.mul(group, layout.groupSize);
-  Value begin = b.add(groupBegin, b.mul(part, layout.segmentCodes));
-  Value groupEnd = b.min(b.add(groupBegin, layout.groupSize), b.i32(layout.k));
-  Value end = b.min(b.add(begin, layout.segmentCodes), groupEnd);
-  for (int64_t i = 0; i < 8; ++i) {
-    Value at = b.add(begin, b.add(offset, i));
-    values.push_back(b.choose(b.lessThan(at, end), [&] { return readOne(row, at); }, [&] { return b.f32(0.0f); }));
-  }
-  return values;
-}
-
-Value ActivationReader::readOne(Value row, Value column) {
-  Value source = plan.permuted ? b.load(buffers.permutation, column) : column;
-  Value at = b.add(b.mul(b.wide(row), buffers.xStride), b.wide(source));
-  Value value = b.loadFloat(plan.dataType, buffers.x, at);
-  return plan.format.hasColumnScale() ? b.mulF(value, b.load(buffers.columnScale, column)) : value;
 }

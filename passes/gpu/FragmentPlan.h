@@ -9,8 +9,8 @@
 
 namespace bq {
 
-/// A scheduled bq.linear for a GPU. A block of threads is four warps; each has `blocks` blocks of 16 rows of the weight
-/// and the block's tile of rows of activations.
+/// A scheduled bq.linear or bq.conv2d for a GPU. A block of threads is four warps; each has `blocks` blocks of 16 rows
+/// of the weight and the block's tile of rows of activations.
 struct FragmentPlan {
   /// What products are made of.
   enum class Form { F32, BF16, I8 };
@@ -26,6 +26,9 @@ struct FragmentPlan {
   int64_t blocks = 2;      ///< Blocks of rows of the weight for each warp.
   int64_t splits = 1;      ///< Parts of the sum over K, each done by blocks of threads of its own.
   bool readsPanel = false; ///< Activations come prepared (cuda::PrepareFn), else x as it is.
+  int64_t staticBits = 0;  ///< Of activations with one scale; 0 = as the form takes them.
+  /// Of the patches that the rows are; 0 where they are rows of x.
+  int64_t patchHeight = 0, patchWidth = 0;
 
   static constexpr int64_t warps = 4, threads = 32 * warps;
   /// Segments of activations on their way or in use, where they are copied asynchronously.
@@ -33,7 +36,11 @@ struct FragmentPlan {
   /// Shared memory for activations, at most, where they are staged by the threads: what every GPU has without asking.
   static constexpr int64_t stagedBytes = 32 << 10;
 
-  static FragmentPlan get(LinearOp op);
+  static FragmentPlan get(ProductLayer op);
+
+  bool hasPatches() const { return patchHeight != 0; }
+  /// Of a pixel of a patch.
+  int64_t channels() const { return layout.k / (patchHeight * patchWidth); }
 
   /// Columns of B operands: the tile in eights.
   int64_t tiles() const { return (rows + 7) / 8; }
@@ -56,25 +63,85 @@ struct FragmentPlan {
 /// Pointers and sizes of a kernel with the signature cuda::LinearFn.
 struct FragmentBuffers {
   mlir::Value codes, scales, zeros, table, bias, x, rowScales, permutation, columnScale, y, workspace, counters;
-  mlir::Value xStride, yStride, m;
+  mlir::Value xStride, yStride, m, activationScale;
+  /// As cuda::PatchArguments, where the rows are patches.
+  struct Axis {
+    mlir::Value stride, size, multiply, divide, offset, tapStep;
+  };
+  struct Patches {
+    mlir::Value batchStride, firstRow, outHeight, outWidth, padCode;
+    Axis lines, pixels;
+  } patches;
+
+  /// Types of cuda::PatchArguments, to be added to a signature, and the arguments from number `first` on taken up.
+  static void addPatchTypes(GpuBuilder &b, mlir::SmallVectorImpl<mlir::Type> &types);
+  void takePatches(mlir::func::FuncOp func, unsigned first);
+};
+
+/// Elements of patches of images (abi::Conv2dGeometry).
+class PatchReader {
+public:
+  PatchReader(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers)
+      : b(b), plan(plan), buffers(buffers) {}
+
+  /// The pixel of column `column` in the patch of row `row`: where it is in x, i64, and whether it is inside the image;
+  /// if not, the place is not one of x.
+  struct Place {
+    mlir::Value at, isInside;
+  };
+  Place locate(mlir::Value row, mlir::Value column);
+  /// What counts where a patch lies outside the image, f32.
+  mlir::Value padding();
+  /// Whether eight channels from a multiple of eight on are aligned to 16 bytes, i1.
+  mlir::Value isAligned();
+
+private:
+  struct Coordinate {
+    mlir::Value value, isInside;
+  };
+  Coordinate coordinate(const FragmentBuffers::Axis &axis, mlir::Value out, mlir::Value tap);
+
+  GpuBuilder &b;
+  const FragmentPlan &plan;
+  const FragmentBuffers &buffers;
 };
 
 /// Rows of activations, in the order of the layout's segments.
 class ActivationReader {
 public:
-  ActivationReader(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers)
-      : b(b), plan(plan), buffers(buffers) {}
+  /// What is asked of x's alignment is computed here, to stand before a loop.
+  ActivationReader(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers);
 
-  /// Eight columns of row `row` from padded column `column` on, a multiple of eight, as f32 with the column scale;
-  /// zeros where padded. The row is one of x.
+  /// Eight columns of row `row` from padded column `column` on, a multiple of eight, as f32: with the column scale, or
+  /// quantized but not yet rounded; zeros where padded. The row is one of x, or a patch.
   mlir::SmallVector<mlir::Value> read(mlir::Value row, mlir::Value column);
 
+  /// Eight columns are staged as they are in memory: bf16 that nothing is done to.
+  bool isCopied() const;
+  /// Then, where the rows of x are aligned to 16 bytes, copies them to `memory[to]` asynchronously, otherwise has them
+  /// stored.
+  void copy(mlir::Value row, mlir::Value column, mlir::Value memory, mlir::Value to,
+            mlir::function_ref<void(mlir::ArrayRef<mlir::Value> values)> store);
+
 private:
+  /// Where eight columns of the layout are in x: from `begin` on those before `end`, the others are padding. `end` is
+  /// null where there is none.
+  struct Piece {
+    mlir::Value begin, end;
+  };
+  Piece locate(mlir::Value column);
+  mlir::SmallVector<mlir::Value> readChannels(mlir::Value row, mlir::Value column);
   mlir::Value readOne(mlir::Value row, mlir::Value column);
+  mlir::SmallVector<mlir::Value> readEach(mlir::Value row, const Piece &piece);
+  mlir::SmallVector<mlir::Value> loadAligned(mlir::Value at, mlir::Value column);
+  mlir::Value convert(mlir::Value value, mlir::Value column);
 
   GpuBuilder &b;
   const FragmentPlan &plan;
   const FragmentBuffers &buffers;
+  PatchReader patches;
+  mlir::Value isAligned; ///< Whether every eight columns are aligned in memory; null where that cannot be.
+  mlir::Value staticScale;
 };
 
 /// Writes cuda::PrepareFn as a function of this name.

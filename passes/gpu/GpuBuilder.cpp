@@ -99,6 +99,11 @@ Value GpuBuilder::shiftLeft(Value l, int64_t bits) {
 Value GpuBuilder::shiftRight(Value l, int64_t bits) {
   return bits ? arith::ShRUIOp::create(*this, l, constantLike(l, bits)) : l;
 }
+Value GpuBuilder::shiftRight(Value l, Value bits) {
+  if (auto count = constantOf(bits))
+    return shiftRight(l, *count);
+  return arith::ShRUIOp::create(*this, l, bits);
+}
 Value GpuBuilder::wide(Value narrow) {
   if (auto a = constantOf(narrow))
     return i64(*a);
@@ -208,22 +213,30 @@ void GpuBuilder::loop(Value begin, Value end, Value step, function_ref<void(Valu
   });
 }
 
-void GpuBuilder::when(Value condition, function_ref<void()> body) {
-  auto op = scf::IfOp::create(*this, condition, /*withElseRegion=*/false);
+void GpuBuilder::when(Value condition, function_ref<void()> body, function_ref<void()> otherwise) {
+  auto op = scf::IfOp::create(*this, condition, /*withElseRegion=*/static_cast<bool>(otherwise));
   OpBuilder::InsertionGuard guard(*this);
   setInsertionPointToStart(op.thenBlock());
   body();
+  if (!otherwise)
+    return;
+  setInsertionPointToStart(op.elseBlock());
+  otherwise();
 }
 
 Value GpuBuilder::choose(Value condition, function_ref<Value()> yes, function_ref<Value()> no) {
-  auto branch = [&](function_ref<Value()> body) {
+  return chooseAll(condition, [&] { return Values{yes()}; }, [&] { return Values{no()}; })[0];
+}
+
+GpuBuilder::Values GpuBuilder::chooseAll(Value condition, function_ref<Values()> yes, function_ref<Values()> no) {
+  auto branch = [&](function_ref<Values()> body) {
     return [this, body](OpBuilder &builder, Location) {
       OpBuilder::InsertionGuard guard(*this);
       restoreInsertionPoint(builder.saveInsertionPoint());
       scf::YieldOp::create(*this, body());
     };
   };
-  return scf::IfOp::create(*this, condition, branch(yes), branch(no)).getResult(0);
+  return Values(scf::IfOp::create(*this, condition, branch(yes), branch(no)).getResults());
 }
 
 Value GpuBuilder::shuffleXor(Value value, int64_t mask) {

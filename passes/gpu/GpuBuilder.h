@@ -57,6 +57,7 @@ public:
   Value shiftLeft(Value l, int64_t bits);
   /// Logical.
   Value shiftRight(Value l, int64_t bits);
+  Value shiftRight(Value l, Value bits);
   /// By the positive count, or left by the negative one.
   Value shift(Value l, int64_t right) { return right >= 0 ? shiftRight(l, right) : shiftLeft(l, -right); }
   Value wide(Value narrow);         ///< i32 to i64, with sign.
@@ -109,9 +110,12 @@ public:
   mlir::SmallVector<Value> loop(Value begin, Value end, Value step, ValueRange initial,
                                 mlir::function_ref<mlir::SmallVector<Value>(Value i, ValueRange carried)> body);
   void loop(Value begin, Value end, Value step, mlir::function_ref<void(Value i)> body);
-  void when(Value condition, mlir::function_ref<void()> body);
+  void when(Value condition, mlir::function_ref<void()> body, mlir::function_ref<void()> otherwise = nullptr);
   /// The value of `yes` or of `no`, of which one is done.
   Value choose(Value condition, mlir::function_ref<Value()> yes, mlir::function_ref<Value()> no);
+  /// The same of several values.
+  using Values = mlir::SmallVector<Value>;
+  Values chooseAll(Value condition, mlir::function_ref<Values()> yes, mlir::function_ref<Values()> no);
 
   Value thread() { return gpu::ThreadOp::create(*this); }
   Value block(gpu::Dimension dimension) { return gpu::BlockOp::create(*this, dimension); }

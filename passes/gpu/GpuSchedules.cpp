@@ -3,19 +3,20 @@
 #include "passes/Schedules.h"
 #include "passes/gpu/FragmentPlan.h"
 
-#include "dialect/core/KernelAbi.h"
+#include "dialect/core/CudaAbi.h"
 
 using namespace mlir;
 using namespace bq;
 
 namespace {
 
-int64_t rowsOf(Operation *op) { return cast<RankedTensorType>(op->getOperand(0).getType()).getDimSize(0); }
+/// As in products; those of convolutions are many, whatever is known of them.
+int64_t rowsOf(ProductLayer op) { return op.getPatch().empty() ? op.getProductRows() : ShapedType::kDynamic; }
 
 /// Multiprocessors of the largest GPU of an architecture: what a grid should fill.
 int64_t multiprocessors(const CudaTarget &target) {
   if (target.isEmulator)
-    return 2;
+    return target.multiprocessors;
   switch (target.major) {
   case 8:
     return target.minor == 0 ? 108 : target.minor == 9 ? 142 : 84;
@@ -30,58 +31,79 @@ int64_t multiprocessors(const CudaTarget &target) {
 
 /// The schedule with so many parts of K that the grid has two blocks of threads for each multiprocessor, where K is
 /// long enough to give each at least four segments.
-ScheduleAttr withSplits(LinearOp op, const Target &target, StringRef name, int64_t rows, int64_t blocks) {
-  WeightType weight = op.getWeight().getType();
+ScheduleAttr withSplits(ProductLayer op, const Target &target, StringRef name, int64_t rows, int64_t blocks) {
+  auto weight = cast<WeightType>(op.getWeight().getType());
   FragmentLayout layout = FragmentLayout::get(weight.getFormat(), weight.getN(), weight.getK());
   const int64_t grid = llvm::divideCeil(layout.blocks(), FragmentPlan::warps * blocks);
   const int64_t wanted = llvm::divideCeil(2 * multiprocessors(std::get<CudaTarget>(target)), grid);
   int64_t splits = std::clamp<int64_t>(wanted, 1, std::clamp<int64_t>(layout.segments() / 4, 1, 16));
+  // Patches fill the grid by their number.
+  if (!op.getPatch().empty())
+    splits = 1;
   // As many as have something to do.
   splits = llvm::divideCeil(layout.segments(), llvm::divideCeil(layout.segments(), splits));
-  return ScheduleAttr::get(op.getContext(), name, rows, blocks, splits, {});
+  return ScheduleAttr::get(op->getContext(), name, rows, blocks, splits, {});
+}
+
+bool hasFactors(ProductLayer op, std::string &reason) {
+  if (op.getColumnFactors())
+    reason = "kernels for GPUs have no column factors";
+  return op.getColumnFactors();
 }
 
 ScheduleAttr proposeFragment(Operation *op, const Target &target, std::string &reason) {
-  auto linear = cast<LinearOp>(op);
-  const int64_t rows = rowsOf(op);
+  auto linear = cast<ProductLayer>(op);
+  if (hasFactors(linear, reason))
+    return {};
+  const int64_t rows = rowsOf(linear);
   if (linear.getCompute().getValue() != Compute::BF16) {
     reason = "reads activations as they are, which is for compute bf16, got " +
              std::string(str(linear.getCompute().getValue()));
     return {};
   }
-  if (ShapedType::isDynamic(rows) || rows < 1 || rows > abi::maxExactRows) {
+  if (ShapedType::isDynamic(rows) || rows < 1 || rows > cuda::maxExactRows) {
     reason = ShapedType::isDynamic(rows) ? "the number of rows is not known"
-                                         : std::to_string(rows) + " rows; one operand of a tensor instruction has " +
-                                               std::to_string(abi::maxExactRows);
+                                         : std::to_string(rows) + " rows; two operands of tensor instructions have " +
+                                               std::to_string(cuda::maxExactRows);
     return {};
   }
-  // What is done for a segment's activations is shared by the blocks of a warp; narrow codes leave less else to do.
-  const int64_t blocks = linear.getWeight().getType().getFormat().bits <= 2 ? 4 : 2;
+  // What is done for a segment's activations is shared by the blocks of a warp; narrow codes, unless they are looked
+  // up, leave less else to do. With two operands of activations the sums of four blocks would need a loop inside the
+  // segment, which costs more than it saves.
+  const Format &format = cast<WeightType>(linear.getWeight().getType()).getFormat();
+  const int64_t blocks = format.bits <= 2 && !format.isTable() && rows <= 8 ? 4 : 2;
   return withSplits(linear, target, "fragment", rows, blocks);
 }
 
 ScheduleAttr proposePipeline(Operation *op, const Target &target, std::string &reason) {
-  auto linear = cast<LinearOp>(op);
+  auto linear = cast<ProductLayer>(op);
+  if (hasFactors(linear, reason))
+    return {};
   Compute compute = linear.getCompute().getValue();
   if (compute != Compute::BF16 && compute != Compute::I8) {
     reason = "tensor instructions take compute bf16 and i8, got " + std::string(str(compute));
     return {};
   }
-  const int64_t rows = rowsOf(op);
-  const bool isNarrow = !ShapedType::isDynamic(rows) && rows <= 8;
-  return withSplits(linear, target, "pipeline", isNarrow ? 8 : 32, /*blocks=*/2);
+  const int64_t rows = rowsOf(linear);
+  const int64_t tile = ShapedType::isDynamic(rows) ? 32 : std::min<int64_t>(llvm::alignTo(rows, 8), 32);
+  return withSplits(linear, target, "pipeline", tile, /*blocks=*/2);
 }
 
 ScheduleAttr proposeSimt(Operation *op, const Target &target, std::string &reason) {
-  auto linear = cast<LinearOp>(op);
+  auto linear = cast<ProductLayer>(op);
+  if (hasFactors(linear, reason))
+    return {};
   if (linear.getCompute().getValue() != Compute::F32) {
     reason = "multiply-adds are for compute f32, got " + std::string(str(linear.getCompute().getValue())) +
              "; GPUs have f32, bf16 and i8";
     return {};
   }
-  const int64_t rows = rowsOf(op);
-  return withSplits(linear, target, "simt", ShapedType::isDynamic(rows) ? 8 : std::min<int64_t>(rows, 8),
-                    /*blocks=*/1);
+  const int64_t rows = rowsOf(linear);
+  // A word of a plane of one bit holds two units: the body of the innermost loop, and so the time to compile it, is
+  // twice as long.
+  const bool hasBitPlane = cast<WeightType>(linear.getWeight().getType()).getFormat().bits % 2;
+  const int64_t most = ShapedType::isDynamic(rows) || hasBitPlane ? 8 : cuda::maxExactRows;
+  return withSplits(linear, target, "simt", ShapedType::isDynamic(rows) ? most : std::min(rows, most), /*blocks=*/1);
 }
 
 ScheduleAttr proposeRows(Operation *op, const Target &, std::string &) {
@@ -95,5 +117,5 @@ constexpr Candidate rowCandidates[] = {{"rows", proposeRows}};
 } // namespace
 
 ArrayRef<Candidate> bq::gpuCandidatesFor(Operation *op) {
-  return isa<LinearOp>(op) ? ArrayRef<Candidate>(linearCandidates) : ArrayRef<Candidate>(rowCandidates);
+  return isa<ProductLayer>(op) ? ArrayRef<Candidate>(linearCandidates) : ArrayRef<Candidate>(rowCandidates);
 }

@@ -50,6 +50,10 @@ public:
   }
 
 private:
+  using Words = FragmentDecoder::Words;
+  /// Units times blocks times tiles in the body of a loop.
+  static constexpr int64_t maxUnitTiles = 16;
+
   /// As i64. The last warps may have fewer blocks: they read the last one again, and do not store.
   Value blockAt(int64_t block) {
     if (layout.blocks() % (FragmentPlan::warps * plan.blocks))
@@ -58,14 +62,14 @@ private:
   }
 
   /// The B operands of a unit for each tile of eight rows, [tile][step]; i8 has one step.
-  SmallVector<SmallVector<Value>> loadActivations(const StagedActivations::Segment &segment, int64_t unit) {
+  SmallVector<SmallVector<Value>> loadActivations(const StagedActivations::Segment &segment, Value unit) {
     SmallVector<SmallVector<Value>> result;
     const int64_t unitWords = FragmentLayout::unitCodes * plan.activationBytes() / 4, each = unitWords / 4;
     for (int64_t tile = 0; tile < plan.tiles(); ++tile) {
       Value row = b.add(g, 8 * tile);
       if (plan.rows % 8)
         row = b.min(row, b.i32(plan.rows - 1));
-      Value at = b.add(b.add(segment.first, b.mul(row, segment.stride)), b.add(b.mul(t, each), unit * unitWords));
+      Value at = b.add(b.add(segment.first, b.mul(row, segment.stride)), b.add(b.mul(t, each), b.mul(unit, unitWords)));
       Value loaded = b.load(b.vec(b.getI32Type(), each), segment.memory, at);
       result.emplace_back();
       for (int64_t step = 0; step < each / 2; ++step)
@@ -81,44 +85,42 @@ private:
   }
 
   SmallVector<Value> multiplySegment(const StagedActivations::Segment &segment, Value next, ValueRange state) {
-    const int64_t tiles = plan.tiles(), loads = decoder.loads();
-    // The words of the next segment, each loaded when what is in its registers has been used up.
-    SmallVector<Value> following(plan.blocks * loads);
-    SmallVector<FragmentDecoder::Words> weights;
+    const int64_t tiles = plan.tiles(), loads = decoder.loads(), sumCount = plan.blocks * tiles;
+    SmallVector<Words> weights;
     SmallVector<FragmentDecoder::Pair> scales, zeros;
     for (int64_t block = 0; block < plan.blocks; ++block) {
       Value at = blockAt(block);
       scales.push_back(decoder.loadScales(at, segment.index, g));
       zeros.push_back(decoder.loadZeros(at, segment.index, g));
-      weights.push_back(decoder.words(state.slice(plan.blocks * tiles + block * loads, loads)));
+      weights.push_back(decoder.words(state.slice(sumCount + block * loads, loads)));
     }
-    Value zero = b.splat(isInteger ? b.i32(0) : b.f32(0.0f), 4);
-    SmallVector<Value> sums(plan.blocks * tiles, zero), activationSums(tiles, zero);
-    for (int64_t unit = 0; unit < layout.units(); ++unit) {
-      SmallVector<SmallVector<Value>> x = loadActivations(segment, unit);
-      for (size_t step = 0; step < x.front().size(); ++step) {
-        // A matrix of ones sums the activations, in the lanes where they are wanted.
-        if (decoder.hasOffset())
-          for (int64_t tile = 0; tile < tiles; ++tile)
-            activationSums[tile] = mma(ones, x[tile][step], activationSums[tile]);
-        for (int64_t block = 0; block < plan.blocks; ++block) {
-          Value a = isInteger ? decoder.bytesFragment(weights[block], unit)
-                              : decoder.bf16Fragment(weights[block], unit, step);
-          for (int64_t tile = 0; tile < tiles; ++tile)
-            sums[block * tiles + tile] = mma(a, x[tile][step], sums[block * tiles + tile]);
-        }
+    const int64_t atATime = decoder.unitsAtATime(std::max<int64_t>(1, maxUnitTiles / sumCount));
+    const bool isUnrolled = atATime == layout.units();
+    // The words of the next segment: where it can be, each is loaded when what is in its registers has been used up.
+    SmallVector<Value> following(plan.blocks * loads);
+    auto load = [&](int64_t i) { following[i] = decoder.loadPiece(blockAt(i / loads), next, lane, i % loads); };
+    for (int64_t i = 0; !isUnrolled && i < plan.blocks * loads; ++i)
+      load(i);
+
+    SmallVector<Value> sums(sumCount + (decoder.hasOffset() ? tiles : 0),
+                            b.splat(isInteger ? b.i32(0) : b.f32(0.0f), 4));
+    sums = decoder.forEachUnits(atATime, weights, sums, [&](Value first, ArrayRef<Words> current, ValueRange partial) {
+      SmallVector<Value> totals(partial);
+      for (int64_t unit = 0; unit < atATime; ++unit) {
+        multiplyUnit(loadActivations(segment, b.add(first, unit)), unit, current, totals);
+        for (int64_t i = 0; isUnrolled && i < plan.blocks * loads; ++i)
+          if (decoder.lastUnit(i % loads) == unit)
+            load(i);
       }
-      for (int64_t i = 0; i < plan.blocks * loads; ++i)
-        if (decoder.lastUnit(i % loads) == unit)
-          following[i] = decoder.loadPiece(blockAt(i / loads), next, lane, i % loads);
-    }
+      return totals;
+    });
     SmallVector<Value> result;
     for (int64_t block = 0; block < plan.blocks; ++block)
       for (int64_t tile = 0; tile < tiles; ++tile) {
         SmallVector<Value> totals;
         for (int64_t i = 0; i < 4; ++i) {
           const bool isUpper = i / 2;
-          Value activationSum = decoder.hasOffset() ? b.element(activationSums[tile], i % 2) : Value();
+          Value activationSum = decoder.hasOffset() ? b.element(sums[sumCount + tile], i % 2) : Value();
           Value part = decoder.finish(b.element(sums[block * tiles + tile], i), activationSum,
                                       isUpper ? zeros[block].upper : zeros[block].lower, isUpper);
           totals.push_back(b.fma(isUpper ? scales[block].upper : scales[block].lower, part,
@@ -128,6 +130,28 @@ private:
       }
     result.append(following);
     return result;
+  }
+
+  /// Adds what a unit gives to the sums [block][tile], and its activations x [tile][step] to their sums behind those.
+  void multiplyUnit(const SmallVector<SmallVector<Value>> &x, int64_t unit, ArrayRef<Words> weights,
+                    MutableArrayRef<Value> sums) {
+    const int64_t tiles = plan.tiles();
+    for (size_t step = 0; step < x.front().size(); ++step) {
+      // A matrix of ones sums the activations, in the lanes where they are wanted.
+      if (decoder.hasOffset())
+        for (int64_t tile = 0; tile < tiles; ++tile) {
+          Value &sum = sums[plan.blocks * tiles + tile];
+          sum = mma(ones, x[tile][step], sum);
+        }
+      for (int64_t block = 0; block < plan.blocks; ++block) {
+        Value a =
+            isInteger ? decoder.bytesFragment(weights[block], unit) : decoder.bf16Fragment(weights[block], unit, step);
+        for (int64_t tile = 0; tile < tiles; ++tile) {
+          Value &sum = sums[block * tiles + tile];
+          sum = mma(a, x[tile][step], sum);
+        }
+      }
+    }
   }
 
   GpuBuilder &b;

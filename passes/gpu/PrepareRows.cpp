@@ -8,6 +8,7 @@
 #include "llvm/ADT/bit.h"
 
 #include <limits>
+#include <optional>
 
 using namespace mlir;
 using namespace bq;
@@ -16,23 +17,37 @@ namespace {
 
 class PrepareRows {
 public:
-  PrepareRows(GpuBuilder &b, const FragmentPlan &plan, StringRef name) : b(b), plan(plan), reader(b, plan, buffers) {
+  PrepareRows(GpuBuilder &b, const FragmentPlan &plan, StringRef name) : b(b), plan(plan) {
     Type f32 = b.getF32Type(), i32 = b.getI32Type();
-    func::FuncOp func = b.kernel(name,
-                                 {b.floatPointer(plan.dataType), b.pointer(i32), b.pointer(f32), b.pointer(i32),
-                                  b.pointer(f32), b.getI64Type(), i32},
-                                 {FragmentPlan::threads, /*rowsPerBlock=*/1});
+    SmallVector<Type> types = {b.floatPointer(plan.dataType),
+                               b.pointer(i32),
+                               b.pointer(f32),
+                               b.pointer(f32),
+                               b.pointer(i32),
+                               b.pointer(f32),
+                               b.getI64Type(),
+                               i32};
+    const unsigned own = types.size();
+    if (plan.hasPatches())
+      FragmentBuffers::addPatchTypes(b, types);
+    func::FuncOp func = b.kernel(name, types, {FragmentPlan::threads, /*rowsPerBlock=*/1});
     buffers.x = func.getArgument(0);
     buffers.permutation = func.getArgument(1);
     buffers.columnScale = func.getArgument(2);
-    panel = func.getArgument(3);
-    rowScales = func.getArgument(4);
-    buffers.xStride = func.getArgument(5);
+    buffers.activationScale = func.getArgument(3);
+    panel = func.getArgument(4);
+    rowScales = func.getArgument(5);
+    buffers.xStride = func.getArgument(6);
+    if (plan.hasPatches())
+      buffers.takePatches(func, own);
     row = b.block(gpu::Dimension::X);
+    reader.emplace(b, plan, buffers);
   }
 
   void write() {
-    if (plan.form == FragmentPlan::Form::I8)
+    if (plan.staticBits)
+      writeStatic();
+    else if (plan.form == FragmentPlan::Form::I8)
       writeFixedPoint();
     else
       forEachPiece([&](Value piece, ArrayRef<Value> values) {
@@ -47,7 +62,7 @@ private:
   /// body(number of the piece, its eight values), each piece by one thread.
   void forEachPiece(function_ref<void(Value piece, ArrayRef<Value> values)> body) {
     b.loop(b.thread(), b.i32(plan.layout.paddedColumns() / 8), b.i32(FragmentPlan::threads),
-           [&](Value piece) { body(piece, reader.read(row, b.mul(piece, 8))); });
+           [&](Value piece) { body(piece, reader->read(row, b.mul(piece, 8))); });
   }
 
   /// The first of the `words` words of a piece.
@@ -63,7 +78,7 @@ private:
     Value seen =
         b.loop(b.thread(), b.i32(pieces), b.i32(FragmentPlan::threads), b.i32(0), [&](Value piece, ValueRange carried) {
           Value most = carried[0];
-          for (Value value : reader.read(row, b.mul(piece, 8)))
+          for (Value value : reader->read(row, b.mul(piece, 8)))
             most = greater(most, b.bitAnd(b.bits(value), 0x7fffffff));
           return SmallVector<Value>{most};
         })[0];
@@ -89,19 +104,46 @@ private:
         Value shifted = b.addF(b.mulF(b.mulF(finite, lift), inverse), b.f32(0x1.8p23f));
         bytes.push_back(b.bits(shifted));
       }
-      auto join = [&](int64_t i, int64_t j, int64_t k, int64_t l) -> Value {
-        Value low = gpu::PermuteBytesOp::create(b, bytes[i], bytes[j], 0x0040);
-        Value high = gpu::PermuteBytesOp::create(b, bytes[k], bytes[l], 0x0040);
-        return gpu::PermuteBytesOp::create(b, low, high, 0x5410);
-      };
-      b.store(b.pack({join(0, 4, 1, 5), join(2, 6, 3, 7)}), panel, at(piece, 2));
+      storeBytes(piece, bytes);
     });
+  }
+
+  /// Each value is a code when it has been rounded.
+  void writeStatic() {
+    auto greater = [&](Value l, Value r) { return b.max(l, r); };
+    const int64_t pieces = plan.layout.paddedColumns() / 8;
+    Value seen =
+        b.loop(b.thread(), b.i32(pieces), b.i32(FragmentPlan::threads), b.i32(0), [&](Value piece, ValueRange carried) {
+          Value most = carried[0];
+          SmallVector<Value> bytes;
+          for (Value value : reader->read(row, b.mul(piece, 8))) {
+            most = greater(most, b.bitAnd(b.bits(value), 0x7fffffff));
+            bytes.push_back(b.bits(b.addF(value, b.f32(0x1.8p23f))));
+          }
+          storeBytes(piece, bytes);
+          return SmallVector<Value>{most};
+        })[0];
+    Value bits = b.reduceBlock(seen, FragmentPlan::threads, greater);
+    b.when(b.equal(b.thread(), b.i32(0)), [&] {
+      Value nan = b.f32(std::numeric_limits<float>::quiet_NaN()), scale = b.load(buffers.activationScale, b.i32(0));
+      b.store(b.select(b.lessThan(b.i32(0x7f800000), bits), nan, scale), rowScales, row);
+    });
+  }
+
+  /// The low bytes of eight words.
+  void storeBytes(Value piece, ArrayRef<Value> bytes) {
+    auto join = [&](int64_t i, int64_t j, int64_t k, int64_t l) -> Value {
+      Value low = gpu::PermuteBytesOp::create(b, bytes[i], bytes[j], 0x0040);
+      Value high = gpu::PermuteBytesOp::create(b, bytes[k], bytes[l], 0x0040);
+      return gpu::PermuteBytesOp::create(b, low, high, 0x5410);
+    };
+    b.store(b.pack({join(0, 4, 1, 5), join(2, 6, 3, 7)}), panel, at(piece, 2));
   }
 
   GpuBuilder &b;
   const FragmentPlan &plan;
   FragmentBuffers buffers;
-  ActivationReader reader;
+  std::optional<ActivationReader> reader;
   Value panel, rowScales, row;
 };
 

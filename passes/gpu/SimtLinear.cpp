@@ -45,36 +45,69 @@ public:
   }
 
 private:
+  using Words = FragmentDecoder::Words;
+  /// Rows times units, of 16 multiply-adds each, in the body of a loop.
+  static constexpr int64_t maxRowUnits = 8;
+  /// With more rows than these the body of the innermost loop is half a unit.
+  static constexpr int64_t maxStepRows = 4;
+
   SmallVector<Value> multiplySegment(Value readBlock, const StagedActivations::Segment &segment, Value next,
                                      ValueRange state) {
     SmallVector<Value> following = decoder.load(readBlock, next, lane);
     FragmentDecoder::Pair scales = decoder.loadScales(readBlock, segment.index, g);
     FragmentDecoder::Pair zeros = decoder.loadZeros(readBlock, segment.index, g);
-    FragmentDecoder::Words words = decoder.words(state.drop_front(2 * plan.rows));
+    Words words = decoder.words(state.drop_front(2 * plan.rows));
     SmallVector<Value> sums(2 * plan.rows, b.f32(0.0f));
-    for (int64_t unit = 0; unit < layout.units(); ++unit)
-      for (int64_t step = 0; step < 2; ++step) {
-        SmallVector<Value> x;
-        for (int64_t row = 0; row < plan.rows; ++row) {
-          Value at = b.add(b.add(segment.first, row * segment.stride),
-                           b.add(b.mul(t, 8), FragmentLayout::unitCodes * unit + 4 * step));
-          x.push_back(b.load(b.vec(b.getI32Type(), 4), segment.memory, at));
-        }
-        for (int64_t reg = 0; reg < 4; ++reg)
-          for (int64_t half = 0; half < 2; ++half) {
-            const int64_t upper = reg % 2;
-            Value weight = decoder.f32Weight(words, unit, reg, step + 2 * half, upper ? zeros.upper : zeros.lower);
-            for (int64_t row = 0; row < plan.rows; ++row) {
-              Value &sum = sums[2 * row + upper];
-              sum = b.fma(weight, b.asFloat(b.element(x[row], reg / 2 * 2 + half)), sum);
-            }
-          }
-      }
+    const int64_t atATime = decoder.unitsAtATime(std::max<int64_t>(1, maxRowUnits / plan.rows));
+    sums = decoder.forEachUnits(atATime, words, sums, [&](Value first, ArrayRef<Words> current, ValueRange partial) {
+      SmallVector<Value> totals(partial);
+      for (int64_t unit = 0; unit < atATime; ++unit)
+        multiplyUnit(segment, first, unit, current.front(), zeros, totals);
+      return totals;
+    });
     SmallVector<Value> result;
     for (int64_t i = 0; i < 2 * plan.rows; ++i)
       result.push_back(b.fma(i % 2 ? scales.upper : scales.lower, sums[i], state[i]));
     result.append(following);
     return result;
+  }
+
+  /// Adds what unit `first + unit`, the words' `unit`, gives to sums [row][upper].
+  void multiplyUnit(const StagedActivations::Segment &segment, Value first, int64_t unit, const Words &words,
+                    const FragmentDecoder::Pair &zeros, SmallVectorImpl<Value> &sums) {
+    Value column = b.add(b.mul(b.add(first, unit), FragmentLayout::unitCodes), b.mul(t, 8));
+    Value x = b.add(segment.first, column);
+    SmallVector<Value> codes;
+    for (int64_t reg = 0; reg < 4; ++reg)
+      codes.push_back(decoder.codes(words, unit, reg));
+    auto step = [&](Value i, ValueRange partial) { return multiplyStep(segment, x, i, codes, zeros, partial); };
+    if (plan.rows > maxStepRows)
+      sums = b.loop(b.i32(0), b.i32(2), b.i32(1), sums, step);
+    else
+      for (int64_t i : {0, 1})
+        sums = step(b.i32(i), sums);
+  }
+
+  /// Four columns of each lane: bytes `step` and `step + 2` of a unit's registers.
+  SmallVector<Value> multiplyStep(const StagedActivations::Segment &segment, Value column, Value step,
+                                  ArrayRef<Value> codes, const FragmentDecoder::Pair &zeros, ValueRange partial) {
+    SmallVector<Value> sums(partial), x;
+    Value first = b.add(column, b.mul(step, 4)), shift = b.mul(step, 8);
+    for (int64_t row = 0; row < plan.rows; ++row)
+      x.push_back(b.load(b.vec(b.getI32Type(), 4), segment.memory, b.add(first, row * segment.stride)));
+    for (int64_t reg = 0; reg < 4; ++reg) {
+      const int64_t upper = reg % 2;
+      Value shifted = b.shiftRight(codes[reg], shift);
+      for (int64_t half = 0; half < 2; ++half) {
+        Value code = b.bitAnd(b.shiftRight(shifted, 16 * half), 255);
+        Value weight = decoder.f32Weight(code, upper ? zeros.upper : zeros.lower);
+        for (int64_t row = 0; row < plan.rows; ++row) {
+          Value &sum = sums[2 * row + upper];
+          sum = b.fma(weight, b.asFloat(b.element(x[row], reg / 2 * 2 + half)), sum);
+        }
+      }
+    }
+    return sums;
   }
 
   GpuBuilder &b;

@@ -55,17 +55,27 @@ void StagedActivations::stage(Value memory, int64_t stride, Value chunk, int64_t
     Value isThere = b.lessThan(column, b.i32(layout.paddedColumns()));
     b.when(isThere, [&] {
       // Rows after the last repeat it: their results are not stored.
-      SmallVector<Value> values = reader.read(b.min(source, b.sub(buffers.m, 1)), column);
+      Value from = b.min(source, b.sub(buffers.m, 1));
       Value to = b.add(b.mul(row, stride), b.mul(inRow, isF32 ? 8 : 4));
-      for (int64_t part = 0; part < (isF32 ? 2 : 1); ++part) {
-        SmallVector<Value> words;
-        for (int64_t i = 0; i < 4; ++i)
-          words.push_back(isF32 ? b.bits(values[4 * part + i])
-                                : gpu::RoundPairOp::create(b, values[2 * i], values[2 * i + 1]));
-        b.store(b.pack(words), memory, b.add(to, 4 * part));
-      }
+      auto store = [&](ArrayRef<Value> values) {
+        for (int64_t part = 0; part < (isF32 ? 2 : 1); ++part) {
+          SmallVector<Value> words;
+          for (int64_t i = 0; i < 4; ++i)
+            words.push_back(isF32 ? b.bits(values[4 * part + i])
+                                  : gpu::RoundPairOp::create(b, values[2 * i], values[2 * i + 1]));
+          b.store(b.pack(words), memory, b.add(to, 4 * part));
+        }
+      };
+      if (reader.isCopied())
+        reader.copy(from, column, memory, to, store);
+      else
+        store(reader.read(from, column));
     });
   });
+  if (!reader.isCopied())
+    return;
+  gpu::CommitCopiesOp::create(b);
+  gpu::WaitCopiesOp::create(b, 0);
 }
 
 //===----------------------------------------------------------------------===//
@@ -94,12 +104,12 @@ SmallVector<Value> StagedActivations::copyFromPanel(ValueRange initial, Body bod
 
 void StagedActivations::copy(Value memory, Value stageWords, int64_t stride, Value segment) {
   const int64_t rowWords = layout.segmentSize * plan.activationBytes() / 4, pieces = rowWords / 4;
-  const int64_t panelWords = layout.paddedColumns() * plan.activationBytes() / 4;
+  Value strideWords = b.shiftRight(buffers.xStride, plan.activationBytes() == 2 ? 1 : 2);
   b.loop(b.thread(), b.i32(plan.rows * pieces), b.i32(FragmentPlan::threads), [&](Value piece) {
     Value row = b.div(piece, pieces), word = b.mul(b.rem(piece, pieces), 4);
     // Rows after the last repeat it: their results are not stored.
     Value source = b.min(b.add(tileRow, row), b.sub(buffers.m, 1));
-    Value from = b.add(b.mul(b.wide(source), panelWords), b.wide(b.add(b.mul(segment, rowWords), word)));
+    Value from = b.add(b.mul(b.wide(source), strideWords), b.wide(b.add(b.mul(segment, rowWords), word)));
     Value to = b.add(stageWords, b.add(b.mul(row, stride), word));
     gpu::CopyAsyncOp::create(b, buffers.x, from, memory, to, b.i32(16));
   });

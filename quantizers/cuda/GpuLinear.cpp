@@ -60,7 +60,11 @@ bool isLeftToTorch(int64_t m, Compute compute) { return m > maxKernelRows && com
 void gpu::makeKernels(const Place &place, const PrepackedWeight &weight, const LinearChoice &choice,
                       ElementType dataType, bool hasBias, at::IntArrayRef rows) {
   static constexpr float someBias = 0;
-  const CudaWeight &kernels = static_cast<const GpuWeight &>(weight).kernels();
+  const auto &prepacked = static_cast<const GpuWeight &>(weight);
+  prepacked.finish();
+  if (!prepacked.isPrepacked())
+    return;
+  const CudaWeight &kernels = prepacked.kernels();
   std::vector<KernelSpec> specs;
   for (int64_t m : rows) {
     if (isLeftToTorch(m, choice.compute))
@@ -87,6 +91,8 @@ void gpu::linear(const char *op, const Place &place, const LinearRows &rows, con
     return linearByTorch(op, place, rows, weight, choice);
 
   const auto prepacked = std::static_pointer_cast<const GpuWeight>(weight.prepacked());
+  if (!prepacked->isPrepacked())
+    return linearByTorch(op, place, rows, weight, choice);
   const CudaWeight &kernels = prepacked->kernels();
   const Expected<const LoadedCudaKernel *> kernel = kernels.kernel(args, place.stream);
   if (!kernel) {
@@ -94,7 +100,7 @@ void gpu::linear(const char *op, const Place &place, const LinearRows &rows, con
       raise(op, kernel.error());
     return linearByTorch(op, place, rows, weight, choice);
   }
-  prepacked->use(place);
+  prepacked->use(op, place);
   const LinearMemoryBytes bytes = kernels.memoryBytes(**kernel, args.m);
   const int64_t workspaceOffset = roundUp(bytes.panel, 256);
   at::Tensor scratch, counters;

@@ -7,10 +7,8 @@
 
 #include <ATen/ops/_assert_async.h>
 
-#include <atomic>
 #include <map>
 #include <mutex>
-#include <unordered_set>
 
 using namespace bq;
 using namespace bq::gpu;
@@ -60,30 +58,6 @@ struct RowWeight {
   }
 };
 
-/// Whether `run` did it. Throws for errors that are the caller's to see. What cannot be made is not tried again.
-template <typename Run>
-bool runOrFallBack(const char *op, const Place &place, const KernelSpec &spec, Run run) {
-  static auto *mutex = new std::mutex;
-  static auto *failed = new std::unordered_set<std::string>;
-  static std::atomic<bool> anyFailed{false};
-  if (anyFailed) {
-    std::lock_guard<std::mutex> guard(*mutex);
-    if (failed->count(spec.str()))
-      return false;
-  }
-  const Status status = run();
-  if (status)
-    return true;
-  // A launch that fails is no reason to do without a kernel that is there.
-  const Expected<const LoadedCudaKernel *> kernel = place.kernels->get(spec, *place.device, place.stream);
-  if (kernel || !fallsBack(spec, kernel.error()))
-    raise(op, status.error());
-  std::lock_guard<std::mutex> guard(*mutex);
-  failed->insert(spec.str());
-  anyFailed = true;
-  return false;
-}
-
 /// The rows of a weight that indices name, as a weight.
 WeightTensors selectRows(const WeightTensors &weight, const Format &format, const at::Tensor &indices) {
   const int64_t n = weight.codes.size(0);
@@ -98,16 +72,23 @@ WeightTensors selectRows(const WeightTensors &weight, const Format &format, cons
 
 } // namespace
 
+bool gpu::hasKernel(const char *op, const Place &place, const KernelSpec &spec) {
+  const Expected<const LoadedCudaKernel *> kernel = place.rows->kernel(spec, place.stream);
+  if (!kernel && !fallsBack(spec, kernel.error()))
+    raise(op, kernel.error());
+  return kernel.ok();
+}
+
 at::Tensor gpu::dequantize(const char *op, const Place &place, const WeightTensors &weight, const Format &format,
                            int64_t k) {
   const RowWeight rows(op, place, weight, format, k);
   at::Tensor y = at::empty({rows.view.n, k}, weight.scales.options());
-  const KernelSpec spec = CudaRows::spec(KernelSpec::Op::Dequantize, rows.view);
-  if (!y.numel() || runOrFallBack(op, place, spec, [&] {
-        return place.rows->dequantize(rows.view, y.mutable_data_ptr(), place.stream);
-      }))
+  if (!y.numel())
     return y;
-  return decodeByTorch(weight, format, k);
+  if (!hasKernel(op, place, CudaRows::spec(KernelSpec::Op::Dequantize, rows.view)))
+    return decodeByTorch(weight, format, k);
+  check(op, place.rows->dequantize(rows.view, y.mutable_data_ptr(), place.stream));
+  return y;
 }
 
 void gpu::embedding(const char *op, const Place &place, const at::Tensor &indices, const WeightTensors &weight,
@@ -118,12 +99,11 @@ void gpu::embedding(const char *op, const Place &place, const at::Tensor &indice
                     std::string(op) + ": an index is outside [0, " + std::to_string(n) + ")");
   if (!(weight.groupIndex && weight.groupIndex->defined())) {
     const RowWeight rows(op, place, weight, format, k);
-    const KernelSpec spec = CudaRows::spec(KernelSpec::Op::Embedding, rows.view);
-    if (runOrFallBack(op, place, spec, [&] {
-          return place.rows->embedding(rows.view, indices.const_data_ptr<int64_t>(), indices.numel(),
-                                       y.mutable_data_ptr(), place.stream);
-        }))
+    if (hasKernel(op, place, CudaRows::spec(KernelSpec::Op::Embedding, rows.view))) {
+      check(op, place.rows->embedding(rows.view, indices.const_data_ptr<int64_t>(), indices.numel(),
+                                      y.mutable_data_ptr(), place.stream));
       return;
+    }
   }
   const WeightTensors rows = selectRows(weight, format, indices);
   y.view({indices.numel(), k})
@@ -135,4 +115,16 @@ void gpu::embedding(const char *op, const Place &place, const at::Tensor &indice
 
 void gpu::quantize(const char *op, const Place &place, const QuantizeArgs &args) {
   check(op, place.rows->quantize(args, place.stream));
+}
+
+void gpu::fakeQuantize(const char *op, const Place &place, const FakeQuantizeArgs &args) {
+  check(op, place.rows->fakeQuantize(args, place.stream));
+}
+
+at::Tensor gpu::fakeQuantizeGrad(const char *op, const Place &place, const FakeQuantizeGradArgs &args) {
+  const FakeQuantizeArgs &forward = args.forward;
+  const at::Tensor partials =
+      at::empty({forward.rows, forward.tasksPerRow()}, at::device(place.tensors).dtype(at::kFloat));
+  check(op, place.rows->fakeQuantizeGrad(args, partials.mutable_data_ptr<float>(), place.stream));
+  return partials.sum(1, /*keepdim=*/false, at::kDouble).to(at::kFloat);
 }

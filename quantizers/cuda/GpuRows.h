@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What a GPU does row by row on canonical weights: embedding, dequantize, quantize.
+/// What a GPU does row by row on canonical weights: embedding, dequantize, quantize; and fake
+/// quantization.
 #ifndef BQ_QUANTIZERS_CUDA_GPUROWS_H
 #define BQ_QUANTIZERS_CUDA_GPUROWS_H
 
@@ -7,6 +8,10 @@
 #include "quantizers/cuda/Place.h"
 
 namespace bq::gpu {
+
+/// Whether there is the kernel of a spec of CudaRows; where not, LibTorch takes its place, and a warning has said so
+/// once. Throws for errors that are the caller's to see.
+BQ_TORCH_API bool hasKernel(const char *op, const Place &place, const KernelSpec &spec);
 
 /// The weight [n, k] that canonical tensors on the device of `place` stand for, in the type of the scales; they have no
 /// group index. Where there is no kernel LibTorch decodes it, after one warning.
@@ -20,6 +25,12 @@ BQ_TORCH_API void embedding(const char *op, const Place &place, const at::Tensor
 
 /// Backend::quantize on the stream of `place`, which is not waited for. Throws where there is no kernel.
 BQ_TORCH_API void quantize(const char *op, const Place &place, const QuantizeArgs &args);
+
+/// Backend::fakeQuantize on the stream of `place`, which is not waited for. Throws where there is no kernel.
+BQ_TORCH_API void fakeQuantize(const char *op, const Place &place, const FakeQuantizeArgs &args);
+/// Backend::fakeQuantizeGrad as fakeQuantize(); returns what `scaleGradient`, which is not used, would hold: float
+/// [rows], on the device.
+BQ_TORCH_API at::Tensor fakeQuantizeGrad(const char *op, const Place &place, const FakeQuantizeGradArgs &args);
 
 } // namespace bq::gpu
 

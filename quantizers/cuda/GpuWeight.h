@@ -7,7 +7,11 @@
 #include "quantizers/cuda/Place.h"
 #include "runtime/cuda/CudaWeight.h"
 
+#include <c10/core/Stream.h>
+
+#include <atomic>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -16,8 +20,9 @@ namespace bq::gpu {
 /// Its memory is LibTorch's. Usable from any thread.
 class BQ_TORCH_API GpuWeight final : public PrepackedWeight {
 public:
-  /// What `packed` holds, in `memory` on the device of `place`.
-  GpuWeight(const FragmentWeight &packed, at::Tensor memory, const Place &place);
+  /// What `packed` describes, in `memory` on the device of `place`, where its stream writes it, if `isPrepacked`; else
+  /// the memory holds nothing.
+  GpuWeight(const FragmentWeight &packed, at::Tensor memory, bool isPrepacked, const Place &place);
 
   const Format &format() const override { return weight.format(); }
   int64_t n() const override { return weight.n(); }
@@ -25,23 +30,32 @@ public:
   int64_t bytes() const override { return static_cast<int64_t>(memory.nbytes()); }
 
   const CudaWeight &kernels() const { return weight; }
-  /// To be called before each use: a stream other than the one that the memory belongs to is made known to LibTorch's
-  /// allocator, so that it does not give freed memory away before that stream is done.
-  void use(const Place &place) const;
+  /// False where there was no kernel to prepack it: products are LibTorch's then.
+  bool isPrepacked() const { return hasContent; }
+  /// To be called before each use. A stream other than the one that the memory was written on waits for that one, and
+  /// is made known to LibTorch's allocator, so that it does not give freed memory away before that stream is done.
+  /// Throws where that would be to wait while the stream is captured into a graph.
+  void use(const char *op, const Place &place) const;
+  /// Waits until the memory has been written; use() has nothing to wait for then.
+  void finish() const;
   /// At least `bytes` bytes of zeros for a call on the stream, which leaves zeros: the same for all calls on a stream,
   /// which run one after the other. Calls that go into a graph get memory of their own, since it may run beside others.
   at::Tensor counters(const char *op, const Place &place, int64_t bytes) const;
 
 private:
+  bool hasContent;
   at::Tensor memory;
-  cuda::Stream home; ///< The stream that `memory` was made on.
+  cuda::Stream home;                     ///< The stream that `memory` was made on.
+  std::optional<c10::Stream> homeStream; ///< As LibTorch has it, where the memory is on a GPU.
+  mutable std::atomic<bool> isWritten{false};
   CudaWeight weight;
   mutable std::mutex mutex;
   mutable std::vector<std::pair<cuda::Stream, at::Tensor>> zeros; ///< Under the mutex.
 };
 
-/// Prepacks a weight, wherever it is, for `place`; returns when it is there. Throws while the stream of `place` is
-/// captured into a graph.
+/// Prepacks a weight, wherever it is, for `place`, on its stream, which is not waited for. Tensors that are on the
+/// device stay there, but for a group index and a table, which the host reads. Throws while the stream is captured into
+/// a graph.
 BQ_TORCH_API std::shared_ptr<const PrepackedWeight>
 prepack(const char *op, const Place &place, const WeightTensors &weight, const Format &format, int64_t k);
 

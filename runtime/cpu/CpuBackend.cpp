@@ -2,8 +2,11 @@
 #include "runtime/cpu/CpuBackend.h"
 
 #include "runtime/Fork.h"
+#include "runtime/cpu/CpuFakeQuantize.h"
 #include "runtime/cpu/CpuLinear.h"
+#include "runtime/cpu/CpuMagnitudeSums.h"
 #include "runtime/cpu/CpuRows.h"
+#include "runtime/cpu/CpuUpdate.h"
 
 using namespace bq;
 
@@ -11,7 +14,8 @@ namespace {
 
 class CpuBackend final : public Backend {
 public:
-  CpuBackend(const CpuTarget &target, KernelCache &cache) : target(target), cache(cache), rows(target, cache) {}
+  CpuBackend(const CpuTarget &target, KernelCache &cache)
+      : target(target), cache(cache), rows(target, cache), rounding(target, cache) {}
 
   std::string_view name() const override { return "cpu"; }
 
@@ -34,13 +38,13 @@ public:
 
   Status embedding(const CanonicalWeight &weight, const int64_t *indices, int64_t count, void *y,
                    ParallelFor parallel) override {
-    if (Status status = weight.verify(); !status)
+    if (Status status = weight.verifyRows(); !status)
       return status;
     return rows.embedding(weight, indices, count, y, parallel);
   }
 
   Status dequantize(const CanonicalWeight &weight, void *y, ParallelFor parallel) override {
-    if (Status status = weight.verify(); !status)
+    if (Status status = weight.verifyRows(); !status)
       return status;
     return rows.dequantize(weight, y, parallel);
   }
@@ -51,10 +55,35 @@ public:
     return rows.quantize(args, parallel);
   }
 
+  Status fakeQuantize(const FakeQuantizeArgs &args, ParallelFor parallel) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    return rounding.forward(args, parallel);
+  }
+
+  Status fakeQuantizeGrad(const FakeQuantizeGradArgs &args, ParallelFor parallel) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    return rounding.backward(args, parallel);
+  }
+
+  Status magnitudeSums(const MagnitudeSumsArgs &args, ParallelFor parallel) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    return runMagnitudeSums(args, target, cache, parallel);
+  }
+
+  Status update(const UpdateArgs &args, ParallelFor parallel) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    return runUpdate(args, target, cache, parallel);
+  }
+
 private:
   CpuTarget target;
   KernelCache &cache;
   CpuRows rows;
+  CpuFakeQuantize rounding;
 };
 
 Expected<Backend *> makeProcessBackend() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/cpu/CpuLinear.h"
 
+#include "runtime/Conv2dShape.h"
 #include "runtime/LinearSpec.h"
 
 #include <algorithm>
@@ -18,16 +19,23 @@ constexpr int64_t maxPanelBytes = int64_t{32} << 20;
 constexpr int64_t productsPerThread = int64_t{1} << 18;
 constexpr int64_t conversionsPerThread = int64_t{1} << 15;
 
-/// What the calls on one weight can vary, in one word.
-uint32_t callKey(const LinearArgs &args, int rows) {
-  return static_cast<uint32_t>(args.dataType) | static_cast<uint32_t>(args.compute) << 4 |
-         static_cast<uint32_t>(args.activation) << 8 | (args.bias ? 1u : 0u) << 12 | static_cast<uint32_t>(rows) << 16;
+/// Bytes of a panel of patches, which stays in the cache near the core, and what its rows are a multiple of: a block of
+/// rows that meets weights decoded once.
+constexpr int64_t maxPatchBytes = int64_t{128} << 10;
+constexpr int64_t patchRowMultiple = 96;
+
+CpuWeight::CallKey callKey(const LinearArgs &args, int rows) {
+  const uint32_t call = static_cast<uint32_t>(args.dataType) | static_cast<uint32_t>(args.compute) << 4 |
+                        static_cast<uint32_t>(args.activation) << 8 | (args.bias ? 1u : 0u) << 12 |
+                        static_cast<uint32_t>(args.activationBits) << 16 | static_cast<uint32_t>(rows) << 20;
+  return {call, args.geometry ? args.geometry->kernelHeight : 0, args.geometry ? args.geometry->kernelWidth : 0};
 }
 
 /// The kernel for a call that this weight has not seen yet.
 Expected<const Kernel *> findKernel(const CpuWeight &weight, const LinearArgs &args, int rows, KernelCache &cache) {
   const CompileRequest request{linearSpec(weight.format(), weight.n(), weight.k(), weight.scaleType(),
-                                          weight.zeroType(), weight.permutation() != nullptr, args),
+                                          weight.zeroType(), weight.permutation() != nullptr, weight.hasColumnFactors(),
+                                          rows, args),
                                weight.target(), /*schedule=*/""};
   Expected<std::shared_ptr<const Kernel>> kernel = cache.get(request);
   if (!kernel)
@@ -40,50 +48,137 @@ Expected<const Kernel *> findKernel(const CpuWeight &weight, const LinearArgs &a
   return kernel->get();
 }
 
-/// One panel's worth of a layer: the rows of x that are converted together.
-struct Call {
+int64_t roundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+/// Memory for the rows that are converted together.
+struct PanelMemory {
+  /// `rows` is a multiple of artifact.rowMultiple.
+  static Expected<PanelMemory> take(const Artifact &artifact, int64_t rows) {
+    const size_t dataBytes = roundUp(rows * artifact.panelDataBytes, AlignedBuffer::alignment);
+    const size_t sumBytes = roundUp(rows * artifact.panelSums * 4, AlignedBuffer::alignment);
+    Expected<ScratchLease> lease =
+        ScratchLease::take(ScratchLease::Kind::Panel, dataBytes + sumBytes + rows * sizeof(float));
+    if (!lease)
+      return lease.error();
+    return PanelMemory{std::move(*lease), dataBytes, dataBytes + sumBytes};
+  }
+
+  void *data() const { return lease.data(); }
+  void *sums() const { return lease.data() + sumOffset; }
+  float *scales() const { return reinterpret_cast<float *>(lease.data() + scaleOffset); }
+
+  ScratchLease lease;
+  size_t sumOffset, scaleOffset;
+};
+
+/// A layer on its kernel.
+class Call {
+public:
+  Call(const CpuWeight &weight, const LinearArgs &args, const Kernel &kernel)
+      : weight(weight), args(args), kernel(kernel), artifact(kernel.artifact()) {}
+
+  /// Rows are converted together, then tasks are blocks of rows of the weight.
+  Status runRows(ParallelFor parallel) {
+    // Panels of equal size, as few as hold all rows.
+    int64_t most = maxPanelRows;
+    if (artifact.panelDataBytes)
+      most = std::min(most, std::max(minPanelRows, maxPanelBytes / artifact.panelDataBytes));
+    const int64_t panels = (args.m + most - 1) / most;
+    const int64_t panelRows = roundUp((args.m + panels - 1) / panels, artifact.rowMultiple);
+    Expected<PanelMemory> panel = PanelMemory::take(artifact, panelRows);
+    if (!panel)
+      return panel.error();
+    for (int64_t first = 0; first < args.m; first += panelRows) {
+      const int64_t m = std::min(panelRows, args.m - first), paddedRows = roundUp(m, artifact.rowMultiple);
+      // Asked of the scheduler only where there is work for two threads.
+      int64_t grain = std::max<int64_t>(1, conversionsPerThread / weight.k());
+      if (paddedRows <= grain)
+        prepare(*panel, first, m, 0, paddedRows);
+      else
+        parallel(0, paddedRows, grain, [&](int64_t begin, int64_t end) { prepare(*panel, first, m, begin, end); });
+      const int64_t products = std::max<int64_t>(1, weight.n() * weight.k() / artifact.tasks * m);
+      grain = std::max<int64_t>(1, productsPerThread / products);
+      if (artifact.tasks <= grain)
+        multiply(*panel, first, m, 0, artifact.tasks);
+      else
+        parallel(0, artifact.tasks, grain, [&](int64_t begin, int64_t end) { multiply(*panel, first, m, begin, end); });
+    }
+    return result();
+  }
+
+  /// Patches are many, and rows of the weight few: tasks are panels of patches, each with all of the weight.
+  Status runPatches(ParallelFor parallel) {
+    int64_t panelRows = std::max(maxPatchBytes / artifact.panelDataBytes / patchRowMultiple, int64_t{1});
+    panelRows = roundUp(std::min(panelRows * patchRowMultiple, args.m), artifact.rowMultiple);
+    const int64_t panels = (args.m + panelRows - 1) / panelRows;
+    auto run = [&](int64_t begin, int64_t end) {
+      Expected<PanelMemory> panel = PanelMemory::take(artifact, panelRows);
+      if (!panel) {
+        outOfMemory = true;
+        return;
+      }
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t first = i * panelRows, m = std::min(panelRows, args.m - first);
+        prepare(*panel, first, m, 0, roundUp(m, artifact.rowMultiple));
+        multiply(*panel, first, m, 0, artifact.tasks);
+      }
+    };
+    const int64_t grain = std::max<int64_t>(1, productsPerThread / (weight.n() * weight.k() * panelRows));
+    if (panels <= grain)
+      run(0, panels);
+    else
+      parallel(0, panels, grain, run);
+    return result();
+  }
+
+private:
+  void prepare(const PanelMemory &panel, int64_t first, int64_t m, int64_t begin, int64_t end) {
+    Expected<ScratchLease> scratch = ScratchLease::take(ScratchLease::Kind::Prepare, artifact.prepareScratchBytes);
+    if (!scratch) {
+      outOfMemory = true;
+      return;
+    }
+    kernel.prepare()(args.x, weight.permutation(), weight.columnScale(), args.activationScale, args.geometry,
+                     panel.data(), panel.sums(), panel.scales(), scratch->data(), args.xStride, first, m,
+                     roundUp(m, artifact.rowMultiple), begin, end);
+  }
+
+  void multiply(const PanelMemory &panel, int64_t first, int64_t m, int64_t begin, int64_t end) {
+    Expected<ScratchLease> scratch = ScratchLease::take(ScratchLease::Kind::Linear, artifact.scratchBytes);
+    if (!scratch) {
+      outOfMemory = true;
+      return;
+    }
+    kernel.linear()(weight.codes(), weight.scales(), weight.zeros(), weight.table(), args.bias, panel.data(),
+                    panel.sums(), panel.scales(),
+                    static_cast<uint8_t *>(args.y) + first * args.yStride * sizeOf(args.dataType), scratch->data(),
+                    args.yStride, m, roundUp(m, artifact.rowMultiple), begin, end);
+  }
+
+  Status result() const {
+    return outOfMemory ? Status(unsupported("out of memory for the scratch space of " + artifact.name)) : Status();
+  }
+
   const CpuWeight &weight;
   const LinearArgs &args;
   const Kernel &kernel;
-  const uint8_t *x;
-  uint8_t *y;
-  int64_t m, paddedRows;
-  uint8_t *data, *sums;
-  float *scales;
-  std::atomic<bool> *outOfMemory;
-
-  void prepare(int64_t begin, int64_t end) const {
-    Expected<ScratchLease> scratch =
-        ScratchLease::take(ScratchLease::Kind::Prepare, kernel.artifact().prepareScratchBytes);
-    if (!scratch) {
-      *outOfMemory = true;
-      return;
-    }
-    kernel.prepare()(x, weight.permutation(), weight.columnScale(), data, sums, scales, scratch->data(), args.xStride,
-                     m, paddedRows, begin, end);
-  }
-
-  void multiply(int64_t begin, int64_t end) const {
-    Expected<ScratchLease> scratch = ScratchLease::take(ScratchLease::Kind::Linear, kernel.artifact().scratchBytes);
-    if (!scratch) {
-      *outOfMemory = true;
-      return;
-    }
-    kernel.linear()(weight.codes(), weight.scales(), weight.zeros(), weight.table(), args.bias, data, sums, scales, y,
-                    scratch->data(), args.yStride, m, paddedRows, begin, end);
-  }
+  const Artifact &artifact;
+  std::atomic<bool> outOfMemory{false};
 };
-
-int64_t roundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 } // namespace
 
-Status bq::runLinear(const CpuWeight &weight, const LinearArgs &args, KernelCache &cache, ParallelFor parallel) {
-  if (Status status = args.verify(weight.n(), weight.k()); !status)
+Status bq::runLinear(const CpuWeight &weight, const LinearArgs &given, KernelCache &cache, ParallelFor parallel) {
+  if (Status status = given.verify(weight.n(), weight.k()); !status)
     return status;
-  if (!args.m || !weight.n())
+  if (!given.m || !weight.n())
     return {};
-  const int rows = KernelSpec::rowsFor(args.m);
+  LinearArgs args = given;
+  if (args.geometry && isPointwise(*args.geometry)) {
+    args.xStride = args.geometry->columnStride;
+    args.geometry = nullptr;
+  }
+  const int rows = args.geometry ? 0 : abi::kernelRows(args.m);
   const Kernel *kernel = weight.kernels().find(callKey(args, rows));
   if (!kernel) {
     Expected<const Kernel *> found = findKernel(weight, args, rows, cache);
@@ -91,48 +186,6 @@ Status bq::runLinear(const CpuWeight &weight, const LinearArgs &args, KernelCach
       return found.error();
     kernel = *found;
   }
-
-  // Panels of equal size, as few as hold all rows.
-  const Artifact &artifact = kernel->artifact();
-  int64_t most = maxPanelRows;
-  if (artifact.panelDataBytes)
-    most = std::min(most, std::max(minPanelRows, maxPanelBytes / artifact.panelDataBytes));
-  int64_t panels = (args.m + most - 1) / most;
-  int64_t panelRows = roundUp((args.m + panels - 1) / panels, artifact.rowMultiple);
-  size_t dataBytes = roundUp(panelRows * artifact.panelDataBytes, AlignedBuffer::alignment);
-  size_t sumBytes = roundUp(panelRows * artifact.panelSums * 4, AlignedBuffer::alignment);
-  Expected<ScratchLease> panel =
-      ScratchLease::take(ScratchLease::Kind::Panel, dataBytes + sumBytes + panelRows * sizeof(float));
-  if (!panel)
-    return panel.error();
-
-  std::atomic<bool> outOfMemory{false};
-  const int64_t elementBytes = sizeOf(args.dataType);
-  for (int64_t first = 0; first < args.m; first += panelRows) {
-    int64_t m = std::min(panelRows, args.m - first);
-    const Call call{weight,
-                    args,
-                    *kernel,
-                    static_cast<const uint8_t *>(args.x) + first * args.xStride * elementBytes,
-                    static_cast<uint8_t *>(args.y) + first * args.yStride * elementBytes,
-                    m,
-                    roundUp(m, artifact.rowMultiple),
-                    panel->data(),
-                    panel->data() + dataBytes,
-                    reinterpret_cast<float *>(panel->data() + dataBytes + sumBytes),
-                    &outOfMemory};
-    // Asked of the scheduler only where there is work for two threads.
-    int64_t grain = std::max<int64_t>(1, conversionsPerThread / weight.k());
-    if (call.paddedRows <= grain)
-      call.prepare(0, call.paddedRows);
-    else
-      parallel(0, call.paddedRows, grain, [&call](int64_t begin, int64_t end) { call.prepare(begin, end); });
-    int64_t products = std::max<int64_t>(1, weight.n() * weight.k() / artifact.tasks * m);
-    grain = std::max<int64_t>(1, productsPerThread / products);
-    if (artifact.tasks <= grain)
-      call.multiply(0, artifact.tasks);
-    else
-      parallel(0, artifact.tasks, grain, [&call](int64_t begin, int64_t end) { call.multiply(begin, end); });
-  }
-  return outOfMemory ? Status(unsupported("out of memory for the scratch space of " + artifact.name)) : Status();
+  Call call(weight, args, *kernel);
+  return args.geometry ? call.runPatches(parallel) : call.runRows(parallel);
 }

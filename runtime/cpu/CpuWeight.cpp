@@ -61,7 +61,7 @@ Status CpuWeight::allocate(const CanonicalWeight &weight, bool permuted) {
     tableOffset = reserve(sizeof(abi::WeightTable));
   if (permuted)
     permutationOffset = reserve(columns * sizeof(int32_t));
-  if (weightFormat.hasColumnScale())
+  if (weightFormat.hasColumnScale() || weight.columnFactors)
     columnScaleOffset = reserve(columns * sizeof(float));
   Expected<AlignedBuffer> memory = AlignedBuffer::allocate(size);
   if (!memory)
@@ -112,7 +112,7 @@ Expected<std::shared_ptr<const CpuWeight>> CpuWeight::pack(const CanonicalWeight
               1 << weight.format.bits);
   if (!permutation.empty())
     std::memcpy(memory + packed->permutationOffset, permutation.data(), permutation.size() * sizeof(int32_t));
-  const std::vector<float> columnScale = columnScaleOf(weight);
+  const std::vector<float> columnScale = columnScaleOf(weight, permutation);
   if (!columnScale.empty())
     std::memcpy(memory + packed->columnScaleOffset, columnScale.data(), columnScale.size() * sizeof(float));
 

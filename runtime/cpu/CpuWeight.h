@@ -40,14 +40,24 @@ public:
   const abi::WeightTable *table() const { return static_cast<const abi::WeightTable *>(at(tableOffset)); }
   const int32_t *permutation() const { return static_cast<const int32_t *>(at(permutationOffset)); }
   const float *columnScale() const { return static_cast<const float *>(at(columnScaleOffset)); }
+  /// Whether that is of factors that the weight was given with its format.
+  bool hasColumnFactors() const { return columnScaleOffset && !weightFormat.hasColumnScale(); }
   /// Of scales(): f32 where the target cannot convert what the weight has.
   ElementType scaleType() const { return elementType; }
   ZeroPointType zeroType() const { return zeroPoints; }
   /// The target that it was packed for; linear kernels are made for the same.
   const CpuTarget &target() const { return cpu; }
 
-  /// Linear kernels met so far, by what a call can vary (CpuLinear).
-  KernelTable<uint32_t> &kernels() const { return known; }
+  /// What calls can vary beside the numbers of rows, columns and images (CpuLinear).
+  struct CallKey {
+    uint32_t call;
+    int64_t kernelHeight, kernelWidth;
+    friend bool operator==(const CallKey &l, const CallKey &r) {
+      return l.call == r.call && l.kernelHeight == r.kernelHeight && l.kernelWidth == r.kernelWidth;
+    }
+  };
+  /// Linear kernels met so far.
+  KernelTable<CallKey> &kernels() const { return known; }
 
 private:
   CpuWeight() = default;
@@ -63,7 +73,7 @@ private:
   ZeroPointType zeroPoints = ZeroPointType::None;
   AlignedBuffer storage;
   size_t scaleOffset = 0, zeroOffset = 0, tableOffset = 0, permutationOffset = 0, columnScaleOffset = 0;
-  mutable KernelTable<uint32_t> known;
+  mutable KernelTable<CallKey> known;
 };
 
 } // namespace bq

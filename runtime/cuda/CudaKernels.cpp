@@ -17,9 +17,9 @@ namespace {
 std::string preparation(const KernelSpec &spec) {
   if (spec.op != KernelSpec::Op::Linear)
     return "bq::prepare(layer)";
-  const int rows = spec.rows ? spec.rows : KernelSpec::maxExactRows + 1;
+  const int rows = spec.rows ? spec.rows : cuda::maxExactRows + 1;
   return "bq::prepare(layer, {" + std::to_string(rows) + "})" +
-         (spec.rows ? "" : ", which is for any number of rows above " + std::to_string(KernelSpec::maxExactRows) + ",");
+         (spec.rows ? "" : ", which is for any number of rows above " + std::to_string(cuda::maxExactRows) + ",");
 }
 
 } // namespace
@@ -132,6 +132,8 @@ bool bq::isLasting(const Error &error) {
   return error.code != ErrorCode::InvalidArgument && error.code != ErrorCode::Io;
 }
 
+Error bq::firstLine(const Error &error) { return {error.code, error.message.substr(0, error.message.find('\n'))}; }
+
 bool bq::fallsBack(const KernelSpec &spec, const Error &error) {
   if (!isLasting(error))
     return false;
@@ -142,7 +144,7 @@ bool bq::fallsBack(const KernelSpec &spec, const Error &error) {
     isNew = warned->insert(spec.str()).second;
   }
   if (isNew)
-    logLine("warning: kernel " + spec.name() + " is replaced by dequantizing the weight and multiplying: " +
-            error.message.substr(0, error.message.find('\n')));
+    logLine("warning: kernel " + spec.name() +
+            " is replaced by dequantizing the weight and multiplying: " + firstLine(error).message);
   return true;
 }

@@ -45,6 +45,9 @@ private:
 /// (InvalidArgument) nor one that may pass (Io: no memory).
 bool isLasting(const Error &error);
 
+/// The error with the first line of its text: what follows is long, and is told when it first happens.
+Error firstLine(const Error &error);
+
 /// Whether a caller does without a kernel that could not be got, by dequantizing the weight and multiplying with
 /// LibTorch: where the error is lasting; any other is to be returned. Warns on stderr then, once for each kernel in a
 /// process.

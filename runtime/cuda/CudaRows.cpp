@@ -2,6 +2,7 @@
 #include "runtime/cuda/CudaRows.h"
 
 #include "dialect/core/CudaAbi.h"
+#include "runtime/FakeQuantizeSpec.h"
 
 using namespace bq;
 
@@ -27,14 +28,15 @@ KernelSpec CudaRows::spec(const QuantizeArgs &args) {
   return spec;
 }
 
-Expected<const LoadedCudaKernel *> CudaRows::kernelFor(const KernelSpec &spec, cuda::Stream stream) {
-  const RowKey key{spec.op, spec.format, spec.k, spec.dataType, spec.scaleType, spec.zeroType};
-  if (const LoadedCudaKernel *kernel = known.find(key))
-    return kernel;
+Expected<const LoadedCudaKernel *> CudaRows::kernel(const KernelSpec &spec, cuda::Stream stream) {
+  const RowKey key{spec.op, spec.format, spec.k, spec.dataType, spec.scaleType, spec.zeroType, spec.permuted};
+  if (const Known *found = known.find(key))
+    return *found;
   Expected<const LoadedCudaKernel *> kernel = kernels.get(spec, device, stream);
-  // `kernels` owns it.
   if (kernel)
-    known.add(key, std::shared_ptr<const LoadedCudaKernel>(*kernel, [](const LoadedCudaKernel *) {}));
+    known.add(key, std::make_shared<const Known>(kernel));
+  else if (isLasting(kernel.error()))
+    known.add(key, std::make_shared<const Known>(firstLine(kernel.error())));
   return kernel;
 }
 
@@ -42,7 +44,7 @@ Status CudaRows::embedding(const CudaRowWeight &weight, const int64_t *indices, 
                            cuda::Stream stream) {
   if (!count)
     return {};
-  Expected<const LoadedCudaKernel *> kernel = kernelFor(spec(KernelSpec::Op::Embedding, weight), stream);
+  Expected<const LoadedCudaKernel *> kernel = this->kernel(spec(KernelSpec::Op::Embedding, weight), stream);
   if (!kernel)
     return kernel.error();
   return (*kernel)->launch<cuda::EmbeddingFn>(0, count, stream, indices, weight.codes, weight.scales, weight.zeros,
@@ -52,7 +54,7 @@ Status CudaRows::embedding(const CudaRowWeight &weight, const int64_t *indices, 
 Status CudaRows::dequantize(const CudaRowWeight &weight, void *y, cuda::Stream stream) {
   if (!weight.n)
     return {};
-  Expected<const LoadedCudaKernel *> kernel = kernelFor(spec(KernelSpec::Op::Dequantize, weight), stream);
+  Expected<const LoadedCudaKernel *> kernel = this->kernel(spec(KernelSpec::Op::Dequantize, weight), stream);
   if (!kernel)
     return kernel.error();
   return (*kernel)->launch<cuda::DequantizeFn>(0, weight.n, stream, weight.codes, weight.scales, weight.zeros,
@@ -62,9 +64,49 @@ Status CudaRows::dequantize(const CudaRowWeight &weight, void *y, cuda::Stream s
 Status CudaRows::quantize(const QuantizeArgs &args, cuda::Stream stream) {
   if (Status status = args.verify(); !status || !args.n)
     return status;
-  Expected<const LoadedCudaKernel *> kernel = kernelFor(spec(args), stream);
+  Expected<const LoadedCudaKernel *> kernel = this->kernel(spec(args), stream);
   if (!kernel)
     return kernel.error();
   return (*kernel)->launch<cuda::QuantizeFn>(0, args.n, stream, args.weight, args.codes, args.scales, args.zeros,
                                              args.stride, args.n);
+}
+
+Status CudaRows::prepack(const CanonicalWeight &weight, const FragmentWeight &packed, void *memory,
+                         cuda::Stream stream) {
+  if (!weight.n)
+    return {};
+  Expected<const LoadedCudaKernel *> kernel = this->kernel(packed.prepackSpec(), stream);
+  if (!kernel)
+    return kernel.error();
+  auto at = [&](const FragmentWeight::Part &part) -> void * {
+    return part ? static_cast<uint8_t *>(memory) + part.offset : nullptr;
+  };
+  return (*kernel)->launch<cuda::PrepackFn>(0, packed.layout().blocks(), stream, weight.codes, weight.scales,
+                                            weight.zeros, static_cast<const int32_t *>(at(packed.permutation)),
+                                            at(packed.codes), at(packed.scales), at(packed.zeros),
+                                            static_cast<float *>(at(packed.columnScale)), weight.n);
+}
+
+Status CudaRows::fakeQuantize(const FakeQuantizeArgs &args, cuda::Stream stream) {
+  if (Status status = args.verify(); !status || !args.tasks())
+    return status;
+  Expected<const LoadedCudaKernel *> kernel =
+      this->kernel(fakeQuantizeSpec(KernelSpec::Op::FakeQuantize, args), stream);
+  if (!kernel)
+    return kernel.error();
+  return (*kernel)->launch<cuda::FakeQuantizeFn>(0, args.tasks(), stream, args.x, args.scale, args.zero, args.y,
+                                                 args.columns);
+}
+
+Status CudaRows::fakeQuantizeGrad(const FakeQuantizeGradArgs &args, float *partials, cuda::Stream stream) {
+  const FakeQuantizeArgs &forward = args.forward;
+  if (Status status = forward.verify(); !status || !forward.tasks())
+    return status;
+  Expected<const LoadedCudaKernel *> kernel =
+      this->kernel(fakeQuantizeSpec(KernelSpec::Op::FakeQuantizeGrad, forward), stream);
+  if (!kernel)
+    return kernel.error();
+  return (*kernel)->launch<cuda::FakeQuantizeGradFn>(0, forward.tasks(), stream, args.gradient, forward.x,
+                                                     forward.scale, forward.zero, args.xGradient, partials,
+                                                     forward.columns);
 }

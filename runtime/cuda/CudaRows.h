@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What a GPU does row by row on canonical weights: embedding, dequantize, quantize.
+/// What a GPU does row by row on canonical weights: embedding, dequantize, quantize; and fake
+/// quantization.
 #ifndef BQ_RUNTIME_CUDA_CUDAROWS_H
 #define BQ_RUNTIME_CUDA_CUDAROWS_H
 
@@ -7,6 +8,7 @@
 #include "runtime/KernelTable.h"
 #include "runtime/RowKey.h"
 #include "runtime/cuda/CudaKernels.h"
+#include "runtime/cuda/FragmentWeight.h"
 
 namespace bq {
 
@@ -35,6 +37,18 @@ public:
   Status embedding(const CudaRowWeight &weight, const int64_t *indices, int64_t count, void *y, cuda::Stream stream);
   Status dequantize(const CudaRowWeight &weight, void *y, cuda::Stream stream);
   Status quantize(const QuantizeArgs &args, cuda::Stream stream);
+  /// Writes what `packed` describes to `memory`, where its constants are already. Of the verified weight that it was
+  /// made from, `weight` has codes, scales and zero points in the memory of the device.
+  Status prepack(const CanonicalWeight &weight, const FragmentWeight &packed, void *memory, cuda::Stream stream);
+  /// `args` in the memory of the device.
+  Status fakeQuantize(const FakeQuantizeArgs &args, cuda::Stream stream);
+  /// `args` in the memory of the device, but for scaleGradient, which is not written: `partials`, f32 [rows,
+  /// tasksPerRow()], get what each task adds to it.
+  Status fakeQuantizeGrad(const FakeQuantizeGradArgs &args, float *partials, cuda::Stream stream);
+
+  /// The kernel of a spec, which the calls ask for too: what fails after this has succeeded is the launch. Errors are
+  /// those of CudaKernels::get; lasting ones are remembered, by their first line.
+  Expected<const LoadedCudaKernel *> kernel(const KernelSpec &spec, cuda::Stream stream);
 
   /// What embedding() or dequantize() will ask for, to be given to CudaKernels::prepare.
   static KernelSpec spec(KernelSpec::Op op, const CudaRowWeight &weight);
@@ -42,11 +56,12 @@ public:
   static KernelSpec spec(const QuantizeArgs &args);
 
 private:
-  Expected<const LoadedCudaKernel *> kernelFor(const KernelSpec &spec, cuda::Stream stream);
+  /// A kernel, or why there is none.
+  using Known = Expected<const LoadedCudaKernel *>;
 
   const CudaDevice &device;
   CudaKernels &kernels;
-  KernelTable<RowKey, LoadedCudaKernel> known;
+  KernelTable<RowKey, Known> known;
 };
 
 } // namespace bq

@@ -7,22 +7,36 @@
 
 #include <algorithm>
 #include <climits>
+#include <tuple>
 
 using namespace bq;
 
 namespace {
 
-/// What the calls on one weight can vary but for m, in one word.
-uint32_t callKey(ElementType dataType, Compute compute, Activation activation, bool hasBias) {
-  return static_cast<uint32_t>(dataType) | static_cast<uint32_t>(compute) << 4 |
-         static_cast<uint32_t>(activation) << 8 | (hasBias ? 1u : 0u) << 12;
+/// What the calls on one weight can vary but for m, in one word; `patch` are height and width, whose product divides k
+/// and so has 31 bits.
+uint64_t callKey(ElementType dataType, Compute compute, Activation activation, bool hasBias, int activationBits,
+                 int64_t patchHeight, int64_t patchWidth) {
+  const bool isWide = patchWidth > patchHeight;
+  return static_cast<uint64_t>(dataType) | static_cast<uint64_t>(compute) << 4 |
+         static_cast<uint64_t>(activation) << 8 | (hasBias ? 1u : 0u) << 12 |
+         static_cast<uint64_t>(activationBits) << 13 | static_cast<uint64_t>(isWide) << 17 |
+         static_cast<uint64_t>(std::min(patchHeight, patchWidth)) << 18 |
+         static_cast<uint64_t>(std::max(patchHeight, patchWidth)) << 34;
 }
 
-uint32_t callKey(const LinearArgs &args) {
-  return callKey(args.dataType, args.compute, args.activation, args.bias != nullptr);
+uint64_t callKey(const LinearArgs &args) {
+  const abi::Conv2dGeometry *g = args.geometry;
+  return callKey(args.dataType, args.compute, args.activation, args.bias != nullptr, args.activationBits,
+                 g ? g->kernelHeight : 0, g ? g->kernelWidth : 0);
 }
 
-uint32_t callKey(const KernelSpec &spec) { return callKey(spec.dataType, spec.compute, spec.activation, spec.hasBias); }
+uint64_t callKey(const KernelSpec &spec) {
+  return callKey(spec.dataType, spec.compute, spec.activation, spec.hasBias, spec.activationBits, spec.kernelHeight,
+                 spec.kernelWidth);
+}
+
+int rowsOfKernel(const LinearArgs &args) { return args.geometry ? 0 : cuda::kernelRows(args.m); }
 
 Error refuseRows(int64_t m, int least) {
   return invalidArgument("x has " + std::to_string(m) + " rows, must be " + std::to_string(least) + " to " +
@@ -31,10 +45,31 @@ Error refuseRows(int64_t m, int least) {
 
 int64_t roundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
-/// Bytes of the prepared activations, before the scales of their rows.
-int64_t activationBytes(const LoadedCudaKernel &kernel, int64_t m) {
+/// Bytes of prepared activations, before the scales of their rows.
+int64_t activationBytes(const LoadedCudaKernel &kernel, int64_t rows) {
   const int64_t element = kernel.kernel().spec().compute == Compute::I8 ? 1 : 2;
-  return roundUp(kernel.kernel().artifact().rowMajorColumns * m * element, 16);
+  return roundUp(kernel.kernel().artifact().rowMajorColumns * rows * element, 16);
+}
+
+/// Rows that are prepared at once: all, but of patches, which are many times what the images are, as many as stay in a
+/// GPU's cache until they are read.
+int64_t panelRows(const LoadedCudaKernel &kernel, int64_t m) {
+  constexpr int64_t patchBytes = int64_t{16} << 20, rowMultiple = 32;
+  const int64_t rowBytes = activationBytes(kernel, 1);
+  if (kernel.kernel().spec().op == KernelSpec::Op::Linear || !rowBytes)
+    return m;
+  return std::min(m, std::max(patchBytes / rowBytes / rowMultiple, int64_t{1}) * rowMultiple);
+}
+
+/// LoadedCudaKernel::launch() of a function of type Fn with PatchArguments behind its own.
+template <typename Fn, typename... Arguments>
+Status launchPatches(const LoadedCudaKernel &kernel, size_t index, int64_t rows, cuda::Stream stream,
+                     const abi::Conv2dGeometry &geometry, int64_t firstRow, Arguments... arguments) {
+  const cuda::PatchArguments patches = cuda::patchArguments(geometry, firstRow);
+  auto launch = [&](auto... all) {
+    return kernel.launch<typename cuda::WithPatches<Fn>::Fn>(index, rows, stream, all...);
+  };
+  return std::apply(launch, std::tuple_cat(std::make_tuple(arguments...), patches.strides, patches.numbers));
 }
 
 } // namespace
@@ -50,8 +85,10 @@ CudaWeight::CudaWeight(const FragmentWeight &packed, const CudaDevice &device, c
       scales(packed.scales), zeros(packed.zeros), table(packed.table), permutation(packed.permutation),
       columnScale(packed.columnScale), layout(rows ? packed.layout().str() : "") {}
 
-KernelSpec CudaWeight::spec(const LinearArgs &args) const {
-  return linearSpec(weightFormat, rows, columns, scaleType, zeroType, static_cast<bool>(permutation), args);
+KernelSpec CudaWeight::spec(const LinearArgs &given) const {
+  const LinearArgs args = withoutPointwise(given);
+  return linearSpec(weightFormat, rows, columns, scaleType, zeroType, static_cast<bool>(permutation),
+                    /*columnFactors=*/false, rowsOfKernel(args), args);
 }
 
 Status CudaWeight::prepare(LinearArgs args, const std::vector<int64_t> &rows) const {
@@ -74,7 +111,7 @@ Status CudaWeight::prepare(LinearArgs args, const std::vector<int64_t> &rows) co
 }
 
 const CudaWeight::Kind &CudaWeight::kind(const LinearArgs &args) const {
-  const uint32_t key = callKey(args);
+  const uint64_t key = callKey(args);
   if (const Kind *known = kinds.find(key))
     return *known;
   auto made = std::make_shared<const Kind>();
@@ -95,9 +132,7 @@ Expected<const LoadedCudaKernel *> CudaWeight::search(const LinearArgs &args, co
   if (loaded) {
     kind.loaded[spec.rows].store(*loaded, std::memory_order_release);
   } else if (isLasting(loaded.error())) {
-    // What follows the first line is long, and has been told.
-    const std::string &text = loaded.error().message;
-    auto error = std::make_unique<const Error>(Error{loaded.error().code, text.substr(0, text.find('\n'))});
+    auto error = std::make_unique<const Error>(firstLine(loaded.error()));
     const Error *first = nullptr;
     if (kind.failed[spec.rows].compare_exchange_strong(first, error.get(), std::memory_order_acq_rel))
       error.release();
@@ -105,11 +140,12 @@ Expected<const LoadedCudaKernel *> CudaWeight::search(const LinearArgs &args, co
   return loaded;
 }
 
-Expected<const LoadedCudaKernel *> CudaWeight::kernel(const LinearArgs &args, cuda::Stream stream) const {
-  if (args.m < 0 || args.m > INT32_MAX)
-    return refuseRows(args.m, 0);
+Expected<const LoadedCudaKernel *> CudaWeight::kernel(const LinearArgs &given, cuda::Stream stream) const {
+  if (given.m < 0 || given.m > INT32_MAX)
+    return refuseRows(given.m, 0);
+  const LinearArgs args = withoutPointwise(given);
   const Kind &known = kind(args);
-  if (const LoadedCudaKernel *loaded = known.loaded[KernelSpec::rowsFor(args.m)].load(std::memory_order_acquire))
+  if (const LoadedCudaKernel *loaded = known.loaded[rowsOfKernel(args)].load(std::memory_order_acquire))
     return loaded;
   return search(args, known, stream);
 }
@@ -117,8 +153,8 @@ Expected<const LoadedCudaKernel *> CudaWeight::kernel(const LinearArgs &args, cu
 LinearMemoryBytes CudaWeight::memoryBytes(const LoadedCudaKernel &kernel, int64_t m) const {
   const Artifact &artifact = kernel.kernel().artifact();
   LinearMemoryBytes bytes;
-  if (artifact.rowMajorColumns)
-    bytes.panel = activationBytes(kernel, m) + (kernel.kernel().spec().compute == Compute::I8 ? m * 4 : 0);
+  if (const int64_t held = panelRows(kernel, m); artifact.rowMajorColumns)
+    bytes.panel = activationBytes(kernel, held) + (kernel.kernel().spec().compute == Compute::I8 ? held * 4 : 0);
   if (artifact.splits > 1) {
     const GpuKernel &gpu = artifact.gpuKernels.back();
     bytes.workspace = artifact.splits * m * rows * 4;
@@ -127,15 +163,18 @@ LinearMemoryBytes CudaWeight::memoryBytes(const LoadedCudaKernel &kernel, int64_
   return bytes;
 }
 
-Status CudaWeight::linear(const LoadedCudaKernel &kernel, const LinearArgs &args, const LinearMemory &memory,
+Status CudaWeight::linear(const LoadedCudaKernel &kernel, const LinearArgs &given, const LinearMemory &memory,
                           cuda::Stream stream) const {
-  if (Status status = args.verify(rows, columns); !status)
+  if (Status status = given.verify(rows, columns); !status)
     return status;
+  if (Status status = verifyCoordinates(given); !status)
+    return status;
+  const LinearArgs args = withoutPointwise(given);
   if (!args.m || !rows)
     return {};
   const KernelSpec &spec = kernel.kernel().spec();
   const Artifact &artifact = kernel.kernel().artifact();
-  if (callKey(args) != callKey(spec) || KernelSpec::rowsFor(args.m) != spec.rows || spec.n != rows || spec.k != columns)
+  if (callKey(args) != callKey(spec) || rowsOfKernel(args) != spec.rows || spec.n != rows || spec.k != columns)
     return invalidArgument("kernel " + artifact.name + " is not the one for this call with " + std::to_string(args.m) +
                            " rows: use the one that kernel() gives for it");
   const LinearMemoryBytes needed = memoryBytes(kernel, args.m);
@@ -145,23 +184,53 @@ Status CudaWeight::linear(const LoadedCudaKernel &kernel, const LinearArgs &args
                            std::to_string(needed.workspace) + " of workspace and " + std::to_string(needed.counters) +
                            " of counters, and one of them is null");
 
-  const auto m = static_cast<int32_t>(args.m);
-  const void *x = args.x;
-  float *rowScales = nullptr;
-  if (artifact.rowMajorColumns) {
-    if (spec.compute == Compute::I8)
-      rowScales = reinterpret_cast<float *>(static_cast<uint8_t *>(memory.panel) + activationBytes(kernel, args.m));
-    if (Status status =
-            kernel.launch<cuda::PrepareFn>(0, m, stream, args.x, at<int32_t>(permutation), at<float>(columnScale),
-                                           memory.panel, rowScales, args.xStride, m);
-        !status)
+  const bool hasPanel = artifact.rowMajorColumns && !areRowsPrepared(spec, artifact, args);
+  if (!hasPanel)
+    return multiply(kernel, args, memory, args.x, args.xStride, stream);
+  const int64_t held = panelRows(kernel, args.m);
+  LinearArgs part = args;
+  for (int64_t first = 0; first < args.m; first += held) {
+    part.m = std::min(held, args.m - first);
+    part.y = static_cast<uint8_t *>(args.y) + first * args.yStride * sizeOf(args.dataType);
+    if (Status status = prepareRows(kernel, part, first, memory, stream); !status)
       return status;
-    x = memory.panel;
+    if (Status status = multiply(kernel, part, memory, memory.panel, artifact.rowMajorColumns, stream); !status)
+      return status;
   }
+  return {};
+}
+
+float *CudaWeight::rowScales(const LoadedCudaKernel &kernel, const LinearArgs &args, const LinearMemory &memory) {
+  if (kernel.kernel().spec().compute != Compute::I8)
+    return nullptr;
+  return reinterpret_cast<float *>(static_cast<uint8_t *>(memory.panel) + activationBytes(kernel, args.m));
+}
+
+Status CudaWeight::prepareRows(const LoadedCudaKernel &kernel, const LinearArgs &args, int64_t first,
+                               const LinearMemory &memory, cuda::Stream stream) const {
+  const auto m = static_cast<int32_t>(args.m);
+  auto launch = [&](auto... arguments) {
+    if (args.geometry)
+      return launchPatches<cuda::PrepareFn>(kernel, 0, m, stream, *args.geometry, first, arguments...);
+    return kernel.launch<cuda::PrepareFn>(0, m, stream, arguments...);
+  };
+  return launch(args.x, at<int32_t>(permutation), at<float>(columnScale), args.activationScale, memory.panel,
+                rowScales(kernel, args, memory), args.xStride, m);
+}
+
+Status CudaWeight::multiply(const LoadedCudaKernel &kernel, const LinearArgs &args, const LinearMemory &memory,
+                            const void *x, int64_t xStride, cuda::Stream stream) const {
+  const Artifact &artifact = kernel.kernel().artifact();
+  const size_t index = artifact.gpuKernels.size() - 1;
+  const auto m = static_cast<int32_t>(args.m);
   const bool isSplit = artifact.splits > 1;
-  return kernel.launch<cuda::LinearFn>(
-      artifact.gpuKernels.size() - 1, m, stream, at<void>(codes), at<void>(scales), at<void>(zeros),
-      at<cuda::WeightTable>(table), args.bias, x, rowScales, at<int32_t>(permutation), at<float>(columnScale), args.y,
-      isSplit ? static_cast<float *>(memory.workspace) : nullptr,
-      isSplit ? static_cast<int32_t *>(memory.counters) : nullptr, args.xStride, args.yStride, m);
+  auto launch = [&](auto... arguments) {
+    if (args.geometry && !artifact.rowMajorColumns)
+      return launchPatches<cuda::LinearFn>(kernel, index, m, stream, *args.geometry, 0, arguments...);
+    return kernel.launch<cuda::LinearFn>(index, m, stream, arguments...);
+  };
+  return launch(at<void>(codes), at<void>(scales), at<void>(zeros), at<cuda::WeightTable>(table), args.bias, x,
+                rowScales(kernel, args, memory), at<int32_t>(permutation), at<float>(columnScale), args.y,
+                isSplit ? static_cast<float *>(memory.workspace) : nullptr,
+                isSplit ? static_cast<int32_t *>(memory.counters) : nullptr, xStride, args.yStride, m);
 }

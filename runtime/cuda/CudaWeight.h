@@ -31,8 +31,8 @@ struct LinearMemory {
 /// A prepacked weight in the memory of a GPU, and the kernels of the calls on it. Usable from any thread.
 class CudaWeight {
 public:
-  /// What the bytes of `packed` are that the caller has copied to `memory` on `device`, at a multiple of 64, and keeps
-  /// there; `packed` itself is needed no longer. `kernels` outlives this.
+  /// What `packed` describes, in `memory` on `device`, at a multiple of 64: CudaRows::prepack writes it, and the caller
+  /// keeps it there; `packed` itself is needed no longer. `kernels` outlives this.
   CudaWeight(const FragmentWeight &packed, const CudaDevice &device, const void *memory, CudaKernels &kernels);
 
   const Format &format() const { return weightFormat; }
@@ -61,11 +61,18 @@ public:
                 cuda::Stream stream) const;
 
 private:
-  /// The kernels of one kind of calls, by KernelSpec::rowsFor(m).
+  static float *rowScales(const LoadedCudaKernel &kernel, const LinearArgs &args, const LinearMemory &memory);
+  /// The panel of rows first, first + 1, ... of x, args.m in all.
+  Status prepareRows(const LoadedCudaKernel &kernel, const LinearArgs &args, int64_t first, const LinearMemory &memory,
+                     cuda::Stream stream) const;
+  Status multiply(const LoadedCudaKernel &kernel, const LinearArgs &args, const LinearMemory &memory, const void *x,
+                  int64_t xStride, cuda::Stream stream) const;
+
+  /// The kernels of one kind of calls, by cuda::kernelRows(m), for patches 0.
   struct Kind {
     ~Kind();
-    mutable std::array<std::atomic<const LoadedCudaKernel *>, KernelSpec::maxExactRows + 1> loaded{};
-    mutable std::array<std::atomic<const Error *>, KernelSpec::maxExactRows + 1> failed{};
+    mutable std::array<std::atomic<const LoadedCudaKernel *>, cuda::maxExactRows + 1> loaded{};
+    mutable std::array<std::atomic<const Error *>, cuda::maxExactRows + 1> failed{};
   };
   const Kind &kind(const LinearArgs &args) const;
   Expected<const LoadedCudaKernel *> search(const LinearArgs &args, const Kind &kind, cuda::Stream stream) const;
@@ -84,7 +91,7 @@ private:
   ZeroPointType zeroType;
   FragmentWeight::Part codes, scales, zeros, table, permutation, columnScale;
   std::string layout;
-  mutable KernelTable<uint32_t, Kind> kinds;
+  mutable KernelTable<uint64_t, Kind> kinds;
 };
 
 } // namespace bq

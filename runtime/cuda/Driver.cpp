@@ -10,7 +10,7 @@ using namespace bq::cuda;
 Status CudaDevice::read() {
   const DriverApi &api = owner.api();
   char text[256] = "";
-  int major = 0, minor = 0, shared = 0;
+  int major = 0, minor = 0, shared = 0, clock = 0, width = 0;
   Result result = api.deviceGet(&id, number);
   auto attribute = [&](int which, int &value) {
     if (result == success)
@@ -24,6 +24,9 @@ Status CudaDevice::read() {
     result = api.deviceGetName(text, sizeof(text), id);
   if (result != success)
     return owner.error("asking for device " + std::to_string(number), result);
+  if (api.deviceGetAttribute(&clock, memoryClockKilohertz, id) == success &&
+      api.deviceGetAttribute(&width, memoryWidthBits, id) == success)
+    bytesPerSecond = 2e3 * clock * width / 8; // Both edges of the clock.
   model = text;
   target.major = major;
   target.minor = minor;

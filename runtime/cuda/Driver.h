@@ -26,6 +26,8 @@ public:
   int multiprocessors() const { return processors; }
   /// Shared memory that a block of threads may have.
   int64_t maxSharedBytes() const { return sharedBytes; }
+  /// Bytes a second that its memory gives by clock and width; 0 where the driver does not say.
+  double memoryBytesPerSecond() const { return bytesPerSecond; }
 
   /// The primary context, which LibTorch uses too: retained on the first call and never released.
   Expected<cuda::Context> context() const;
@@ -42,6 +44,7 @@ private:
   CudaTarget target;
   int processors = 0;
   int64_t sharedBytes = 0;
+  double bytesPerSecond = 0;
   mutable std::atomic<cuda::Context> primary{nullptr};
 };
 

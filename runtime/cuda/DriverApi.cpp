@@ -87,6 +87,17 @@ Expected<DriverApi> DriverApi::open(const std::string &path) {
   symbols.find(api.libraryGetKernel, "cuLibraryGetKernel");
   symbols.find(api.kernelGetFunction, "cuKernelGetFunction");
   symbols.find(api.functionLoad, "cuFuncLoad");
+  symbols.find(api.streamBeginCapture, "cuStreamBeginCapture", "cuStreamBeginCapture_v2");
+  symbols.find(api.streamEndCapture, "cuStreamEndCapture");
+  symbols.find(api.graphInstantiate, "cuGraphInstantiateWithFlags");
+  symbols.find(api.graphLaunch, "cuGraphLaunch");
+  symbols.find(api.graphExecDestroy, "cuGraphExecDestroy");
+  symbols.find(api.graphDestroy, "cuGraphDestroy");
+  symbols.find(api.eventCreate, "cuEventCreate");
+  symbols.find(api.eventDestroy, "cuEventDestroy", "cuEventDestroy_v2");
+  symbols.find(api.eventRecord, "cuEventRecord");
+  symbols.find(api.eventSynchronize, "cuEventSynchronize");
+  symbols.find(api.eventElapsedTime, "cuEventElapsedTime");
   if (!symbols.missing)
     return symbols.missing.error();
   return api;

@@ -19,6 +19,9 @@ using Function = void *;
 using Library = void *;
 using LibraryKernel = void *;
 using Module = void *;
+using Graph = void *;
+using GraphExec = void *;
+using Event = void *;
 
 /// Results that are told apart; cuda.h has all.
 constexpr Result success = 0;
@@ -32,6 +35,8 @@ constexpr Result captureImplicit = 906; ///< The default stream is asked while o
 
 /// Attributes of a device.
 constexpr int multiprocessorCount = 16;
+constexpr int memoryClockKilohertz = 36; ///< Data comes on both edges.
+constexpr int memoryWidthBits = 37;
 constexpr int capabilityMajor = 75;
 constexpr int capabilityMinor = 76;
 constexpr int maxSharedBytesOptin = 97;
@@ -72,6 +77,24 @@ struct DriverApi {
   /// From CUDA 12.4 on, null before: what is otherwise done at the first launch.
   Result (*functionLoad)(Function) = nullptr;
 
+  /// For measuring, from CUDA 11.4 on; any of them may be null. A stream that is captured records its work in a graph,
+  /// which is then launched as a whole.
+  Result (*streamBeginCapture)(Stream, int mode) = nullptr;
+  Result (*streamEndCapture)(Stream, Graph *) = nullptr;
+  Result (*graphInstantiate)(GraphExec *, Graph, unsigned long long flags) = nullptr;
+  Result (*graphLaunch)(GraphExec, Stream) = nullptr;
+  Result (*graphExecDestroy)(GraphExec) = nullptr;
+  Result (*graphDestroy)(Graph) = nullptr;
+  Result (*eventCreate)(Event *, unsigned flags) = nullptr;
+  Result (*eventDestroy)(Event) = nullptr;
+  Result (*eventRecord)(Event, Stream) = nullptr;
+  Result (*eventSynchronize)(Event) = nullptr;
+  Result (*eventElapsedTime)(float *milliseconds, Event start, Event end) = nullptr;
+
+  bool hasGraphs() const {
+    return streamBeginCapture && streamEndCapture && graphInstantiate && graphLaunch && graphExecDestroy &&
+           graphDestroy && eventCreate && eventDestroy && eventRecord && eventSynchronize && eventElapsedTime;
+  }
   bool hasLibraries() const { return libraryLoadData && libraryUnload && libraryGetKernel && kernelGetFunction; }
 
   /// Opens the driver at `path`, or where the system's loader finds it, and looks up its functions; it stays open.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// A weight in the order in which kernels for GPUs read it, in the host's memory.
+/// A weight in the order in which kernels for GPUs read it: what it is made of, and where that is in its memory.
 #ifndef BQ_RUNTIME_CUDA_FRAGMENTWEIGHT_H
 #define BQ_RUNTIME_CUDA_FRAGMENTWEIGHT_H
 
+#include "codegen/KernelSpec.h"
 #include "dialect/core/CudaAbi.h"
 #include "dialect/core/FragmentLayout.h"
-#include "runtime/AlignedBuffer.h"
 #include "runtime/Backend.h"
 
 #include <vector>
@@ -15,12 +15,12 @@ namespace bq {
 /// Every form of a table of `count` values (a power of two up to 16), shorter ones repeated.
 void fillTable(cuda::WeightTable &table, const float *values, int count);
 
-/// One block of memory, to be copied to a device as it is: codes, scales and zero points in the order of the layout,
-/// then table, permutation and column scale, as CudaAbi.h describes them. Immutable.
+/// Describes one block of memory of a device: what a kernel (cuda::PrepackFn) writes, then what the host has to copy
+/// there before. Holds nothing of the weight but the latter. Immutable.
 class FragmentWeight {
 public:
-  /// `weight` has been verified. Parallel over blocks of rows. An error where memory runs out.
-  static Expected<FragmentWeight> pack(const CanonicalWeight &weight, ParallelFor parallel);
+  /// `weight` has been verified. Of its memory only group index and table are read; the rest may be anywhere.
+  explicit FragmentWeight(const CanonicalWeight &weight);
 
   const Format &format() const { return weightFormat; }
   int64_t n() const { return rows; }
@@ -30,30 +30,34 @@ public:
   /// Those of the canonical weight.
   ElementType scaleType() const { return elementType; }
   ZeroPointType zeroType() const { return zeroPoints; }
+  /// Of the kernel that writes it.
+  KernelSpec prepackSpec() const;
 
-  const uint8_t *data() const { return storage.data(); }
-  int64_t bytes() const { return static_cast<int64_t>(storage.size()); }
-  /// Where in data() something is, at a multiple of 64 bytes; without bytes where the weight has none of it.
+  /// All of the memory, which begins at a multiple of 64.
+  int64_t bytes() const { return size; }
+  /// Where in it something is, at a multiple of 64 bytes; without bytes where the weight has none of it.
   struct Part {
     int64_t offset = 0, bytes = 0;
     explicit operator bool() const { return bytes != 0; }
   };
-  Part codes, scales, zeros;
-  Part table;       ///< cuda::WeightTable
-  Part permutation; ///< i32 [k]
-  Part columnScale; ///< f32 [k]
+  Part codes, scales, zeros; ///< In the order of layout(); written by the kernel.
+  Part columnScale;          ///< f32 [k]; written by the kernel.
+  Part permutation;          ///< i32 [k]
+  Part table;                ///< cuda::WeightTable
+  /// Permutation and table, the last of the memory, and the bytes to be copied there.
+  Part constants;
+  const std::vector<uint8_t> &constantBytes() const { return constantMemory; }
 
 private:
-  FragmentWeight() = default;
-  Status allocate(bool permuted);
-  void packBlocks(const CanonicalWeight &weight, const std::vector<int32_t> &columnOrder, int64_t begin, int64_t end);
+  Part reserve(int64_t bytes);
 
   Format weightFormat;
-  int64_t rows = 0, columns = 0;
+  int64_t rows, columns;
   FragmentLayout order;
-  ElementType elementType = ElementType::F32;
-  ZeroPointType zeroPoints = ZeroPointType::None;
-  AlignedBuffer storage;
+  ElementType elementType;
+  ZeroPointType zeroPoints;
+  int64_t size = 0;
+  std::vector<uint8_t> constantMemory;
 };
 
 } // namespace bq

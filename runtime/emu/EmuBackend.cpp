@@ -13,14 +13,15 @@ class EmuBackend final : public Backend {
 public:
   std::string_view name() const override { return "emu"; }
 
-  Expected<std::shared_ptr<const PrepackedWeight>> prepack(const CanonicalWeight &weight,
-                                                           ParallelFor parallel) override {
+  Expected<std::shared_ptr<const PrepackedWeight>> prepack(const CanonicalWeight &weight, ParallelFor) override {
     if (Status status = weight.verify(); !status)
       return status.error();
-    Expected<FragmentWeight> packed = FragmentWeight::pack(weight, parallel);
+    if (weight.columnFactors)
+      return unsupported("kernels for GPUs have no column factors: pass null");
+    Expected<std::shared_ptr<const EmuWeight>> packed = EmuWeight::prepack(kernels, weight);
     if (!packed)
       return packed.error();
-    return std::shared_ptr<const PrepackedWeight>(std::make_shared<EmuWeight>(std::move(*packed)));
+    return std::shared_ptr<const PrepackedWeight>(std::move(*packed));
   }
 
   Status linear(const PrepackedWeight &weight, const LinearArgs &args, ParallelFor) override {
@@ -34,13 +35,13 @@ public:
 
   Status embedding(const CanonicalWeight &weight, const int64_t *indices, int64_t count, void *y,
                    ParallelFor) override {
-    if (Status status = weight.verify(); !status)
+    if (Status status = weight.verifyRows(); !status)
       return status;
     return runEmbedding(kernels, weight, indices, count, y);
   }
 
   Status dequantize(const CanonicalWeight &weight, void *y, ParallelFor) override {
-    if (Status status = weight.verify(); !status)
+    if (Status status = weight.verifyRows(); !status)
       return status;
     return runDequantize(kernels, weight, y);
   }
@@ -49,6 +50,18 @@ public:
     if (Status status = args.verify(); !status)
       return status;
     return runQuantize(kernels, args);
+  }
+
+  Status fakeQuantize(const FakeQuantizeArgs &args, ParallelFor) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    return runFakeQuantize(kernels, args);
+  }
+
+  Status fakeQuantizeGrad(const FakeQuantizeGradArgs &args, ParallelFor) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    return runFakeQuantizeGrad(kernels, args);
   }
 
 private:

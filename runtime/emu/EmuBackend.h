@@ -10,7 +10,7 @@ namespace bq {
 /// Named "emu". Every call compiles the kernels it lacks, and keeps them for the life of the process. Memory is given
 /// to a launch byte by byte as it belongs to the operands, so that any other access is an error (Internal). Orders of
 /// threads come from a number that counts the launches of each kernel: the same calls give the same orders. Compute i16
-/// is Unsupported. ParallelFor is used for prepacking alone. Lives as long as the process.
+/// is Unsupported. ParallelFor is not used. Lives as long as the process.
 Expected<Backend *> emuBackend();
 
 } // namespace bq

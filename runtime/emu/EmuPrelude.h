@@ -122,15 +122,17 @@ inline T *bq_shared(int32_t byteOffset) {
   return reinterpret_cast<T *>(bqEmuApi->shared() + byteOffset);
 }
 
+inline int64_t bq_address(const void *p) { return reinterpret_cast<int64_t>(p); }
+
 /// Bytes of memory that a V takes where elements are T.
 template <typename V, typename T>
-constexpr int bqEmuBytes = sizeof(T) < 4 ? sizeof(T) : sizeof(V);
+constexpr int bqEmuBytes = sizeof(T) < 4 && sizeof(V) == 4 ? sizeof(T) : sizeof(V);
 
 template <typename V, typename T>
 inline V bqEmuRead(const T *p) {
-  if constexpr (sizeof(T) == 1) {
+  if constexpr (sizeof(T) == 1 && sizeof(V) == 4) {
     return *reinterpret_cast<const uint8_t *>(p);
-  } else if constexpr (sizeof(T) == 2) {
+  } else if constexpr (sizeof(T) == 2 && sizeof(V) == 4) {
     return *reinterpret_cast<const uint16_t *>(p);
   } else {
     V v;
@@ -181,8 +183,8 @@ inline int32_t bq_atomic_add(int32_t *p, int32_t v, BQEmuSite site = bqEmuHere()
   *p = static_cast<int32_t>(static_cast<uint32_t>(old) + static_cast<uint32_t>(v));
   return old;
 }
-template <typename T>
-inline void bq_copy_async(T *target, const T *source, int32_t valid, BQEmuSite site = bqEmuHere()) {
+template <typename T, typename S>
+inline void bq_copy_async(T *target, const S *source, int32_t valid, BQEmuSite site = bqEmuHere()) {
   bqEmuApi->copyAsync(target, source, valid, site);
 }
 inline void bq_commit_copies() { bqEmuApi->commitCopies(); }

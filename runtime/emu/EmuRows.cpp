@@ -2,6 +2,7 @@
 #include "runtime/emu/EmuRows.h"
 
 #include "dialect/core/CudaAbi.h"
+#include "runtime/FakeQuantizeSpec.h"
 #include "runtime/WeightParts.h"
 #include "runtime/emu/EmuLinear.h"
 #include "runtime/emu/SortedRows.h"
@@ -111,4 +112,52 @@ Status emu::runQuantize(EmuKernels &kernels, const QuantizeArgs &args) {
     buffers.push_back({args.zeros, static_cast<size_t>(groups), true});
   return (*kernel)->launch<cuda::QuantizeFn>(0, args.n, buffers, args.weight, args.codes, args.scales, args.zeros,
                                              args.stride, args.n);
+}
+
+namespace {
+
+/// What fake quantization and its gradient read.
+std::vector<Buffer> fakeQuantizeOperands(const FakeQuantizeArgs &args) {
+  const size_t perRow = static_cast<size_t>(args.rows) * sizeof(float);
+  std::vector<Buffer> buffers{{args.x, static_cast<size_t>(args.rows * args.columns * sizeOf(args.dataType))},
+                              {args.scale, perRow}};
+  if (args.zero)
+    buffers.push_back({args.zero, perRow});
+  return buffers;
+}
+
+} // namespace
+
+Status emu::runFakeQuantize(EmuKernels &kernels, const FakeQuantizeArgs &args) {
+  if (!args.tasks())
+    return {};
+  auto kernel = kernels.get(fakeQuantizeSpec(KernelSpec::Op::FakeQuantize, args));
+  if (!kernel)
+    return kernel.error();
+  std::vector<Buffer> buffers = fakeQuantizeOperands(args);
+  buffers.push_back({args.y, buffers[0].bytes, true});
+  return (*kernel)->launch<cuda::FakeQuantizeFn>(0, args.tasks(), buffers, args.x, args.scale, args.zero, args.y,
+                                                 args.columns);
+}
+
+Status emu::runFakeQuantizeGrad(EmuKernels &kernels, const FakeQuantizeGradArgs &args) {
+  const FakeQuantizeArgs &forward = args.forward;
+  std::vector<float> partials(forward.tasks());
+  if (!partials.empty()) {
+    auto kernel = kernels.get(fakeQuantizeSpec(KernelSpec::Op::FakeQuantizeGrad, forward));
+    if (!kernel)
+      return kernel.error();
+    std::vector<Buffer> buffers = fakeQuantizeOperands(forward);
+    const size_t bytes = buffers[0].bytes;
+    buffers.insert(buffers.end(), {{args.gradient, bytes},
+                                   {args.xGradient, bytes, true},
+                                   {partials.data(), partials.size() * sizeof(float), true}});
+    if (Status status = (*kernel)->launch<cuda::FakeQuantizeGradFn>(0, forward.tasks(), buffers, args.gradient,
+                                                                    forward.x, forward.scale, forward.zero,
+                                                                    args.xGradient, partials.data(), forward.columns);
+        !status)
+      return status;
+  }
+  addPartials(args, partials);
+  return {};
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What is done row by row on canonical weights, on the emulator: embedding, dequantize, quantize.
+/// What is done row by row on canonical weights, on the emulator: embedding, dequantize, quantize; and fake
+/// quantization.
 #ifndef BQ_RUNTIME_EMU_EMUROWS_H
 #define BQ_RUNTIME_EMU_EMUROWS_H
 
@@ -12,6 +13,8 @@ namespace bq::emu {
 Status runEmbedding(EmuKernels &kernels, const CanonicalWeight &weight, const int64_t *indices, int64_t count, void *y);
 Status runDequantize(EmuKernels &kernels, const CanonicalWeight &weight, void *y);
 Status runQuantize(EmuKernels &kernels, const QuantizeArgs &args);
+Status runFakeQuantize(EmuKernels &kernels, const FakeQuantizeArgs &args);
+Status runFakeQuantizeGrad(EmuKernels &kernels, const FakeQuantizeGradArgs &args);
 
 } // namespace bq::emu
 

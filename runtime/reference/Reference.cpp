@@ -2,6 +2,9 @@
 #include "runtime/reference/Reference.h"
 #include "dialect/core/Half.h"
 #include "runtime/Backend.h"
+#include "runtime/reference/FakeQuantize.h"
+#include "runtime/reference/ReferenceLinear.h"
+#include "runtime/reference/ReferenceUpdate.h"
 
 #include <algorithm>
 #include <cmath>
@@ -138,26 +141,6 @@ GroupCode bq::reference::quantizeGroup(const Format &format, ElementType scaleTy
 
 namespace {
 
-class ReferenceWeight final : public PrepackedWeight {
-public:
-  explicit ReferenceWeight(const CanonicalWeight &w)
-      : weightFormat(w.format), rows(w.n), columns(w.k), values(static_cast<size_t>(w.n * w.k)) {
-    for (int64_t row = 0; row < rows; ++row)
-      for (int64_t column = 0; column < columns; ++column)
-        values[row * columns + column] = weightAt(w, row, column);
-  }
-  const Format &format() const override { return weightFormat; }
-  int64_t n() const override { return rows; }
-  int64_t k() const override { return columns; }
-  int64_t bytes() const override { return static_cast<int64_t>(values.size() * sizeof(double)); }
-  const double *row(int64_t row) const { return values.data() + row * columns; }
-
-private:
-  Format weightFormat;
-  int64_t rows, columns;
-  std::vector<double> values;
-};
-
 class ReferenceBackend final : public Backend {
 public:
   std::string_view name() const override { return "reference"; }
@@ -172,25 +155,12 @@ public:
     const auto *w = dynamic_cast<const ReferenceWeight *>(&weight);
     if (!w)
       return invalidArgument("the weight was prepacked by another backend: prepack it with the reference backend");
-    if (Status status = args.verify(weight.n(), weight.k()); !status)
-      return status;
-    parallel(0, args.m, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        for (int64_t j = 0; j < w->n(); ++j) {
-          double sum = 0;
-          for (int64_t c = 0; c < w->k(); ++c)
-            sum += loadElement(args.dataType, args.x, i * args.xStride + c) * w->row(j)[c];
-          if (args.bias)
-            sum += args.bias[j];
-          storeElement(args.dataType, args.y, i * args.yStride + j, static_cast<float>(activate(args.activation, sum)));
-        }
-    });
-    return {};
+    return runLinear(*w, args, parallel);
   }
 
   Status embedding(const CanonicalWeight &weight, const int64_t *indices, int64_t count, void *y,
                    ParallelFor parallel) override {
-    if (Status status = weight.verify(); !status)
+    if (Status status = weight.verifyRows(); !status)
       return status;
     for (int64_t i = 0; i < count; ++i)
       if (indices[i] < 0 || indices[i] >= weight.n)
@@ -204,7 +174,7 @@ public:
   }
 
   Status dequantize(const CanonicalWeight &weight, void *y, ParallelFor parallel) override {
-    if (Status status = weight.verify(); !status)
+    if (Status status = weight.verifyRows(); !status)
       return status;
     parallel(0, weight.n, 1, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row)
@@ -219,6 +189,32 @@ public:
     parallel(0, args.n, 1, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row)
         quantizeRow(args, row);
+    });
+    return {};
+  }
+
+  Status update(const UpdateArgs &args, ParallelFor parallel) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    return reference::runUpdate(args, parallel);
+  }
+
+  Status fakeQuantize(const FakeQuantizeArgs &args, ParallelFor parallel) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    parallel(0, args.rows, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row)
+        reference::fakeQuantize(args, row);
+    });
+    return {};
+  }
+
+  Status fakeQuantizeGrad(const FakeQuantizeGradArgs &args, ParallelFor parallel) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    parallel(0, args.forward.rows, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row)
+        reference::fakeQuantizeGrad(args, row);
     });
     return {};
   }

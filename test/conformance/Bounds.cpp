@@ -99,7 +99,7 @@ public:
     } else {
       roundings = static_cast<double>(fixedPoint() ? groups * (1 + (group + 255) / 256) + 8 : k + 8);
     }
-    xIsRounded = problem.dataType != ElementType::BF16 || format.hasColumnScale();
+    xIsRounded = problem.dataType != ElementType::BF16 || problem.weight->hasColumnScale();
   }
 
   /// Tables::offset.
@@ -110,7 +110,7 @@ public:
     return isOffset ? 2 * 128 : 0;
   }
 
-  double step(double greatest) const { return fixedPoint() ? greatest / levels() : 0; }
+  double step(double greatest) const { return fixedPoint() && !isStatic() ? greatest / levels() : 0; }
 
   /// How far the sum may be from its exact value, without the bias.
   double ofSum(const Sums &sums, double greatest, double flush) const {
@@ -125,7 +125,7 @@ public:
     }
     double error = (0.5 + 6 * levels() * e32) * step(greatest) * sums.weight + gamma(roundings) * sums.terms;
     error += sums.scaled * tableMax / (problem.compute == Compute::I16 ? 65534 : 254);
-    if (greatest < levels() * FLT_MIN)
+    if (greatest < levels() * FLT_MIN && !isStatic())
       error += sums.size;
     return error + flushed;
   }
@@ -147,6 +147,7 @@ public:
   }
 
 private:
+  bool isStatic() const { return problem.activationScale != 0; }
   bool fixedPoint() const { return problem.compute == Compute::I16 || problem.compute == Compute::I8; }
   double levels() const { return problem.compute == Compute::I16 ? 16256 : 127; }
 
@@ -163,13 +164,14 @@ std::vector<Expectation> bq::conformance::expectLinear(const LinearProblem &prob
   const int64_t n = weight.shape().n, k = weight.shape().k;
   const Bound bound(problem);
   const Tables tables(weight, bound.codeOffset());
+  const double unit = problem.activationScale != 0 ? problem.activationScale : 1;
   std::vector<Expectation> expectations;
   std::vector<double> x(static_cast<size_t>(k));
   for (int64_t i = 0; i < problem.m; ++i) {
     double greatest = 0;
     bool finite = true;
     for (int64_t c = 0; c < k; ++c) {
-      x[c] = problem.x[i * k + c] * weight.columnFactor(c);
+      x[c] = unit * problem.x[i * k + c] * weight.columnFactor(c);
       finite &= std::isfinite(problem.x[i * k + c]);
       greatest = std::max(greatest, std::fabs(x[c]));
     }

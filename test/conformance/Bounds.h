@@ -15,6 +15,9 @@
 ///         integers are exact, and g(c) A for putting c = groups * (1 + ceil(G / 256)) + 8 of them together.
 ///   i8    as i16 with max|x| / 127 and max|table| / 254.
 ///
+/// Activations that are quantized with one scale are integers: they are not rounded here, and what `i8` says holds with
+/// steps of 0. Factors of columns belong to x like the column scale of `sign`.
+///
 /// On GPUs sums are taken segment by segment, of L = 128 codes at most (256 of one bit), and of K in up to 16 parts.
 /// With S = groups * ceil(G / L) segments and U = ceil(min(G, L) / 32) units of 32 columns in one:
 ///
@@ -63,7 +66,8 @@ struct Expectation {
 struct LinearProblem {
   const Weight *weight = nullptr;
   int64_t m = 0;
-  const float *x = nullptr;    ///< [m, k], contiguous
+  const float *x = nullptr;    ///< [m, k], contiguous; codes of activations where those have one scale
+  double activationScale = 0;  ///< That scale, or 0.
   const float *bias = nullptr; ///< [n], or null
   ElementType dataType = ElementType::F32;
   Compute compute = Compute::F32;

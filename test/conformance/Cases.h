@@ -40,6 +40,9 @@ constexpr std::array<int64_t, 10> shortColumnCounts = {1, 7, 15, 16, 17, 33, 100
 /// 0 = the whole row; powers of two or not; longer than a segment.
 constexpr std::array<int64_t, 10> groupSizes = {0, 1, 7, 16, 20, 32, 64, 100, 128, 300};
 
+/// Bits of activations with one scale; 0 = as `compute` takes them.
+constexpr std::array<int, 6> activationBits = {0, 1, 2, 3, 4, 8};
+
 /// Rows that a kernel for GPUs parts among several blocks of threads, or whose groups take a whole block.
 struct LongRow {
   int64_t k, group;

@@ -22,6 +22,8 @@ struct Traits {
   /// Cases of each part that are run where BQ_FULL_TESTS is not 1, evenly spaced; 0 = all. For backends whose cases
   /// take long.
   size_t sample = 0;
+  /// Whether it has factors of columns.
+  bool hasFactors = true;
 };
 
 /// A backend under test.
@@ -43,8 +45,12 @@ const std::vector<Candidate> &candidates();
 
 /// Adds the tests of one part of the suite for one backend; their names begin with the backend's.
 void addLinearTests(const Subject &subject, uint64_t seed);
+void addActivationTests(const Subject &subject);
+void addConv2dTests(const Subject &subject, uint64_t seed);
 void addRowTests(const Subject &subject, uint64_t seed);
 void addQuantizeTests(const Subject &subject, uint64_t seed);
+void addFakeQuantizeTests(const Subject &subject, uint64_t seed);
+void addUpdateTests(const Subject &subject, uint64_t seed);
 void addRuleTests(const Subject &subject);
 
 /// One gtest test, `subject/part.name`. Its failures are followed by a line that runs it alone.

@@ -3,6 +3,7 @@
 #include "test/conformance/Bounds.h"
 #include "test/conformance/Cases.h"
 #include "test/conformance/Conformance.h"
+#include "test/conformance/Matrix.h"
 
 #include <gtest/gtest.h>
 
@@ -21,8 +22,8 @@ enum class XValues { Normal, Equal, Zero, Denormal, Tiny, Huge, Spike, Infinite,
 constexpr const char *xNames[] = {"normal", "equal", "zero", "denormal", "tiny", "huge", "spike", "infinite", "nan"};
 constexpr const char *weightValueNames[] = {"", "codes", "scales"};
 
-/// M by the kernel that serves it: one row, few, many.
-constexpr int64_t rowsOfX[3][4] = {{1, 1, 1, 1}, {2, 3, 7, 8}, {9, 17, 61, 130}};
+/// M by the kernel that serves it: one row, few, few that share a kernel on GPUs, many.
+constexpr int64_t rowsOfX[4][4] = {{1, 1, 1, 1}, {2, 3, 7, 8}, {9, 12, 15, 16}, {17, 33, 61, 130}};
 
 struct LinearCase {
   WeightShape weight;
@@ -32,6 +33,7 @@ struct LinearCase {
   bool hasBias = false, stridedX = false, stridedY = false;
   Activation activation = Activation::None;
   XValues x = XValues::Normal;
+  int staticBits = 0;
   int parallel = 0;
   uint64_t seed = 0;
 
@@ -45,19 +47,41 @@ struct LinearCase {
     text += stridedX ? "_stridedx" : "";
     text += stridedY ? "_stridedy" : "";
     text += w.permuted ? "_permuted" : "";
+    text += w.columnFactors ? "_factors" : "";
+    text += staticBits ? "_a" + std::to_string(staticBits) : "";
     text += "_" + std::string(xNames[static_cast<int>(x)]);
     text += w.values == WeightValues::Random ? "" : "_" + std::string(weightValueNames[static_cast<int>(w.values)]);
     return text;
   }
 };
 
-/// Every pair of levels, and every format with every compute that the backend has and each of the three kernels for M.
+/// Every pair of levels, and every format with every compute that the backend has and each of the four kernels for M.
 std::vector<LinearCase> linearCases(const Subject &subject, uint64_t seed) {
-  enum { Kind, Comp, RowsClass, Rows, N, K, Group, Data, Scale, Bias, Act, StrideX, StrideY, Permuted, X, Values, Par };
+  enum {
+    Kind,
+    Comp,
+    RowsClass,
+    Rows,
+    N,
+    K,
+    Group,
+    Data,
+    Scale,
+    Bias,
+    Act,
+    StrideX,
+    StrideY,
+    Permuted,
+    Factors,
+    Static,
+    X,
+    Values,
+    Par
+  };
   const std::vector<int> levels = {static_cast<int>(weightKinds().size()),
                                    static_cast<int>(subject.computes.size()),
-                                   3,
-                                   4,
+                                   std::size(rowsOfX),
+                                   std::size(rowsOfX[0]),
                                    rowCounts.size(),
                                    columnCounts.size(),
                                    groupSizes.size(),
@@ -68,6 +92,8 @@ std::vector<LinearCase> linearCases(const Subject &subject, uint64_t seed) {
                                    2,
                                    2,
                                    2,
+                                   subject.hasFactors ? 2 : 1,
+                                   activationBits.size(),
                                    std::size(xNames),
                                    std::size(weightValueNames),
                                    parallelForCount};
@@ -91,6 +117,10 @@ std::vector<LinearCase> linearCases(const Subject &subject, uint64_t seed) {
     c.stridedY = row[StrideY];
     c.x = static_cast<XValues>(row[X]);
     c.parallel = row[Par];
+    // Activations with one scale need i8, and nothing for each column.
+    const bool mayHaveScale = c.compute == Compute::I8 && !c.weight.format.hasColumnScale();
+    c.staticBits = mayHaveScale ? activationBits[row[Static]] : 0;
+    c.weight.columnFactors = row[Factors] && !c.staticBits && !c.weight.format.hasColumnScale();
     c.seed = seed * 1000003 + cases.size();
     cases.push_back(c);
   }
@@ -157,27 +187,6 @@ std::vector<float> makeX(const LinearCase &c, Random &random) {
   return x;
 }
 
-/// Rows of `type`, `stride` elements apart, in memory that holds no element after the last.
-struct Matrix {
-  ElementType type;
-  int64_t m, columns, stride;
-  GuardedBuffer buffer;
-
-  Matrix(ElementType type, int64_t m, int64_t columns, int64_t stride)
-      : type(type), m(m), columns(columns), stride(stride), buffer(((m - 1) * stride + columns) * sizeOf(type)) {}
-  float at(int64_t i, int64_t j) const { return loadElement(type, buffer.data(), i * stride + j); }
-  void set(int64_t i, int64_t j, float value) { storeElement(type, buffer.data(), i * stride + j, value); }
-  /// Whether nothing was written before the matrix or between its rows.
-  bool intactAround() const {
-    bool intact = buffer.intactBefore();
-    const int64_t size = sizeOf(type);
-    for (int64_t i = 0; i + 1 < m; ++i)
-      for (int64_t byte = (i * stride + columns) * size; byte < (i + 1) * stride * size; ++byte)
-        intact &= buffer.data()[byte] == GuardedBuffer::filler;
-    return intact;
-  }
-};
-
 void runLinear(const Subject &subject, const LinearCase &c) {
   Random random(c.seed);
   const Weight weight(c.weight, random);
@@ -209,38 +218,28 @@ void runLinear(const Subject &subject, const LinearCase &c) {
   args.activation = c.activation;
   args.y = y.buffer.data();
   args.yStride = y.stride;
+  const float scale = c.staticBits ? activationScale(c.staticBits, random) : 0;
+  args.activationBits = c.staticBits;
+  args.activationScale = c.staticBits ? &scale : nullptr;
   const Status status = subject.backend->linear(**prepacked, args, parallelFor(c.parallel));
   ASSERT_TRUE(status) << status.error().message;
   EXPECT_TRUE(y.intactAround()) << "memory around y was written";
 
+  std::vector<float> codes;
+  for (float value : xValues)
+    codes.push_back(activationCode(value, c.staticBits, scale));
   LinearProblem problem;
   problem.weight = &weight;
   problem.m = c.m;
-  problem.x = xValues.data();
+  problem.x = codes.data();
+  problem.activationScale = scale;
   problem.bias = biasValues;
   problem.dataType = c.dataType;
   problem.compute = c.compute;
   problem.activation = c.activation;
   problem.summation = subject.summation;
   const std::vector<Expectation> expected = expectLinear(problem);
-  double worst = 0;
-  int64_t wrong = 0, first = -1;
-  for (int64_t i = 0; i < c.m * n; ++i) {
-    double ratio = 0;
-    if (!accepts(expected[i], y.at(i / n, i % n), ratio) && wrong++ == 0)
-      first = i;
-    worst = std::max(worst, ratio);
-  }
-  // Rounding the result to 16 bits would hide how near the sums come to their bounds.
-  if (c.dataType == ElementType::F32)
-    noteRatio(subject.name + " " + std::string(str(c.compute)), worst);
-  if (wrong) {
-    const Expectation &e = expected[first];
-    ADD_FAILURE() << wrong << " of " << c.m * n << " results are wrong, first y[" << first / n << ", " << first % n
-                  << "] = " << y.at(first / n, first % n) << ", expected "
-                  << (e.rowIsFinite ? "" : "a result that is not finite, as ") << e.value << " +- " << e.tolerance
-                  << "; greatest error / tolerance " << worst;
-  }
+  checkResults(subject, c.compute, expected, y, /*firstColumn=*/0, n);
 }
 
 } // namespace

@@ -74,8 +74,12 @@ void addBackend(const Candidate &candidate, uint64_t seed) {
   }
   subject.backend = *backend;
   addLinearTests(subject, seed);
+  addActivationTests(subject);
+  addConv2dTests(subject, seed);
   addRowTests(subject, seed);
   addQuantizeTests(subject, seed);
+  addFakeQuantizeTests(subject, seed);
+  addUpdateTests(subject, seed);
   addRuleTests(subject);
 }
 

@@ -174,6 +174,21 @@ void aWeightOutlivesTheTensorsItWasMadeFrom(Backend &backend) {
     EXPECT_NEAR(y[row], firstRow[row], 32 * 8 * 0x1p-24 * 0.1);
 }
 
+void embeddingAndDequantizeHaveNoColumnFactors(Backend &backend) {
+  Random random(1);
+  WeightShape shape = smallShape();
+  shape.columnFactors = true;
+  const Weight weight(shape, random);
+  GuardedBuffer y(5 * 40 * 4);
+  const int64_t index = 0;
+  const Status embedded = backend.embedding(weight.canonical(), &index, 1, y.data(), &serialFor);
+  const Status dequantized = backend.dequantize(weight.canonical(), y.data(), &serialFor);
+  for (const Status &status : {embedded, dequantized}) {
+    ASSERT_FALSE(status);
+    EXPECT_EQ(status.error().message, "columnFactors is given: embedding and dequantize have none, pass null");
+  }
+}
+
 void computesThatItLacksAreUnsupported(const Subject &subject) {
   Random random(1);
   const Weight weight(smallShape(), random);
@@ -245,6 +260,9 @@ void bq::conformance::addRuleTests(const Subject &subject) {
   };
   for (auto [name, rule] : rules)
     addTest(subject, "Rules", name, [rule = rule, backend = subject.backend] { rule(*backend); });
+  if (subject.hasFactors)
+    addTest(subject, "Rules", "EmbeddingAndDequantizeHaveNoColumnFactors",
+            [backend = subject.backend] { embeddingAndDequantizeHaveNoColumnFactors(*backend); });
   addTest(subject, "Rules", "ComputesThatItLacksAreUnsupported",
           [subject] { computesThatItLacksAreUnsupported(subject); });
 }

@@ -55,6 +55,11 @@ Weight::Weight(const WeightShape &shape, Random &random) : made(shape) {
   }
   makeCodes(random);
   makeScales(random);
+  if (made.columnFactors) {
+    for (int64_t column = 0; column < k; ++column)
+      factors.push_back((1.5f + random.unit()) * (random.below(8) ? 1.0f : -1.0f));
+    packedFactors = guarded(factors);
+  }
 }
 
 void Weight::makeCodes(Random &random) {
@@ -117,6 +122,7 @@ CanonicalWeight Weight::canonical() const {
   weight.zeros = made.zeroType == ZeroPointType::None ? nullptr : packedZeros.data();
   weight.zeroType = made.zeroType;
   weight.table = made.format.kind == Format::Kind::Lut ? reinterpret_cast<const float *>(packedTable.data()) : nullptr;
+  weight.columnFactors = factors.empty() ? nullptr : reinterpret_cast<const float *>(packedFactors.data());
   weight.groupIndex = groupIndex.empty() ? nullptr : reinterpret_cast<const int32_t *>(packedGroupIndex.data());
   return weight;
 }
@@ -148,7 +154,11 @@ double Weight::unit(int64_t row, int64_t column) const {
   return 0;
 }
 
-double Weight::columnFactor(int64_t column) const { return made.format.hasColumnScale() ? scales[made.n + column] : 1; }
+double Weight::columnFactor(int64_t column) const {
+  if (!factors.empty())
+    return factors[column];
+  return made.format.hasColumnScale() ? scales[made.n + column] : 1;
+}
 
 double Weight::unitTerms(int64_t row, int64_t column) const {
   const int code = codes[row * made.k + column], half = 1 << (made.format.bits - 1);

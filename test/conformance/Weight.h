@@ -24,6 +24,7 @@ struct WeightShape {
   ZeroPointType zeroType = ZeroPointType::None;
   bool permuted = false; ///< Groups are not in order of the columns.
   WeightValues values = WeightValues::Random;
+  bool columnFactors = false; ///< Not for `sign`.
 };
 
 /// A canonical weight with guarded tensors, beside the numbers that it was made from.
@@ -35,7 +36,7 @@ public:
   /// Borrows from this object.
   CanonicalWeight canonical() const;
 
-  /// W[row, column] = factor() * unit(), and for `sign` times columnFactor().
+  /// W[row, column] = factor() * unit(), and for `sign` and with column factors times columnFactor().
   double value(int64_t row, int64_t column) const {
     return factor(row, column) * unit(row, column) * columnFactor(column);
   }
@@ -43,8 +44,10 @@ public:
   double factor(int64_t row, int64_t column) const;
   /// code, code - zero, table[code] or +-1.
   double unit(int64_t row, int64_t column) const;
-  /// b[column] for `sign`, else 1.
+  /// b[column] for `sign`, the factor where columns have them, else 1.
   double columnFactor(int64_t column) const;
+  /// Whether columns have scales or factors.
+  bool hasColumnScale() const { return made.format.hasColumnScale() || made.columnFactors; }
   /// |u| + |z|, where u - z is unit() times a constant and u is what the prepacked codes say: an unsigned code. The
   /// size of the terms that a kernel may sum apart. For tables in the fixed point of `i8` and `i16` as well.
   double unitTerms(int64_t row, int64_t column) const;
@@ -58,9 +61,9 @@ private:
 
   WeightShape made;
   std::vector<uint8_t> codes; ///< One to a byte.
-  std::vector<float> scales, zeros, table;
+  std::vector<float> scales, zeros, table, factors;
   std::vector<int32_t> groupIndex; ///< Empty where groups are in order.
-  GuardedBuffer packedCodes, packedScales, packedZeros, packedTable, packedGroupIndex;
+  GuardedBuffer packedCodes, packedScales, packedZeros, packedTable, packedGroupIndex, packedFactors;
 };
 
 } // namespace bq::conformance

@@ -103,3 +103,14 @@ func.func @unused(%x: tensor<?x256xf32>, %w: !w, %i: tensor<?xi64>, %d: vector<1
   %5 = bq.lookup %t, %v : vector<16xi8>, vector<64xi8> -> vector<64xi8>
   return
 }
+
+// A convolution loses a bias of zeros as a linear layer does.
+
+// CHECK-LABEL: func.func @convolution_with_zero_bias
+// CHECK: bq.conv2d %{{[^ ]*}}, %{{[^ ]*}} {compute = #bq.compute<f32>, kernel = array<i64: 1, 1>}
+func.func @convolution_with_zero_bias(%x: tensor<?x256x?x?xf32>, %w: !bq.weight<64x256, "int4", f32>) -> tensor<?x64x?x?xf32> {
+  %b = arith.constant dense<0.0> : tensor<64xf32>
+  %y = bq.conv2d %x, %w bias(%b : tensor<64xf32>) {kernel = array<i64: 1, 1>, compute = #bq.compute<f32>}
+      : (tensor<?x256x?x?xf32>, !bq.weight<64x256, "int4", f32>) -> tensor<?x64x?x?xf32>
+  return %y : tensor<?x64x?x?xf32>
+}

@@ -59,8 +59,16 @@ func.func @load_c1_element(%p: !bqgpu.ptr<f32>, %i: i32) {
 // -----
 
 func.func @load_c1_narrow(%p: !bqgpu.ptr<i8>, %i: i32) {
-  // expected-error@+1 {{expected 'result' of type i32 for elements of '!bqgpu.ptr<i8>', got 'vector<4xi32>'}}
-  %v = bqgpu.load %p[%i] : !bqgpu.ptr<i8>, i32 -> vector<4xi32>
+  // expected-error@+1 {{expected 'result' of type i32 for elements of '!bqgpu.ptr<i8>', got 'f32'}}
+  %v = bqgpu.load %p[%i] : !bqgpu.ptr<i8>, i32 -> f32
+  return
+}
+
+// -----
+
+func.func @load_c1_fragment(%p: !bqgpu.ptr<i16>, %i: i32) {
+  // expected-error@+1 {{expected 'result' made of i32 for elements of '!bqgpu.ptr<i16>', got 'vector<4xf32>'}}
+  %v = bqgpu.load %p[%i] : !bqgpu.ptr<i16>, i32 -> vector<4xf32>
   return
 }
 
@@ -82,6 +90,14 @@ func.func @load_c2_both(%p: !bqgpu.ptr<f32>, %i: i32) {
 
 // -----
 
+func.func @load_c2_fragment(%p: !bqgpu.ptr<i8>, %i: i32) {
+  // expected-error@+1 {{of type i32 for 'streamed' and 'fresh' elements of '!bqgpu.ptr<i8>', got 'vector<4xi32>'}}
+  %v = bqgpu.load %p[%i] streamed : !bqgpu.ptr<i8>, i32 -> vector<4xi32>
+  return
+}
+
+// -----
+
 func.func @store_c1_element(%v: vector<2xi32>, %p: !bqgpu.ptr<i64>, %i: i32) {
   // expected-error@+1 {{expected 'value' made of 'i64' for elements of '!bqgpu.ptr<i64>', got 'vector<2xi32>'}}
   bqgpu.store %v, %p[%i] : vector<2xi32>, !bqgpu.ptr<i64>, i32
@@ -91,16 +107,16 @@ func.func @store_c1_element(%v: vector<2xi32>, %p: !bqgpu.ptr<i64>, %i: i32) {
 // -----
 
 func.func @copy_async_c1_target(%p: !bqgpu.ptr<i32>, %i: i32) {
-  // expected-error@+1 {{expected 'source' in global and 'target' in shared memory, of the same elements, got '!bqgpu.ptr<i32>' and '!bqgpu.ptr<i32>'}}
+  // expected-error@+1 {{expected 'source' in global and 'target' in shared memory, got '!bqgpu.ptr<i32>' and '!bqgpu.ptr<i32>'}}
   bqgpu.copy_async %p[%i], %p[%i], %i : !bqgpu.ptr<i32>, i32, !bqgpu.ptr<i32>
   return
 }
 
 // -----
 
-func.func @copy_async_c1_element(%p: !bqgpu.ptr<i32>, %s: !bqgpu.ptr<i16, shared>, %i: i32) {
-  // expected-error@+1 {{of the same elements, got '!bqgpu.ptr<i32>' and '!bqgpu.ptr<i16, shared>'}}
-  bqgpu.copy_async %p[%i], %s[%i], %i : !bqgpu.ptr<i32>, i32, !bqgpu.ptr<i16, shared>
+func.func @address_c1_shared(%s: !bqgpu.ptr<i16, shared>) {
+  // expected-error@+1 {{expected 'pointer' in global memory, got '!bqgpu.ptr<i16, shared>'}}
+  %a = bqgpu.address %s : !bqgpu.ptr<i16, shared>
   return
 }
 

@@ -27,11 +27,15 @@ func.func @threads(%x: f32, %n: i32) {
 func.func @memory(%b: !bqgpu.ptr<i8>, %w: !bqgpu.ptr<i32>, %x: !bqgpu.ptr<f32>, %i: i32, %l: i64) {
   // CHECK-NEXT: %[[S:.*]] = bqgpu.shared 256 : !bqgpu.ptr<i32, shared>
   %s = bqgpu.shared 256 : !bqgpu.ptr<i32, shared>
+  // CHECK-NEXT: bqgpu.address %{{.*}} : !bqgpu.ptr<i8>
+  %a = bqgpu.address %b : !bqgpu.ptr<i8>
   // CHECK-NEXT: bqgpu.load %{{.*}}[%{{.*}}] : !bqgpu.ptr<i8>, i64 -> i32
+  // CHECK-NEXT: bqgpu.load %{{.*}}[%{{.*}}] : !bqgpu.ptr<i8>, i64 -> vector<4xi32>
   // CHECK-NEXT: bqgpu.load %{{.*}}[%{{.*}}] streamed : !bqgpu.ptr<i32>, i32 -> vector<4xi32>
   // CHECK-NEXT: bqgpu.load %{{.*}}[%{{.*}}] fresh : !bqgpu.ptr<f32>, i32 -> f32
   // CHECK-NEXT: bqgpu.load %[[S]][%{{.*}}] : !bqgpu.ptr<i32, shared>, i32 -> vector<2xi32>
   %0 = bqgpu.load %b[%l] : !bqgpu.ptr<i8>, i64 -> i32
+  %whole = bqgpu.load %b[%l] : !bqgpu.ptr<i8>, i64 -> vector<4xi32>
   %1 = bqgpu.load %w[%i] streamed : !bqgpu.ptr<i32>, i32 -> vector<4xi32>
   %2 = bqgpu.load %x[%i] fresh : !bqgpu.ptr<f32>, i32 -> f32
   %3 = bqgpu.load %s[%i] : !bqgpu.ptr<i32, shared>, i32 -> vector<2xi32>
@@ -40,9 +44,11 @@ func.func @memory(%b: !bqgpu.ptr<i8>, %w: !bqgpu.ptr<i32>, %x: !bqgpu.ptr<f32>, 
   bqgpu.store %0, %b[%l] : i32, !bqgpu.ptr<i8>, i64
   bqgpu.store %3, %s[%i] : vector<2xi32>, !bqgpu.ptr<i32, shared>, i32
   // CHECK-NEXT: bqgpu.copy_async %{{.*}}[%{{.*}}], %[[S]][%{{.*}}], %{{.*}} : !bqgpu.ptr<i32>, i64, !bqgpu.ptr<i32, shared>
+  // CHECK-NEXT: bqgpu.copy_async %{{.*}}[%{{.*}}], %[[S]][%{{.*}}], %{{.*}} : !bqgpu.ptr<i8>, i64, !bqgpu.ptr<i32, shared>
   // CHECK-NEXT: bqgpu.commit_copies
   // CHECK-NEXT: bqgpu.wait_copies 7
   bqgpu.copy_async %w[%l], %s[%i], %0 : !bqgpu.ptr<i32>, i64, !bqgpu.ptr<i32, shared>
+  bqgpu.copy_async %b[%l], %s[%i], %0 : !bqgpu.ptr<i8>, i64, !bqgpu.ptr<i32, shared>
   bqgpu.commit_copies
   bqgpu.wait_copies 7
   // CHECK-NEXT: bqgpu.fence

@@ -239,6 +239,162 @@ func.func @linear_without_compute(%x: tensor<?x256xf32>, %w: !bq.weight<64x256, 
 
 // -----
 
+func.func @linear_c5_scale_without_bits(%x: tensor<?x256xf32>, %w: !bq.weight<64x256, "int4", f32>, %s: tensor<f32>) -> tensor<?x64xf32> {
+  // expected-error@+1 {{'bq.linear' op expected 'quantized' and 'activationBits' together}}
+  %y = bq.linear %x, %w quantized(%s : tensor<f32>) {compute = #bq.compute<i8>} : (tensor<?x256xf32>, !bq.weight<64x256, "int4", f32>) -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+
+func.func @linear_c5_bits_without_scale(%x: tensor<?x256xf32>, %w: !bq.weight<64x256, "int4", f32>, %s: tensor<f32>) -> tensor<?x64xf32> {
+  // expected-error@+1 {{'bq.linear' op expected 'quantized' and 'activationBits' together}}
+  %y = bq.linear %x, %w {activationBits = 4, compute = #bq.compute<i8>} : (tensor<?x256xf32>, !bq.weight<64x256, "int4", f32>) -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+
+func.func @linear_c5_nine_bits(%x: tensor<?x256xf32>, %w: !bq.weight<64x256, "int4", f32>, %s: tensor<f32>) -> tensor<?x64xf32> {
+  // expected-error@+1 {{'bq.linear' op expected 'activationBits' between 1 and 8, got 9}}
+  %y = bq.linear %x, %w quantized(%s : tensor<f32>) {activationBits = 9, compute = #bq.compute<i8>} : (tensor<?x256xf32>, !bq.weight<64x256, "int4", f32>) -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+
+func.func @linear_c5_compute(%x: tensor<?x256xf32>, %w: !bq.weight<64x256, "int4", f32>, %s: tensor<f32>) -> tensor<?x64xf32> {
+  // expected-error@+1 {{'bq.linear' op expected compute i8 for quantized activations, got i16}}
+  %y = bq.linear %x, %w quantized(%s : tensor<f32>) {activationBits = 8, compute = #bq.compute<i16>} : (tensor<?x256xf32>, !bq.weight<64x256, "int4", f32>) -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+
+func.func @linear_c5_factors(%x: tensor<?x256xf32>, %w: !bq.weight<64x256, "int4", f32>, %s: tensor<f32>) -> tensor<?x64xf32> {
+  // expected-error@+1 {{'bq.linear' op expected columns without scales and factors for quantized activations}}
+  %y = bq.linear %x, %w quantized(%s : tensor<f32>) {activationBits = 8, columnFactors, compute = #bq.compute<i8>} : (tensor<?x256xf32>, !bq.weight<64x256, "int4", f32>) -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+
+func.func @linear_c6_sign(%x: tensor<?x256xf32>, %w: !bq.weight<64x256, "sign", f32>) -> tensor<?x64xf32> {
+  // expected-error@+1 {{'bq.linear' op expected no 'columnFactors' for sign, whose columns have scales}}
+  %y = bq.linear %x, %w {columnFactors, compute = #bq.compute<i8>} : (tensor<?x256xf32>, !bq.weight<64x256, "sign", f32>) -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+
+//===----------------------------------------------------------------------===//
+// bq.conv2d
+//===----------------------------------------------------------------------===//
+
+func.func @conv2d_c1_kernel(%x: tensor<?x16x8x8xf32>, %w: !bq.weight<64x144, "int4", f32>, %b: tensor<144xf32>) -> tensor<?x64x6x6xf32> {
+  // expected-error@+1 {{'bq.conv2d' op expected 'kernel' of two numbers of at least 1, got 3}}
+  %y = bq.conv2d %x, %w {kernel = array<i64: 3>, compute = #bq.compute<i8>} : (tensor<?x16x8x8xf32>, !bq.weight<64x144, "int4", f32>) -> tensor<?x64x6x6xf32>
+  return %y : tensor<?x64x6x6xf32>
+}
+
+// -----
+
+func.func @conv2d_c1_stride(%x: tensor<?x16x8x8xf32>, %w: !bq.weight<64x144, "int4", f32>, %b: tensor<144xf32>) -> tensor<?x64x6x6xf32> {
+  // expected-error@+1 {{'bq.conv2d' op expected 'stride' of two numbers of at least 1, got 0, 1}}
+  %y = bq.conv2d %x, %w {kernel = array<i64: 3, 3>, stride = array<i64: 0, 1>, compute = #bq.compute<i8>} : (tensor<?x16x8x8xf32>, !bq.weight<64x144, "int4", f32>) -> tensor<?x64x6x6xf32>
+  return %y : tensor<?x64x6x6xf32>
+}
+
+// -----
+
+func.func @conv2d_c1_padding(%x: tensor<?x16x8x8xf32>, %w: !bq.weight<64x144, "int4", f32>, %b: tensor<144xf32>) -> tensor<?x64x6x6xf32> {
+  // expected-error@+1 {{'bq.conv2d' op expected 'padding' of two numbers of at least 0, got 0, -1}}
+  %y = bq.conv2d %x, %w {kernel = array<i64: 3, 3>, padding = array<i64: 0, -1>, compute = #bq.compute<i8>} : (tensor<?x16x8x8xf32>, !bq.weight<64x144, "int4", f32>) -> tensor<?x64x6x6xf32>
+  return %y : tensor<?x64x6x6xf32>
+}
+
+// -----
+
+func.func @conv2d_c1_dilation(%x: tensor<?x16x8x8xf32>, %w: !bq.weight<64x144, "int4", f32>, %b: tensor<144xf32>) -> tensor<?x64x6x6xf32> {
+  // expected-error@+1 {{'bq.conv2d' op expected 'dilation' of two numbers of at least 1, got 1, 2, 3}}
+  %y = bq.conv2d %x, %w {kernel = array<i64: 3, 3>, dilation = array<i64: 1, 2, 3>, compute = #bq.compute<i8>} : (tensor<?x16x8x8xf32>, !bq.weight<64x144, "int4", f32>) -> tensor<?x64x6x6xf32>
+  return %y : tensor<?x64x6x6xf32>
+}
+
+// -----
+
+func.func @conv2d_c2_rows(%x: tensor<?x16x8x8xf32>, %w: !bq.weight<?x144, "int4", f32>) -> tensor<?x64x6x6xf32> {
+  // expected-error@+1 {{'bq.conv2d' op expected 'weight' with a static number of rows, got '!bq.weight<?x144}}
+  %y = bq.conv2d %x, %w {kernel = array<i64: 3, 3>, compute = #bq.compute<i8>} : (tensor<?x16x8x8xf32>, !bq.weight<?x144, "int4", f32>) -> tensor<?x64x6x6xf32>
+  return %y : tensor<?x64x6x6xf32>
+}
+
+// -----
+
+func.func @conv2d_c2_groups(%x: tensor<?x16x8x8xf32>, %w: !bq.weight<64x144, "int4", f32>, %b: tensor<144xf32>) -> tensor<?x64x6x6xf32> {
+  // expected-error@+1 {{'bq.conv2d' op expected 'groups' that divide the 64 rows of 'weight', got 3}}
+  %y = bq.conv2d %x, %w {kernel = array<i64: 3, 3>, groups = 3, compute = #bq.compute<i8>} : (tensor<?x16x8x8xf32>, !bq.weight<64x144, "int4", f32>) -> tensor<?x64x6x6xf32>
+  return %y : tensor<?x64x6x6xf32>
+}
+
+// -----
+
+func.func @conv2d_c3_columns(%x: tensor<?x16x8x8xf32>, %w: !bq.weight<64x144, "int4", f32>, %b: tensor<144xf32>) -> tensor<?x64x6x6xf32> {
+  // expected-error@+1 {{'bq.conv2d' op expected 'weight' with a multiple of 10 columns, got}}
+  %y = bq.conv2d %x, %w {kernel = array<i64: 2, 5>, compute = #bq.compute<i8>} : (tensor<?x16x8x8xf32>, !bq.weight<64x144, "int4", f32>) -> tensor<?x64x6x6xf32>
+  return %y : tensor<?x64x6x6xf32>
+}
+
+// -----
+
+func.func @conv2d_c3_channels(%x: tensor<?x16x8x8xf32>, %w: !bq.weight<64x144, "int4", f32>, %b: tensor<144xf32>) -> tensor<?x64x6x6xf32> {
+  // expected-error@+1 {{'bq.conv2d' op expected 'input' of shape [?, 32, 8, 8], got 'tensor<?x16x8x8xf32>'}}
+  %y = bq.conv2d %x, %w {kernel = array<i64: 3, 3>, groups = 2, compute = #bq.compute<i8>} : (tensor<?x16x8x8xf32>, !bq.weight<64x144, "int4", f32>) -> tensor<?x64x6x6xf32>
+  return %y : tensor<?x64x6x6xf32>
+}
+
+// -----
+
+func.func @conv2d_c4_bias(%x: tensor<?x16x8x8xf32>, %w: !bq.weight<64x144, "int4", f32>, %b: tensor<144xf32>) -> tensor<?x64x6x6xf32> {
+  // expected-error@+1 {{'bq.conv2d' op expected 'bias' of shape [64], got 'tensor<144xf32>'}}
+  %y = bq.conv2d %x, %w bias(%b : tensor<144xf32>) {kernel = array<i64: 3, 3>, compute = #bq.compute<i8>} : (tensor<?x16x8x8xf32>, !bq.weight<64x144, "int4", f32>) -> tensor<?x64x6x6xf32>
+  return %y : tensor<?x64x6x6xf32>
+}
+
+// -----
+
+func.func @conv2d_c5_channels(%x: tensor<?x16x8x8xf32>, %w: !bq.weight<64x144, "int4", f32>, %b: tensor<144xf32>) -> tensor<?x16x6x6xf32> {
+  // expected-error@+1 {{'bq.conv2d' op expected 'result' of shape [?, 64, 6, 6], got 'tensor<?x16x6x6xf32>'}}
+  %y = bq.conv2d %x, %w {kernel = array<i64: 3, 3>, stride = array<i64: 1, 1>, padding = array<i64: 0, 0>, dilation = array<i64: 1, 1>, compute = #bq.compute<i8>} : (tensor<?x16x8x8xf32>, !bq.weight<64x144, "int4", f32>) -> tensor<?x16x6x6xf32>
+  return %y : tensor<?x16x6x6xf32>
+}
+
+// -----
+
+func.func @conv2d_c5_height(%x: tensor<?x16x8x8xf32>, %w: !bq.weight<64x144, "int4", f32>, %b: tensor<144xf32>) -> tensor<?x64x8x6xf32> {
+  // expected-error@+1 {{'bq.conv2d' op expected 'result' of shape [?, 64, 6, 6], got 'tensor<?x64x8x6xf32>'}}
+  %y = bq.conv2d %x, %w {kernel = array<i64: 3, 3>, stride = array<i64: 1, 1>, padding = array<i64: 0, 0>, dilation = array<i64: 1, 1>, compute = #bq.compute<i8>} : (tensor<?x16x8x8xf32>, !bq.weight<64x144, "int4", f32>) -> tensor<?x64x8x6xf32>
+  return %y : tensor<?x64x8x6xf32>
+}
+
+// -----
+
+func.func @conv2d_c5_type(%x: tensor<?x16x8x8xf32>, %w: !bq.weight<64x144, "int4", f32>, %b: tensor<144xf32>) -> tensor<?x64x6x6xf16> {
+  // expected-error@+1 {{'bq.conv2d' op expected 'result' with elements of type 'f32', got 'f16'}}
+  %y = bq.conv2d %x, %w {kernel = array<i64: 3, 3>, stride = array<i64: 1, 1>, padding = array<i64: 0, 0>, dilation = array<i64: 1, 1>, compute = #bq.compute<i8>} : (tensor<?x16x8x8xf32>, !bq.weight<64x144, "int4", f32>) -> tensor<?x64x6x6xf16>
+  return %y : tensor<?x64x6x6xf16>
+}
+
+// -----
+
+func.func @conv2d_c6_bits(%x: tensor<?x16x8x8xf32>, %w: !bq.weight<64x144, "int4", f32>, %b: tensor<144xf32>) -> tensor<?x64x6x6xf32> {
+  // expected-error@+1 {{'bq.conv2d' op expected 'quantized' and 'activationBits' together}}
+  %y = bq.conv2d %x, %w {kernel = array<i64: 3, 3>, activationBits = 2, compute = #bq.compute<i8>} : (tensor<?x16x8x8xf32>, !bq.weight<64x144, "int4", f32>) -> tensor<?x64x6x6xf32>
+  return %y : tensor<?x64x6x6xf32>
+}
+
+// -----
+
 //===----------------------------------------------------------------------===//
 // bq.embedding, bq.quantize, bq.dequantize
 //===----------------------------------------------------------------------===//
@@ -302,6 +458,14 @@ func.func @dequantize_c1_result_shape(%w: !bq.weight<16x384, "int4", f32>) {
 func.func @dequantize_c1_result_element(%w: !bq.weight<16x384, "int4", bf16>) {
   // expected-error@+1 {{expected 'result' with elements of type 'bf16', got 'f16'}}
   %x = bq.dequantize %w : !bq.weight<16x384, "int4", bf16> -> tensor<16x384xf16>
+  return
+}
+
+// -----
+
+func.func @prepack_c1_order(%w: !bq.weight<?x384, "int3:g100", f16>) {
+  // expected-error@+1 {{'bq.prepack' op expected 'order' #bq.fragments<planes = [2, 1], segment = 100, padded = 128>, got #bq.fragments<planes = [2, 1], segment = 128, padded = 128>}}
+  %p = bq.prepack %w {order = #bq.fragments<planes = [2, 1], segment = 128, padded = 128>} : !bq.weight<?x384, "int3:g100", f16>
   return
 }
 
@@ -406,5 +570,160 @@ func.func @lookup_c2_result_lanes(%t: vector<16xf32>, %i: vector<16xi32>) {
 func.func @lookup_c2_result_element(%t: vector<16xi8>, %i: vector<16xi8>) {
   // expected-error@+1 {{expected 'result' of type 'vector<16xi8>', got 'vector<16xi16>'}}
   %r = bq.lookup %t, %i : vector<16xi8>, vector<16xi8> -> vector<16xi16>
+  return
+}
+
+// -----
+
+func.func @fake_quantize_c1_table(%x: tensor<?x?xf32>, %s: tensor<?xf32>) -> tensor<?x?xf32> {
+  // expected-error@+1 {{expected a format int<b>, uint<b> or sign without a group size, got nf4}}
+  %0 = bq.fake_quantize %x, %s {format = #bq.format<"nf4">} : tensor<?x?xf32>, tensor<?xf32>
+  return %0 : tensor<?x?xf32>
+}
+
+// -----
+
+func.func @fake_quantize_c1_group(%x: tensor<?x?xf32>, %s: tensor<?xf32>) -> tensor<?x?xf32> {
+  // expected-error@+1 {{expected a format int<b>, uint<b> or sign without a group size, got int4:g32}}
+  %0 = bq.fake_quantize %x, %s {format = #bq.format<"int4:g32">} : tensor<?x?xf32>, tensor<?xf32>
+  return %0 : tensor<?x?xf32>
+}
+
+// -----
+
+func.func @fake_quantize_c2_scale(%x: tensor<4x8xf32>, %s: tensor<8xf32>) -> tensor<4x8xf32> {
+  // expected-error@+1 {{expected 'scale' of shape [4], got 'tensor<8xf32>'}}
+  %0 = bq.fake_quantize %x, %s {format = #bq.format<"int4">} : tensor<4x8xf32>, tensor<8xf32>
+  return %0 : tensor<4x8xf32>
+}
+
+// -----
+
+func.func @fake_quantize_grad_c3_zero(%x: tensor<4x8xf32>, %s: tensor<4xf32>, %z: tensor<1xf32>) -> tensor<4x8xf32> {
+  // expected-error@+1 {{expected 'zero' of shape [4], got 'tensor<1xf32>'}}
+  %0, %1 = bq.fake_quantize_grad %x, %x, %s zero(%z : tensor<1xf32>) {format = #bq.format<"int4">}
+    : tensor<4x8xf32>, tensor<4xf32>
+  return %0 : tensor<4x8xf32>
+}
+
+// -----
+
+func.func @fake_quantize_c3_sign(%x: tensor<4x8xf32>, %s: tensor<4xf32>) -> tensor<4x8xf32> {
+  // expected-error@+1 {{expected no 'zero' for sign}}
+  %0 = bq.fake_quantize %x, %s zero(%s : tensor<4xf32>) {format = #bq.format<"sign">} : tensor<4x8xf32>, tensor<4xf32>
+  return %0 : tensor<4x8xf32>
+}
+
+// -----
+
+!w = !bq.weight<?x32, "int4", f32>
+func.func @update_c1_gradient(%w: !w, %g: tensor<?x31xf32>, %o: tensor<9xf32>, %c: tensor<4xi32>, %m: tensor<?x32xf32>,
+                      %r: tensor<?x32xi8>) {
+  // expected-error@+1 {{expected 'gradient' of shape [?, 32], got 'tensor<?x31xf32>'}}
+  "bq.update"(%w, %g, %o, %c, %m, %m) {rule = #bq.update_rule<adam>, rounding = #bq.rounding<nearest>, scaling = #bq.scale_update<keep>}
+    : (!w, tensor<?x31xf32>, tensor<9xf32>, tensor<4xi32>, tensor<?x32xf32>, tensor<?x32xf32>) -> (!w, tensor<?x32xf32>, tensor<?x32xf32>)
+  return
+}
+
+// -----
+
+!w = !bq.weight<?x32, "int4", f32>
+func.func @update_c2_count(%w: !w, %g: tensor<?x32xf32>, %o: tensor<9xf32>, %c: tensor<4xi32>, %m: tensor<?x32xf32>,
+                      %r: tensor<?x32xi8>) {
+  // expected-error@+1 {{expected 2 tensors of state, got 1}}
+  "bq.update"(%w, %g, %o, %c, %m) {rule = #bq.update_rule<adam>, rounding = #bq.rounding<nearest>, scaling = #bq.scale_update<keep>}
+    : (!w, tensor<?x32xf32>, tensor<9xf32>, tensor<4xi32>, tensor<?x32xf32>) -> (!w, tensor<?x32xf32>)
+  return
+}
+
+// -----
+
+!w = !bq.weight<?x32, "int4", f32>
+func.func @update_c2_residual(%w: !w, %g: tensor<?x32xf32>, %o: tensor<9xf32>, %c: tensor<4xi32>, %m: tensor<?x32xf32>,
+                      %r: tensor<?x32xi8>) {
+  // expected-error@+1 {{expected 'residual' with elements of type 'i8', got 'f32'}}
+  "bq.update"(%w, %g, %o, %c, %m) {rule = #bq.update_rule<direction>, rounding = #bq.rounding<residual>, scaling = #bq.scale_update<keep>}
+    : (!w, tensor<?x32xf32>, tensor<9xf32>, tensor<4xi32>, tensor<?x32xf32>) -> (!w, tensor<?x32xf32>)
+  return
+}
+
+// -----
+
+!w = !bq.weight<?x32, "nf4", f32>
+func.func @update_c3_table(%w: !w, %g: tensor<?x32xf32>, %o: tensor<9xf32>, %c: tensor<4xi32>, %m: tensor<?x32xf32>,
+                      %r: tensor<?x32xi8>) {
+  // expected-error@+1 {{expected a format int<b>, uint<b> or sign, got nf4}}
+  "bq.update"(%w, %g, %o, %c, %m, %m) {rule = #bq.update_rule<adam>, rounding = #bq.rounding<nearest>, scaling = #bq.scale_update<keep>}
+    : (!w, tensor<?x32xf32>, tensor<9xf32>, tensor<4xi32>, tensor<?x32xf32>, tensor<?x32xf32>) -> (!w, tensor<?x32xf32>, tensor<?x32xf32>)
+  return
+}
+
+// -----
+
+!w = !bq.weight<?x32, "sign", f32>
+func.func @update_c3_sign(%w: !w, %g: tensor<?x32xf32>, %o: tensor<9xf32>, %c: tensor<4xi32>, %m: tensor<?x32xf32>,
+                      %r: tensor<?x32xi8>) {
+  // expected-error@+1 {{expected rule sign_momentum for sign and for nothing else, got adam}}
+  "bq.update"(%w, %g, %o, %c, %m, %m) {rule = #bq.update_rule<adam>, rounding = #bq.rounding<nearest>, scaling = #bq.scale_update<keep>}
+    : (!w, tensor<?x32xf32>, tensor<9xf32>, tensor<4xi32>, tensor<?x32xf32>, tensor<?x32xf32>) -> (!w, tensor<?x32xf32>, tensor<?x32xf32>)
+  return
+}
+
+// -----
+
+!w = !bq.weight<?x32, "sign", f32>
+func.func @update_c3_correction(%w: !w, %g: tensor<?x32xf32>, %o: tensor<9xf32>, %c: tensor<4xi32>, %m: tensor<?x32xf32>,
+                      %r: tensor<?x32xi8>) {
+  // expected-error@+1 {{expected 'bias_correction' with rule adam only, got sign_momentum}}
+  "bq.update"(%w, %g, %o, %c, %m, %m) {rule = #bq.update_rule<sign_momentum>, rounding = #bq.rounding<nearest>, scaling = #bq.scale_update<keep>, bias_correction}
+    : (!w, tensor<?x32xf32>, tensor<9xf32>, tensor<4xi32>, tensor<?x32xf32>, tensor<?x32xf32>) -> (!w, tensor<?x32xf32>, tensor<?x32xf32>)
+  return
+}
+
+// -----
+
+!w = !bq.weight<?x32, "int4:g16", f32>
+func.func @update_c3_tensor(%w: !w, %g: tensor<?x32xf32>, %o: tensor<9xf32>, %c: tensor<4xi32>, %m: tensor<?x32xf32>,
+                      %r: tensor<?x32xi8>) {
+  // expected-error@+1 {{expected a format int<b> without groups for scaling tensor}}
+  "bq.update"(%w, %g, %o, %c, %m, %m) {rule = #bq.update_rule<adam>, rounding = #bq.rounding<nearest>, scaling = #bq.scale_update<tensor>}
+    : (!w, tensor<?x32xf32>, tensor<9xf32>, tensor<4xi32>, tensor<?x32xf32>, tensor<?x32xf32>) -> (!w, tensor<?x32xf32>, tensor<?x32xf32>)
+  return
+}
+
+// -----
+
+!w = !bq.weight<?x32, "sign", f32>
+func.func @update_c3_rounding(%w: !w, %g: tensor<?x32xf32>, %o: tensor<9xf32>, %c: tensor<4xi32>, %m: tensor<?x32xf32>,
+                      %r: tensor<?x32xi8>) {
+  // expected-error@+1 {{expected rounding nearest and scaling keep for sign}}
+  "bq.update"(%w, %g, %o, %c, %m, %m, %r) {rule = #bq.update_rule<sign_momentum>, rounding = #bq.rounding<residual>, scaling = #bq.scale_update<keep>}
+    : (!w, tensor<?x32xf32>, tensor<9xf32>, tensor<4xi32>, tensor<?x32xf32>, tensor<?x32xf32>, tensor<?x32xi8>) -> (!w, tensor<?x32xf32>, tensor<?x32xf32>, tensor<?x32xi8>)
+  return
+}
+
+// -----
+
+func.func @update_c4_scaling(%w: tensor<?xf32>, %o: tensor<9xf32>, %c: tensor<4xi32>) {
+  // expected-error@+1 {{expected rounding nearest and scaling keep for a weight of floats}}
+  "bq.update"(%w, %w, %o, %c) {rule = #bq.update_rule<direction>, rounding = #bq.rounding<nearest>, scaling = #bq.scale_update<group>}
+    : (tensor<?xf32>, tensor<?xf32>, tensor<9xf32>, tensor<4xi32>) -> tensor<?xf32>
+  return
+}
+
+// -----
+
+func.func @update_c5_results(%w: tensor<?xf32>, %o: tensor<9xf32>, %c: tensor<4xi32>) {
+  // expected-error@+1 {{expected results of the types of the weight and of the state}}
+  "bq.update"(%w, %w, %o, %c) {rule = #bq.update_rule<direction>, rounding = #bq.rounding<nearest>, scaling = #bq.scale_update<keep>}
+    : (tensor<?xf32>, tensor<?xf32>, tensor<9xf32>, tensor<4xi32>) -> tensor<?xf16>
+  return
+}
+
+// -----
+
+func.func @philox_c1_rounds(%c: i32) {
+  // expected-error@+1 {{expected 'rounds' between 1 and 16, got 0}}
+  %0:4 = bq.philox %c, %c, %c, %c, %c, %c {rounds = 0} : i32
   return
 }

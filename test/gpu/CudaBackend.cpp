@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "test/gpu/CudaBackend.h"
 
+#include "runtime/FakeQuantizeSpec.h"
+#include "runtime/LinearSpec.h"
 #include "runtime/WeightParts.h"
 #include "runtime/cuda/CudaRows.h"
 #include "runtime/cuda/CudaWeight.h"
@@ -104,21 +106,18 @@ public:
 
   std::string_view name() const override { return "cuda"; }
 
-  Expected<std::shared_ptr<const PrepackedWeight>> prepack(const CanonicalWeight &weight,
-                                                           ParallelFor parallel) override {
+  Expected<std::shared_ptr<const PrepackedWeight>> prepack(const CanonicalWeight &weight, ParallelFor) override {
     if (Status status = weight.verify(); !status)
       return status.error();
-    Expected<FragmentWeight> packed = FragmentWeight::pack(weight, parallel);
-    if (!packed)
-      return packed.error();
-    Expected<DeviceBlock> block = DeviceBlock::allocate(memory, static_cast<size_t>(packed->bytes()));
+    const FragmentWeight packed(weight);
+    Expected<DeviceBlock> block = DeviceBlock::allocate(memory, static_cast<size_t>(packed.bytes()));
     if (!block)
       return block.error();
-    if (block->bytes())
-      if (Status status = memory.copyIn(block->data(), packed->data(), block->bytes()); !status)
+    if (packed.n())
+      if (Status status = prepack(weight, packed, static_cast<uint8_t *>(block->data())); !status)
         return status.error();
     return std::shared_ptr<const PrepackedWeight>(
-        std::make_shared<HostWeight>(*packed, std::move(*block), memory.device(), kernels));
+        std::make_shared<HostWeight>(packed, std::move(*block), memory.device(), kernels));
   }
 
   Status linear(const PrepackedWeight &weight, const LinearArgs &args, ParallelFor) override {
@@ -135,7 +134,10 @@ public:
     constexpr size_t alignment = 16;
     Operands operands(memory);
     LinearArgs onDevice = args;
-    onDevice.x = operands.read(args.x, extent(args.m, k, args.xStride, args.dataType), alignment);
+    const int64_t bytesOfX = args.geometry ? imageElements(*args.geometry, k) * sizeOf(args.dataType)
+                                           : extent(args.m, k, args.xStride, args.dataType);
+    onDevice.x = operands.read(args.x, bytesOfX, alignment);
+    onDevice.activationScale = operands.read(args.activationScale, args.activationScale ? sizeof(float) : 0);
     onDevice.y = operands.write(args.y, extent(args.m, n, args.yStride, args.dataType), alignment);
     onDevice.bias = operands.read(args.bias, n * 4);
     const LinearMemoryBytes bytes = packed->onDevice.memoryBytes(**kernel, args.m);
@@ -206,7 +208,71 @@ public:
     return status ? operands.finish() : status;
   }
 
+  Status fakeQuantize(const FakeQuantizeArgs &args, ParallelFor) override {
+    if (Status status = args.verify(); !status || !args.tasks())
+      return status;
+    Operands operands(memory);
+    FakeQuantizeArgs onDevice = copy(args, operands);
+    onDevice.y = operands.write(args.y, args.rows * args.columns * sizeOf(args.dataType));
+    if (!operands.status())
+      return operands.status();
+    Status status = rows.fakeQuantize(onDevice, nullptr);
+    return status ? operands.finish() : status;
+  }
+
+  Status fakeQuantizeGrad(const FakeQuantizeGradArgs &args, ParallelFor) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    const FakeQuantizeArgs &forward = args.forward;
+    const int64_t bytes = forward.rows * forward.columns * sizeOf(forward.dataType);
+    std::vector<float> partials(forward.tasks());
+    Operands operands(memory);
+    FakeQuantizeGradArgs onDevice{copy(forward, operands), operands.read(args.gradient, bytes),
+                                  operands.write(args.xGradient, bytes), nullptr};
+    float *sums = operands.write(partials.data(), static_cast<int64_t>(partials.size() * sizeof(float)));
+    if (!operands.status())
+      return operands.status();
+    if (Status status = rows.fakeQuantizeGrad(onDevice, sums, nullptr); !status)
+      return status;
+    if (Status status = operands.finish(); !status)
+      return status;
+    addPartials(args, partials);
+    return {};
+  }
+
 private:
+  static FakeQuantizeArgs copy(const FakeQuantizeArgs &args, Operands &operands) {
+    FakeQuantizeArgs onDevice = args;
+    onDevice.x = operands.read(args.x, args.rows * args.columns * sizeOf(args.dataType));
+    onDevice.scale = operands.read(args.scale, args.rows * 4, alignof(float));
+    onDevice.zero = operands.read(args.zero, args.rows * 4, alignof(float));
+    return onDevice;
+  }
+
+  /// To `target` on the device, whose bytes are all ones before.
+  Status prepack(const CanonicalWeight &weight, const FragmentWeight &packed, uint8_t *target) {
+    const std::vector<uint8_t> ones(packed.bytes(), 0xff);
+    if (Status status = memory.copyIn(target, ones.data(), ones.size()); !status)
+      return status;
+    if (const FragmentWeight::Part &constants = packed.constants)
+      if (Status status =
+              memory.copyIn(target + constants.offset, packed.constantBytes().data(), packed.constantBytes().size());
+          !status)
+        return status;
+    const Format &format = weight.format;
+    const int64_t groups = weight.n * format.groupCount(weight.k);
+    Operands operands(memory);
+    CanonicalWeight onDevice = weight;
+    onDevice.codes = operands.read(weight.codes, weight.n * format.rowBytes(weight.k));
+    onDevice.scales = operands.read(weight.scales, (format.hasColumnScale() ? weight.n + weight.k : groups) *
+                                                       sizeOf(weight.scaleType));
+    onDevice.zeros = operands.read(weight.zeros, groups * zeroPointBytes(weight.zeroType));
+    if (!operands.status())
+      return operands.status();
+    Status status = rows.prepack(onDevice, packed, target, nullptr);
+    return status ? operands.finish() : status;
+  }
+
   static CudaRowWeight copy(const CanonicalWeight &weight, Operands &operands) {
     const Format &format = weight.format;
     const int64_t groups = weight.n * (format.hasColumnScale() ? 1 : format.groupCount(weight.k));

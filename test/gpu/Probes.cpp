@@ -9,9 +9,6 @@ using namespace bq::test;
 
 namespace {
 
-/// Attributes of a device.
-constexpr int memoryClockKilohertz = 36, memoryWidthBits = 37;
-
 /// The first launch also makes the clock go up.
 constexpr int launches = 5;
 
@@ -138,12 +135,6 @@ Expected<Measurements> test::measureDevice(const DeviceMemory &memory, const std
     return status.error();
   if (Status status = measureReads(memory, *kernels, result); !status)
     return status.error();
-  const cuda::DriverApi &api = memory.device().driver().api();
-  cuda::DeviceId id = 0;
-  int clock = 0, width = 0;
-  if (api.deviceGet(&id, memory.device().ordinal()) == cuda::success &&
-      api.deviceGetAttribute(&clock, memoryClockKilohertz, id) == cuda::success &&
-      api.deviceGetAttribute(&width, memoryWidthBits, id) == cuda::success)
-    result.peakBytesPerSecond = 2e3 * clock * width / 8; // Both edges of the clock.
+  result.peakBytesPerSecond = memory.device().memoryBytesPerSecond();
   return result;
 }

@@ -77,6 +77,11 @@ class Install(unittest.TestCase):
         compared = run(*compare, cwd=WORK / "model")
         self.assertRegex(compared, r"(?m)^kernels +[1-9][0-9]* compiled")
 
+    def test_the_example_of_training(self):
+        output = run(WORK / "consumer/train", cwd=WORK / "model")
+        # Far more than the 10 % of chance; the examples overlap too little for a trained model to miss many.
+        self.assertGreater(int(re.fullmatch(r"(\d+) of 512 right\n", output).group(1)), 500)
+
     def test_the_runtime_alone(self):
         output = run(WORK / "consumer/dequantize")
         self.assertIn(f"1 compiled by {PREFIX}/lib/libbq_compiler.so", output)

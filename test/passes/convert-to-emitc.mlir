@@ -54,11 +54,15 @@ func.func @memory(%p: !bqgpu.ptr<i8>, %w: !bqgpu.ptr<i32>, %x: !bqgpu.ptr<f32>, 
   %c2 = arith.constant 2 : i32
   // CHECK: int32_t* [[S:v[0-9]+]] = bq_shared<int32_t>(0);
   %s = bqgpu.shared 256 : !bqgpu.ptr<i32, shared>
+  // CHECK: int64_t {{.*}} = bq_address([[P]]);
+  %a = bqgpu.address %p : !bqgpu.ptr<i8>
   // CHECK: int32_t [[BYTE:v[0-9]+]] = bq_load<int32_t>([[P]] + [[L]]);
+  // CHECK: bq_i32x4 {{.*}} = bq_load<bq_i32x4>([[P]] + [[L]]);
   // CHECK: bq_i32x4 [[WORDS:v[0-9]+]] = bq_load_streamed<bq_i32x4>([[W]] + 2);
   // CHECK: float [[F:v[0-9]+]] = bq_load_fresh<float>([[X]] + [[I]]);
   // CHECK: bq_i32x2 [[PAIR:v[0-9]+]] = bq_load_shared<bq_i32x2>([[S]] + [[I]]);
   %0 = bqgpu.load %p[%l] : !bqgpu.ptr<i8>, i64 -> i32
+  %whole = bqgpu.load %p[%l] : !bqgpu.ptr<i8>, i64 -> vector<4xi32>
   %1 = bqgpu.load %w[%c2] streamed : !bqgpu.ptr<i32>, i32 -> vector<4xi32>
   %2 = bqgpu.load %x[%i] fresh : !bqgpu.ptr<f32>, i32 -> f32
   %3 = bqgpu.load %s[%i] : !bqgpu.ptr<i32, shared>, i32 -> vector<2xi32>
@@ -108,8 +112,8 @@ func.func @registers(%i: i32, %x: f32) attributes {bqgpu.threads = 32 : i32} {
   return
 }
 
-// A loop without `bqgpu.unroll` stays a loop. What it carries lives in variables, of which the body reads copies, so that
-// values may change places.
+// A loop stays a loop. What it carries lives in variables, of which the body reads copies, so that values may change
+// places.
 
 // CHECK-LABEL: void loops(
 // CHECK-SAME:    int32_t [[N:v[0-9]+]], float [[X:v[0-9]+]], float [[Y:v[0-9]+]], float* [[P:v[0-9]+]])
@@ -131,13 +135,13 @@ func.func @loops(%n: i32, %x: f32, %y: f32, %p: !bqgpu.ptr<f32>) attributes {bqg
   // CHECK-NEXT:   float [[B0:v[0-9]+]] = [[B]];
   // CHECK-NEXT:   bq_f32x2 [[S0:v[0-9]+]] = [[S]];
   %r:3 = scf.for %i = %c0 to %n step %c1 iter_args(%a = %x, %b = %y, %s = %zero) -> (f32, f32, vector<2xf32>) : i32 {
-    // CHECK-NEXT: {{^ *}}#pragma unroll{{$}}
+    // CHECK-NEXT: {{^ *}}#pragma unroll 1{{$}}
     // CHECK-NEXT: for (int32_t [[J:j[0-9]+]] = [[I]]; [[J]] < 4; [[J]] += 4) {
     // CHECK-NEXT:   bq_store([[P]] + [[J]], [[A0]]);
     // CHECK-NEXT: }
     scf.for %j = %i to %c4 step %c4 : i32 {
       bqgpu.store %a, %p[%j] : f32, !bqgpu.ptr<f32>, i32
-    } {bqgpu.unroll}
+    }
     // CHECK-NEXT: [[A]] = [[B0]];
     // CHECK-NEXT: [[B]] = [[A0]];
     // CHECK-NEXT: [[S]] = [[S0]];

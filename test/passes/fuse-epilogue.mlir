@@ -106,3 +106,15 @@ func.func @no_layer(%x: tensor<?x64xf32>, %b: tensor<64xf32>) -> tensor<?x64xf32
   %2 = bq.activate %1 {activation = #bq.activation<gelu>} : tensor<?x64xf32>
   return %2 : tensor<?x64xf32>
 }
+
+// A convolution takes in what follows it as well: its bias is one of channels.
+
+// CHECK-LABEL: func.func @convolution
+// CHECK-NEXT: bq.conv2d %{{[^ ]*}}, %{{[^ ]*}} bias(%{{.*}} : tensor<64xf32>) {activation = #bq.activation<relu>, compute = #bq.compute<i8>, kernel = array<i64: 4, 4>}
+// CHECK-NEXT: return
+func.func @convolution(%x: tensor<?x16x?x?xf32>, %w: !w, %b: tensor<64xf32>) -> tensor<?x64x?x?xf32> {
+  %0 = bq.conv2d %x, %w {kernel = array<i64: 4, 4>, compute = #bq.compute<i8>} : (tensor<?x16x?x?xf32>, !w) -> tensor<?x64x?x?xf32>
+  %1 = bq.add_bias %0, %b : tensor<?x64x?x?xf32>, tensor<64xf32>
+  %2 = bq.activate %1 {activation = #bq.activation<relu>} : tensor<?x64x?x?xf32>
+  return %2 : tensor<?x64x?x?xf32>
+}

@@ -17,10 +17,10 @@ func.func @kind(%x: tensor<1x128xbf16>, %w: !bq.weight<64x128, "int4:g128", f16>
 
 // -----
 
-func.func @rows(%x: tensor<9x128xbf16>, %w: !bq.weight<64x128, "int4:g128", f16>) -> tensor<9x64xbf16> {
-  // expected-error@+1 {{schedule 'fragment' takes 1 to 8 rows and 1 to 4 vectors, got 9 and 1}}
-  %y = bq.linear %x, %w {compute = #bq.compute<bf16>, schedule = #bq.schedule<fragment, rows = 9, vectors = 1>} : (tensor<9x128xbf16>, !bq.weight<64x128, "int4:g128", f16>) -> tensor<9x64xbf16>
-  return %y : tensor<9x64xbf16>
+func.func @rows(%x: tensor<17x128xbf16>, %w: !bq.weight<64x128, "int4:g128", f16>) -> tensor<17x64xbf16> {
+  // expected-error@+1 {{schedule 'fragment' takes 1 to 16 rows and 1 to 4 vectors, got 17 and 1}}
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>, schedule = #bq.schedule<fragment, rows = 17, vectors = 1>} : (tensor<17x128xbf16>, !bq.weight<64x128, "int4:g128", f16>) -> tensor<17x64xbf16>
+  return %y : tensor<17x64xbf16>
 }
 
 // -----

@@ -148,3 +148,59 @@ func.func @parted(%x: tensor<1x512xbf16>, %w: !bq.weight<64x512, "int4:g128", f1
   %y = bq.linear %x, %w {compute = #bq.compute<bf16>, schedule = #bq.schedule<fragment, rows = 1, vectors = 1, splits = 2>} : (tensor<1x512xbf16>, !bq.weight<64x512, "int4:g128", f16>) -> tensor<1x64xbf16>
   return %y : tensor<1x64xbf16>
 }
+
+// -----
+
+// Rows of bf16 that are aligned are copied as they are, others converted; a barrier is behind both.
+
+// CHECK-LABEL: func.func @copied(
+// CHECK:         %[[X:.*]] = bqgpu.address
+// CHECK:         arith.constant 15 : i64
+// CHECK:         %[[ALIGNED:.*]] = arith.cmpi eq
+// CHECK:         scf.if %[[ALIGNED]] {
+// CHECK:           bqgpu.copy_async {{.*}} : !bqgpu.ptr<i16>, i64, !bqgpu.ptr<i32, shared>
+// CHECK:         } else {
+// CHECK:           bqgpu.round_pair
+// CHECK:           bqgpu.store %{{.*}} : vector<4xi32>, !bqgpu.ptr<i32, shared>
+// CHECK:         bqgpu.commit_copies
+// CHECK-NEXT:    bqgpu.wait_copies 0
+// CHECK-NEXT:    bqgpu.barrier
+func.func @copied(%x: tensor<4x128xbf16>, %w: !bq.weight<64x128, "int4:g128", f16>) -> tensor<4x64xbf16> {
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>, schedule = #bq.schedule<fragment, rows = 4, vectors = 1>} : (tensor<4x128xbf16>, !bq.weight<64x128, "int4:g128", f16>) -> tensor<4x64xbf16>
+  return %y : tensor<4x64xbf16>
+}
+
+// -----
+
+// Where there are many products for each unit of 32 codes, a loop takes few units at a time: the words that it has used
+// go behind the others.
+
+// CHECK-LABEL: func.func @rolled(
+// CHECK:           bqgpu.wait_copies 2
+// CHECK:           scf.for %{{.*}} = %{{.*}} iter_args({{.*}}) -> ({{(vector<4xf32>, )+}}i32, i32, i32, i32, i32, i32, i32, i32)
+// CHECK-COUNT-12:    bqgpu.mma bf16
+// CHECK:             scf.yield
+func.func @rolled(%x: tensor<?x128xbf16>, %w: !bq.weight<64x128, "int4:g128", f16>) -> tensor<?x64xbf16> {
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>, schedule = #bq.schedule<pipeline, rows = 64, vectors = 1>} : (tensor<?x128xbf16>, !bq.weight<64x128, "int4:g128", f16>) -> tensor<?x64xbf16>
+  return %y : tensor<?x64xbf16>
+}
+
+// -----
+
+// Patches: the kernel that prepares takes the geometry, one number after the other, and asks of each element's pixel
+// whether it is in the image. The kernel behind it reads rows.
+
+// CHECK-LABEL: func.func @patches_prepare(
+// CHECK-SAME:    %{{[^:]*}}: i64, %[[M:[^:]*]]: i32, %{{[^:]*}}: i64, %{{[^:]*}}: i64, %{{[^:]*}}: i64, %[[FIRST:[^:]*]]: i32, %{{[^:]*}}: i32, %[[WIDTH:[^:]*]]: i32
+// CHECK:         %[[PIXEL:.*]] = arith.addi %{{.*}}, %[[FIRST]] : i32
+// CHECK:         arith.divui %[[PIXEL]], %[[WIDTH]] : i32
+// CHECK:         arith.remui %[[PIXEL]], %[[WIDTH]] : i32
+// CHECK:         scf.if
+// CHECK:         bqgpu.round_pair
+// CHECK-LABEL: func.func @patches(
+// CHECK-SAME:    %{{[^:]*}}: i64, %{{[^:]*}}: i64, %{{[^:]*}}: i32) attributes
+// CHECK:         bqgpu.mma bf16
+func.func @patches(%x: tensor<?x8x?x?xf32>, %w: !bq.weight<64x72, "int4:g8", f16>) -> tensor<?x64x?x?xf32> {
+  %y = bq.conv2d %x, %w {kernel = array<i64: 3, 3>, compute = #bq.compute<bf16>, schedule = #bq.schedule<pipeline, rows = 32, vectors = 2>} : (tensor<?x8x?x?xf32>, !bq.weight<64x72, "int4:g8", f16>) -> tensor<?x64x?x?xf32>
+  return %y : tensor<?x64x?x?xf32>
+}

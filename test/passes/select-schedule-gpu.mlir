@@ -28,6 +28,21 @@ func.func @short(%x: tensor<8x256xbf16>, %w: !bq.weight<64x256, "int4:g128", f16
 
 // -----
 
+// Sixteen rows are two operands of activations for one of weights, in every kind of product; of narrow weights too a
+// warp has two blocks then.
+// CHECK-LABEL: @sixteen
+// CHECK: schedule = #bq.schedule<fragment, rows = 16, vectors = 2>
+// CHECK: schedule = #bq.schedule<pipeline, rows = 16, vectors = 2>
+// CHECK: schedule = #bq.schedule<simt, rows = 16, vectors = 1>
+func.func @sixteen(%x: tensor<16x256xbf16>, %w: !bq.weight<64x256, "int2:g128", f16>) -> (tensor<16x64xbf16>, tensor<16x64xbf16>, tensor<16x64xbf16>) {
+  %0 = bq.linear %x, %w {compute = #bq.compute<bf16>} : (tensor<16x256xbf16>, !bq.weight<64x256, "int2:g128", f16>) -> tensor<16x64xbf16>
+  %1 = bq.linear %x, %w {compute = #bq.compute<i8>} : (tensor<16x256xbf16>, !bq.weight<64x256, "int2:g128", f16>) -> tensor<16x64xbf16>
+  %2 = bq.linear %x, %w {compute = #bq.compute<f32>} : (tensor<16x256xbf16>, !bq.weight<64x256, "int2:g128", f16>) -> tensor<16x64xbf16>
+  return %0, %1, %2 : tensor<16x64xbf16>, tensor<16x64xbf16>, tensor<16x64xbf16>
+}
+
+// -----
+
 // CHECK-LABEL: @any_rows
 // CHECK: schedule = #bq.schedule<pipeline, rows = 32, vectors = 2
 func.func @any_rows(%x: tensor<?x256xf16>, %w: !bq.weight<64x256, "int4:g128", f16>) -> tensor<?x64xf16> {
@@ -60,4 +75,13 @@ func.func @floats(%x: tensor<3x256xf32>, %w: !bq.weight<64x256, "nf4:g64", f16>)
 func.func @rows(%w: !bq.weight<?x256, "int4:g128", f16>) -> tensor<?x256xf16> {
   %y = bq.dequantize %w : !bq.weight<?x256, "int4:g128", f16> -> tensor<?x256xf16>
   return %y : tensor<?x256xf16>
+}
+
+// -----
+
+// CHECK-LABEL: @prepack
+// CHECK: schedule = #bq.schedule<rows>
+func.func @prepack(%w: !bq.weight<?x256, "int4:g128", f16>) -> !bq.weight<?x256, "int4:g128", f16> {
+  %p = bq.prepack %w {order = #bq.fragments<planes = [4], segment = 128, padded = 128>} : !bq.weight<?x256, "int4:g128", f16>
+  return %p : !bq.weight<?x256, "int4:g128", f16>
 }

@@ -17,7 +17,8 @@ def packed(weight, fmt, shape):
 class Gradients(unittest.TestCase):
     n, k = 9, 24
 
-    def compare(self, function, exact, activation, x, bias):
+    def compare(self, function, exact, activation, x, bias, offset=0.0):
+        """`offset`: of a format with zero points, above what those add to any weight; it is taken off in a sum apart."""
         y = function(x, bias)
         upstream = torch.randn(y.shape)
         y.backward(upstream)
@@ -30,11 +31,15 @@ class Gradients(unittest.TestCase):
         before = (self.k + 5) * unit * (x2.abs().detach() @ exact.abs().T + bias2.abs().detach())
         change = upstream.double().abs() * (1.6 * before + 1.13 * 16 * unit)
         magnitude = 1.13 * upstream.double().abs()
-        bound_x = change @ exact.abs() + (self.n + 5) * unit * (magnitude @ exact.abs())
+        bound_x = change @ exact.abs() + (self.n + 8) * unit * (magnitude @ (exact.abs() + 2 * offset))
         rows = x2[..., 0].numel()
         bound_bias = (change + (rows + 5) * unit * magnitude).flatten(0, -2).sum(0)
         self.assertTrue(bool(((x.grad.double() - x2.grad).abs() <= bound_x).all()))
         self.assertTrue(bool(((bias.grad.double() - bias2.grad).abs() <= bound_bias).all()))
+
+    @staticmethod
+    def offset(fmt, weight):
+        return 2 ** int(fmt[4]) * float(weight[1].max()) if weight[2].numel() else 0.0
 
     def inputs(self):
         return torch.randn(2, 3, self.k, requires_grad=True), torch.randn(self.n, requires_grad=True)
@@ -45,16 +50,18 @@ class Gradients(unittest.TestCase):
             for activation in ACTIVATIONS:
                 with self.subTest(fmt=fmt, activation=activation):
                     self.compare(lambda x, bias: bq.linear(x, *weight, bias, fmt, "f32", activation), exact, activation,
-                                 *self.inputs())
+                                 *self.inputs(), self.offset(fmt, weight))
 
     def test_linear_packed(self):
         weight, exact = quantized(self.n, self.k, "uint4:g16")
         for activation in ACTIVATIONS:
             with self.subTest(activation=activation):
                 whole = packed(weight, "uint4:g16", [self.n, self.k])
+                offset = self.offset("uint4:g16", weight)
                 self.compare(lambda x, bias: bq.linear_packed(x, whole, bias, "f32", activation), exact, activation,
-                             *self.inputs())
-                self.compare(lambda x, bias: whole.linear(x, bias, "f32", activation), exact, activation, *self.inputs())
+                             *self.inputs(), offset)
+                self.compare(lambda x, bias: whole.linear(x, bias, "f32", activation), exact, activation, *self.inputs(),
+                             offset)
 
     def test_group_index(self):
         fmt = "uint4:g8"
@@ -64,7 +71,48 @@ class Gradients(unittest.TestCase):
                              [self.n, self.k]).double()
         exact = (unit - zeros.double()[:, index.long()]) * scales.double()[:, index.long()]
         self.compare(lambda x, bias: bq.linear(x, codes, scales, zeros, bias, fmt, "f32", "silu", index), exact, "silu",
-                     *self.inputs())
+                     *self.inputs(), self.offset(fmt, (codes, scales, zeros)))
+
+    def test_random_shapes(self):
+        generator = torch.Generator().manual_seed(3)
+
+        def draw(*choices):
+            return choices[int(torch.randint(len(choices), (), generator=generator))]
+
+        for _ in range(60):
+            fmt = draw(*FORMATS, "int2:g8", "uint3", "int6:g20", "uint8:g32")
+            n, k, rows = draw(1, 3, 16, 37, 130), draw(1, 8, 20, 33, 64, 100), draw(1, 2, 9, 70)
+            compute = draw("f32", "bf16", "i16", "i8")
+            with self.subTest(fmt=fmt, n=n, k=k, rows=rows, compute=compute):
+                weight, exact = quantized(n, k, fmt)
+                gradient = torch.randn(rows, n)
+                actual = bq.linear_input_gradient(gradient, *weight, fmt, k, compute)
+                expected = gradient.double() @ exact
+                # Of each sum of N products of weights with their scales; in fixed point each dy * scale is off by 2^-15
+                # of the greatest of its row, in bf16 it and the code's value by 2^-9. i8 sums in i16.
+                largest = 2 * exact.abs().max() + 2 * self.offset(fmt, weight)
+                step = {"f32": 0, "bf16": 2.02 * 2.0**-9}.get(compute, 2.0**-15)
+                bound = gradient.double().abs().amax(1, keepdim=True) * n * largest * (step + (n + 8) * 2.0**-24)
+                self.assertTrue(bool(((actual.double() - expected).abs() <= bound).all()))
+                self.assertTrue(torch.equal(actual, bq.linear_input_gradient(gradient, *weight, fmt, k, compute)))
+
+    def test_the_transposed_form_is_made_once_and_follows_changes(self):
+        weight, _ = quantized(self.n, self.k, "uint4:g16")
+        whole = packed(weight, "uint4:g16", [self.n, self.k])
+        x = torch.randn(5, self.k, requires_grad=True)
+        with torch.no_grad():
+            whole.linear(x)
+        sizes = [whole.resident_bytes()]
+        for function in (whole.linear, lambda x: bq.linear(x, *weight, None, "uint4:g16")):
+            (first,) = torch.autograd.grad(function(x).sum(), x)
+            sizes.append(whole.resident_bytes())
+            (second,) = torch.autograd.grad(function(x).sum(), x)
+            self.assertTrue(torch.equal(first, second))
+            weight[1].mul_(2)
+            (third,) = torch.autograd.grad(function(x).sum(), x)
+            torch.testing.assert_close(third, 2 * first, rtol=2.0**-20, atol=1e-5)
+        self.assertLess(sizes[0], sizes[1])
+        self.assertEqual(whole.resident_bytes(), sizes[1])
 
     def test_gradcheck_of_second_order(self):
         weight, exact = quantized(self.n, self.k, "int8")

@@ -2,11 +2,7 @@
 """Conversion of models as torch.jit.trace and torch.jit.script save them, by bqc quantize."""
 
 import copy
-import json
 import os
-import pathlib
-import subprocess
-import tempfile
 import unittest
 import warnings
 from typing import Tuple
@@ -16,7 +12,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from torch import nn
 
-import bqtest  # noqa: F401 (loads the operators)
+import bqtest
 
 
 class Block(nn.Module):
@@ -90,38 +86,7 @@ class Hooked(nn.Module):
 ACTIVATIONS = {"blocks.0.up": "gelu", "blocks.1.up": "gelu_tanh", "blocks.2.up": "relu", "head.0": "silu", "head.2": "relu"}
 
 
-class Conversion(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-
-    def quantize(self, module, *arguments):
-        """The converted module and the report."""
-        source, target, report = (self.folder / name for name in ("in.pt", "out.pt", "report.json"))
-        module.save(str(source))
-        command = [os.environ["BQ_BQC"], "quantize", source, "-o", target, "--report", report, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return torch.jit.load(str(target)), json.loads(report.read_text())
-
-    def assert_decodes(self, eager, converted, report, *inputs):
-        """The converted model computes what the float one does with the decoded weights."""
-        decoded = copy.deepcopy(eager)
-        for layer in report["layers"]:
-            held, owner = converted, decoded
-            for name in layer["name"].split("."):
-                held, owner = getattr(held, name), getattr(owner, name)
-            self.assertFalse(torch.is_tensor(held.weight))
-            owner.weight.data = held.weight.dequantize()
-        with torch.no_grad():
-            actual, expected = converted(*inputs), decoded(*inputs)
-        # Values of order 1 behind layers of up to 64 terms summed in another order, each followed by a LayerNorm.
-        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
-
-    def layers(self, report):
-        return {layer["name"]: layer for layer in report["layers"]}
-
+class Conversion(bqtest.ConversionTest):
     def test_scripted(self):
         eager = Network().eval()
         converted, report = self.quantize(torch.jit.script(eager), "--format", "uint4:g8", "--format", "words=int8")

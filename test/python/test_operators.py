@@ -289,7 +289,9 @@ class Refusals(unittest.TestCase):
         self.refused(["cpu", "meta"], self.linear, torch.randn(2, 24), self.weight[0].to("meta"))
 
     def test_cuda_kernels_are_registered(self):
-        for op in ("quantize", "dequantize", "linear", "embedding", "linear_packed", "embedding_packed"):
+        for op in ("quantize", "dequantize", "linear", "embedding", "linear_packed", "embedding_packed", "conv2d",
+                   "conv2d_packed", "fake_quantize", "fake_quantize_backward", "linear_input_gradient",
+                   "linear_packed_input_gradient", "conv2d_input_gradient", "conv2d_packed_input_gradient"):
             self.assertTrue(torch._C._dispatch_has_kernel_for_dispatch_key(f"bq::{op}", "CUDA"), op)
 
     @unittest.skipIf(torch.cuda.is_available(), "there is a GPU")

@@ -88,7 +88,7 @@ class PackedWeight(unittest.TestCase):
             (["expected 'codes' [N, 13]", "got [9, 12]"], (*weight, "uint4:g16", [9, 25])),
             (["'codes' [9, 12] do not fit the shape [8, 24]"], (*weight, "uint4:g16", [8, 24])),
             (["format 'uint9' has 9 bits"], (*weight, "uint9", [9, 24])),
-            (["expected a shape [N, K], got [9]"], (*weight, "uint4:g16", [9])),
+            (["expected a weight [N, K] or [O, I, kh, kw], got [9]"], (*weight, "uint4:g16", [9])),
         ):
             with self.assertRaises(RuntimeError) as caught:
                 make(*args)

@@ -21,8 +21,8 @@ constexpr size_t sampleSize = 18;
 
 constexpr int64_t groups[] = {0, 32, 64, 128, 20};
 constexpr Compute gpuComputes[] = {Compute::F32, Compute::BF16, Compute::I8};
-/// Alone, of an odd number, the most that have kernels of their own, and any number.
-constexpr int rowClasses[] = {1, 5, KernelSpec::maxExactRows, 0};
+/// Alone, of an odd number, the most that have kernels of their own, those that share one, and any number.
+constexpr int rowClasses[] = {1, 5, 8, cuda::maxExactRows, 0};
 /// A layer of a large model, one that fits no tile, and one smaller than any.
 constexpr std::pair<int64_t, int64_t> shapes[] = {{8192, 8192}, {1003, 1000}, {7, 40}};
 
@@ -52,10 +52,37 @@ std::vector<KernelSpec> linearCases() {
   return specs;
 }
 
+/// Patches of pixels whose channels are read at once, and of such as are read one by one.
+std::vector<KernelSpec> convolutionCases() {
+  std::vector<KernelSpec> specs;
+  Random random(seed + 1);
+  for (const WeightKind &kind : weightKinds())
+    for (Compute compute : gpuComputes) {
+      KernelSpec spec;
+      spec.op = KernelSpec::Op::Conv2d;
+      spec.format = kind.grouped(groups[random.below(std::size(groups))]);
+      spec.zeroType = kind.zeroType;
+      spec.kernelHeight = 1 + 2 * random.below(3);
+      spec.kernelWidth = 3;
+      spec.n = 200;
+      spec.k = spec.kernelHeight * spec.kernelWidth * (random.below(2) ? 64 : 20);
+      spec.compute = compute;
+      spec.dataType = elementTypes[random.below(3)];
+      spec.scaleType = elementTypes[random.below(3)];
+      spec.activation = activations[random.below(activations.size())];
+      spec.permuted = random.below(2);
+      if (compute == Compute::I8 && !spec.format.hasColumnScale())
+        spec.activationBits = static_cast<int>(random.below(9));
+      specs.push_back(spec);
+    }
+  return specs;
+}
+
 std::vector<KernelSpec> rowCases() {
   std::vector<KernelSpec> specs;
   Random random(seed);
-  for (KernelSpec::Op op : {KernelSpec::Op::Embedding, KernelSpec::Op::Dequantize, KernelSpec::Op::Quantize})
+  using Op = KernelSpec::Op;
+  for (Op op : {Op::Embedding, Op::Dequantize, Op::Quantize, Op::Prepack})
     for (const WeightKind &kind : weightKinds()) {
       KernelSpec spec;
       spec.op = op;
@@ -63,8 +90,20 @@ std::vector<KernelSpec> rowCases() {
       spec.zeroType = kind.zeroType;
       spec.k = shapes[random.below(std::size(shapes))].second;
       spec.scaleType = elementTypes[random.below(3)];
-      if (op == KernelSpec::Op::Quantize)
+      if (op == Op::Quantize)
         spec.dataType = elementTypes[random.below(3)];
+      if (op == Op::Prepack)
+        spec.permuted = random.below(2);
+      specs.push_back(spec);
+    }
+  for (Op op : {Op::FakeQuantize, Op::FakeQuantizeGrad})
+    for (const char *format : {"int4", "uint8", "sign"}) {
+      KernelSpec spec;
+      spec.op = op;
+      spec.format = *Format::parse(format);
+      spec.dataType = elementTypes[random.below(3)];
+      if (spec.format.hasZeroPoints())
+        spec.zeroType = ZeroPointType::F32;
       specs.push_back(spec);
     }
   return specs;
@@ -73,8 +112,9 @@ std::vector<KernelSpec> rowCases() {
 } // namespace
 
 std::vector<KernelSpec> sweep::allCases() {
-  std::vector<KernelSpec> specs = linearCases(), rows = rowCases();
-  specs.insert(specs.end(), rows.begin(), rows.end());
+  std::vector<KernelSpec> specs = linearCases();
+  for (const std::vector<KernelSpec> &others : {convolutionCases(), rowCases()})
+    specs.insert(specs.end(), others.begin(), others.end());
   // What cannot be, such as quantizing to a table that only the caller knows.
   specs.erase(std::remove_if(specs.begin(), specs.end(), [](const KernelSpec &spec) { return !spec.verify(); }),
               specs.end());

@@ -74,11 +74,12 @@ protected:
         }
       if (function.name != artifact.name)
         continue;
-      bool isLinear = spec.op == KernelSpec::Op::Linear;
-      EXPECT_EQ(function.count("HMMA") > 0, isLinear && spec.compute == Compute::BF16);
-      EXPECT_EQ(function.count("IMMA") > 0, isLinear && spec.compute == Compute::I8);
-      // Asynchronous copies to shared memory, where activations were prepared.
-      EXPECT_EQ(function.count("LDGSTS") > 0, artifact.rowMajorColumns > 0);
+      const bool isProduct = spec.op == KernelSpec::Op::Linear || spec.op == KernelSpec::Op::Conv2d;
+      EXPECT_EQ(function.count("HMMA") > 0, isProduct && spec.compute == Compute::BF16);
+      EXPECT_EQ(function.count("IMMA") > 0, isProduct && spec.compute == Compute::I8);
+      // Activations that were prepared go to shared memory by asynchronous copies.
+      if (artifact.rowMajorColumns > 0)
+        EXPECT_GT(function.count("LDGSTS"), 0);
     }
   }
 

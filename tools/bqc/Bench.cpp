@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "tools/bqc/BenchConv2d.h"
 #include "tools/bqc/BenchGpu.h"
 #include "tools/bqc/Device.h"
 #include "tools/bqc/KernelTimes.h"
@@ -23,7 +24,7 @@ namespace {
 /// More than any cache holds.
 constexpr int64_t rotatedBytes = int64_t{256} << 20;
 /// With few rows a layer is a stream over its weight, which in a model comes from memory at every call.
-constexpr int64_t maxStreamedRows = KernelSpec::maxExactRows;
+constexpr int64_t maxStreamedRows = bq::abi::maxExactRows;
 
 /// Bytes of weights to go through in turn.
 int64_t bytesFor(int64_t m) { return m <= maxStreamedRows ? rotatedBytes : 0; }
@@ -104,7 +105,10 @@ void printText(const Json &json) {
 }
 
 int benchChecked(const BenchOptions &command) {
-  const Expected<KernelSpec> spec = parseLayer(command.layer);
+  if (command.layer.op == "conv2d")
+    return benchConv2d(command);
+  const Expected<KernelSpec> spec =
+      parseLayer(command.layer, command.device == "cuda" ? Target(CudaTarget()) : Target(CpuTarget()));
   if (!spec)
     return failUsage(spec.error().message);
   const Expected<at::Device> device = openDevice(command.device);

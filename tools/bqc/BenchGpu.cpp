@@ -5,11 +5,10 @@
 #include "quantizers/Prepare.h"
 #include "runtime/cuda/CudaKernels.h"
 #include "tools/bqc/Device.h"
-#include "tools/bqc/Measure.h"
+#include "tools/bqc/GpuTimes.h"
 #include "tools/bqc/Output.h"
 #include "tools/bqc/TorchLayer.h"
 
-#include <c10/core/Event.h>
 #include <c10/core/InferenceMode.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
@@ -24,27 +23,30 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-/// More than the cache of any GPU holds.
+/// Of weights, in turn: several times what the cache of any GPU holds.
 constexpr int64_t rotatedBytes = int64_t{256} << 20;
-/// Of weights, in turn; small ones stay in the cache.
-constexpr int64_t maxCopies = 512;
-/// In a round; few enough for the queue of a stream.
-constexpr int64_t calls = 100;
+/// More copies of a small weight would take long to make; it is then measured from the cache alone.
+constexpr int64_t maxCopies = 4096;
+constexpr int rounds = 20;
 
-/// Microseconds of a call on average, of some that follow each other on the GPU. Work before them keeps it busy
-/// until all of them wait in its queue, so that the time is the GPU's alone.
-template <typename Function>
-double microsecondsPerCall(at::Device device, const at::Tensor &busy, Function call) {
-  const c10::Stream stream = c10::impl::VirtualGuardImpl(at::kCUDA).getStream(device);
-  c10::Event begin(at::kCUDA, c10::EventFlag::BACKEND_DEFAULT), end(at::kCUDA, c10::EventFlag::BACKEND_DEFAULT);
-  at::mm(busy, busy);
-  begin.record(stream);
-  for (int64_t i = 0; i < calls; ++i)
-    call();
-  end.record(stream);
-  end.synchronize();
-  return begin.elapsedTime(end) * 1e3 / static_cast<double>(calls);
-}
+/// Work goes to a stream of LibTorch's that can be captured, until the end of the scope.
+class StreamScope {
+public:
+  explicit StreamScope(at::Device device)
+      : impl(at::kCUDA), stream(impl.getStreamFromGlobalPool(device)), before(impl.exchangeStream(stream)) {
+    impl.synchronizeStream(before);
+  }
+  ~StreamScope() { impl.exchangeStream(before); }
+  StreamScope(const StreamScope &) = delete;
+  StreamScope &operator=(const StreamScope &) = delete;
+
+  cuda::Stream handle() const { return stream.native_handle(); }
+  void wait() const { impl.synchronizeStream(stream); }
+
+private:
+  const c10::impl::VirtualGuardImpl impl;
+  const c10::Stream stream, before;
+};
 
 at::Tensor copied(const void *data, at::IntArrayRef shape, at::ScalarType type) {
   return at::from_blob(const_cast<void *>(data), shape, type).clone();
@@ -65,15 +67,21 @@ c10::intrusive_ptr<PackedWeight> packed(const BenchLayer &layer, at::Device devi
 }
 
 void printText(const Json &json) {
-  const auto value = [&](const char *key) { return json[key].get<double>(); };
+  const auto number = [](const Json &value) { return value.get<double>(); };
   fmt::print("kernel      {}\n", json["kernel"].get<std::string>());
   fmt::print("target      {}, {}\n", json["gpu"].get<std::string>(), json["target"].get<std::string>());
-  fmt::print("time        {:.1f} us (median {:.1f})\n", value("time_us"), value("time_median_us"));
-  fmt::print("torch bf16  {:.1f} us (median {:.1f}), {:.2f}x\n", value("torch_bf16_us"), value("torch_bf16_median_us"),
-             value("torch_bf16_us") / value("time_us"));
-  fmt::print("weights     {} at {:.1f} GB/s\n", sizeText(json["weight_bytes"].get<int64_t>()), value("gb_per_s"));
-  fmt::print("arithmetic  {:.1f} GOP/s\n", value("gop_per_s"));
-  fmt::print("error       {:.2e} of max|x| sum|W| + |bias|\n", value("max_rel_err"));
+  for (const Json &times : json["times"]) {
+    fmt::print("{}\n", times["flushed"].get<bool>() ? "from memory" : "from the cache");
+    fmt::print("  time        {:.1f} us (median {:.1f})\n", number(times["time_us"]), number(times["time_median_us"]));
+    fmt::print("  torch bf16  {:.1f} us (median {:.1f}), {:.2f}x\n", number(times["torch_bf16_us"]),
+               number(times["torch_bf16_median_us"]), number(times["torch_bf16_ratio"]));
+    fmt::print("  weights     {} at {:.1f} GB/s", sizeText(json["weight_bytes"].get<int64_t>()),
+               number(times["gb_per_s"]));
+    if (times["flushed"].get<bool>() && !times["fraction_of_memory"].is_null())
+      fmt::print(", {:.2f} of the memory's", number(times["fraction_of_memory"]));
+    fmt::print("\n  arithmetic  {:.1f} GOP/s\n", number(times["gop_per_s"]));
+  }
+  fmt::print("error       {:.2e} of max|x| sum|W| + |bias|\n", number(json["max_rel_err"]));
 }
 
 } // namespace
@@ -105,28 +113,40 @@ int cli::benchOnGpu(const BenchOptions &command, const KernelSpec &spec, at::Dev
     weights.push_back(packed(layer, device));
     prepare(*weights.back(), {m}, {spec.compute, spec.activation, spec.hasBias, at::kFloat, device});
   }
-  size_t next = 0;
-  const auto call = [&] { return weights[next++ % weights.size()]->linear(x, bias, spec.compute, spec.activation); };
-  const at::Tensor y = call().to(at::kCPU);
+  TorchLayer torch(layer, *dequantized, at::kBFloat16, device, std::min(rotatedBytes, maxCopies * n * k * 2));
+  const StreamScope stream(device);
+  const auto call = [&](int64_t copy) { return weights[copy]->linear(x, bias, spec.compute, spec.activation); };
+  const at::Tensor y = call(0).to(at::kCPU);
   std::memcpy(layer.args().y, y.const_data_ptr(), y.nbytes());
   const Expected<double> error = layer.maxRelativeError(*dequantized);
   if (!error)
     return fail(error.error());
 
-  constexpr int warmUps = 2, rounds = 20;
-  TorchLayer torch(layer, *dequantized, at::kBFloat16, device, std::min(rotatedBytes, maxCopies * n * k * 2));
-  const at::Tensor busy = at::ones({6144, 6144}, at::device(device).dtype(at::kFloat));
-  Samples ours, torchBF16;
-  for (int round = -warmUps; round < rounds; ++round) {
-    const double own = microsecondsPerCall(device, busy, call);
-    const double other = microsecondsPerCall(device, busy, [&] { torch.run(); });
-    if (round < 0)
+  const auto callOurs = [&](int64_t copy) {
+    call(copy);
+    return Status();
+  };
+  const auto callTorch = [&](int64_t copy) {
+    torch.run(copy);
+    return Status();
+  };
+  const GpuContender ours{callOurs, copies}, torchBF16{callTorch, static_cast<int64_t>(torch.copies())};
+  // LibTorch sets up what it needs at first calls, which a capture would not survive.
+  for (int64_t copy = 0; copy < std::max(ours.copies, torchBF16.copies); ++copy) {
+    callOurs(copy % ours.copies);
+    callTorch(copy % torchBF16.copies);
+  }
+  stream.wait();
+  Json times = Json::array();
+  for (bool isFlushed : {true, false}) {
+    if (isFlushed && copies * layer.weightBytes() < rotatedBytes)
       continue;
-    ours.add(own);
-    torchBF16.add(other);
+    const Expected<GpuTimes> measured = measureOnGpu(**gpu, stream.handle(), isFlushed, ours, torchBF16, rounds);
+    if (!measured)
+      return fail(measured.error());
+    times.push_back(toJson({&spec, m, layer.weightBytes(), (*gpu)->memoryBytesPerSecond()}, *measured));
   }
 
-  const double time = ours.minimum();
   const Json json{{"op", "linear"},
                   {"m", m},
                   {"n", n},
@@ -139,17 +159,12 @@ int cli::benchOnGpu(const BenchOptions &command, const KernelSpec &spec, at::Dev
                   {"gpu", (*gpu)->name()},
                   {"target", target->str()},
                   {"kernel", spec.name()},
-                  {"time_us", time},
-                  {"time_median_us", ours.median()},
                   {"weight_bytes", layer.weightBytes()},
                   {"prepacked_bytes", weights[0]->prepacked(device)->bytes()},
                   {"rotated_weights", weights.size()},
-                  {"gb_per_s", static_cast<double>(layer.weightBytes()) / time / 1e3},
-                  {"gop_per_s", 2e-3 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) / time},
-                  {"torch_bf16_us", torchBF16.minimum()},
-                  {"torch_bf16_median_us", torchBF16.median()},
                   {"max_rel_err", *error},
-                  {"rounds", rounds}};
+                  {"rounds", rounds},
+                  {"times", times}};
   if (command.output.json)
     fmt::print("{}\n", json.dump(2));
   else

@@ -43,6 +43,13 @@ struct CompareOptions {
   int threads = 0; ///< 0: as LibTorch chooses.
 };
 
+/// The sizes of a convolution on the command line. Where two numbers are meant, text as in 3 or 3x1.
+struct Conv2dOptions {
+  int64_t batch = 1, channels = 0, height = 0, width = 0, outChannels = 0;
+  std::string kernel = "1", stride = "1", padding = "0", dilation = "1";
+  int64_t groups = 1;
+};
+
 /// A layer on the command line; text that no type has checked yet.
 struct LayerOptions {
   std::string op = "linear";
@@ -50,6 +57,7 @@ struct LayerOptions {
   std::string format, compute = "f32", activation = "none";
   std::string dataType = "f32", scaleType = "f16";
   bool bias = false;
+  Conv2dOptions conv; ///< Where the op is conv2d.
 };
 
 struct BenchOptions {
@@ -57,6 +65,35 @@ struct BenchOptions {
   LayerOptions layer;
   std::string device = "cpu";
   int threads = 0; ///< 0: as LibTorch chooses.
+};
+
+struct BenchUpdateOptions {
+  OutputOptions output;
+  int64_t parameters = int64_t{16} << 20; ///< Rounded down to rows of 4096.
+  int threads = 0;                        ///< 0: as LibTorch chooses.
+};
+
+/// What a training run is made of. A checkpoint holds all but `output`, `out`, `checkpoint`, `resume` and `dryRun`.
+struct TrainOptions {
+  OutputOptions output;
+  std::string data = "digits"; ///< digits, or a CSV or .pt file.
+  std::string label;           ///< Label column of a CSV file; empty = the last.
+  std::string image;           ///< Sizes of an example as an image, such as 1x8x8; empty = as the data is.
+  double testShare = 0.2;
+  std::string model = "mlp"; ///< mlp[:SIZE,...], conv[:CHANNELS,...], or a TorchScript file.
+  std::string layer = "nbit";
+  int weightBits = 4, activationBits = 4;
+  std::string optimizer = "diodemix", rounding = "residual", moments = "f32";
+  double lr = 0.002;
+  std::string schedule = "cosine";
+  int64_t epochs = 30, batch = 64;
+  uint64_t seed = 0;
+  int threads = 1;
+  std::string out;                ///< File for the model; empty = none.
+  std::string checkpoint;         ///< File written after each epoch; empty = none.
+  bool resume = false;            ///< Go on from `checkpoint`.
+  bool dryRun = false;            ///< Check everything and print the plan.
+  std::vector<std::string> given; ///< Names of the options that the command line has, such as lr.
 };
 
 struct ExplainOptions {
@@ -91,6 +128,9 @@ struct TorchCommands {
   int (*quantize)(const QuantizeOptions &options);
   int (*compare)(const CompareOptions &options);
   int (*bench)(const BenchOptions &options);
+  int (*benchUpdate)(const BenchUpdateOptions &options);
+  int (*train)(const TrainOptions &options);
+  int (*benchTrain)(const TrainOptions &options);
 };
 constexpr const char *torchCommandsSymbol = "bqcTorchCommands";
 using TorchCommandsFn = const TorchCommands *(*)();

@@ -150,12 +150,12 @@ void printText(const Json &object, const std::string &candidates) {
 } // namespace
 
 int cli::runExplain(const ExplainOptions &options) {
-  const Expected<KernelSpec> spec = parseLayer(options.layer);
-  if (!spec)
-    return failUsage(spec.error().message);
   const Expected<Target> target = parseTarget(options.target);
   if (!target)
     return failUsage("--target: " + target.error().message);
+  const Expected<KernelSpec> spec = parseLayer(options.layer, *target);
+  if (!spec)
+    return failUsage(spec.error().message);
   Expected<KernelCache *> cache = KernelCache::process();
   if (!cache)
     return fail(cache.error());

@@ -21,18 +21,6 @@ using namespace bq::cli;
 
 namespace {
 
-/// A file that is there and can be read.
-Status checkReadable(const std::string &path) {
-  struct stat info{};
-  if (stat(path.c_str(), &info) != 0)
-    return notFound(fmt::format("{}: {}", path, std::strerror(errno)));
-  if (S_ISDIR(info.st_mode))
-    return invalidArgument(fmt::format("{}: is a folder, expected a file", path));
-  if (!std::ifstream(path, std::ios::binary))
-    return ioError(fmt::format("{}: {}", path, std::strerror(errno)));
-  return {};
-}
-
 std::string firstBytes(const std::string &path) {
   char bytes[4] = {};
   std::ifstream(path, std::ios::binary).read(bytes, sizeof(bytes));
@@ -43,12 +31,11 @@ std::string firstBytes(const std::string &path) {
 Status checkArchive(const std::string &path) {
   if (Status status = checkReadable(path); !status)
     return status;
-  const std::string start = firstBytes(path);
-  if (start[0] == '\x80')
+  if (firstBytes(path)[0] == '\x80')
     return invalidArgument(fmt::format("{}: is a pickle, expected a TorchScript model: save the module with "
                                        "torch.jit.save",
                                        path));
-  if (start != "PK\x03\x04")
+  if (!isZipFile(path))
     return invalidArgument(
         fmt::format("{}: is no zip archive, expected a TorchScript model as torch.jit.save writes it", path));
   try {
@@ -78,6 +65,19 @@ Expected<std::vector<c10::IValue>> asTuple(const c10::IValue &value, size_t inde
 }
 
 } // namespace
+
+Status cli::checkReadable(const std::string &path) {
+  struct stat info{};
+  if (stat(path.c_str(), &info) != 0)
+    return notFound(fmt::format("{}: {}", path, std::strerror(errno)));
+  if (S_ISDIR(info.st_mode))
+    return invalidArgument(fmt::format("{}: is a folder, expected a file", path));
+  if (!std::ifstream(path, std::ios::binary))
+    return ioError(fmt::format("{}: {}", path, std::strerror(errno)));
+  return {};
+}
+
+bool cli::isZipFile(const std::string &path) { return firstBytes(path) == "PK\x03\x04"; }
 
 std::string cli::modelErrorText(const std::exception &error) {
   const auto *torchError = dynamic_cast<const c10::Error *>(&error);
@@ -120,21 +120,26 @@ Status cli::saveModel(const torch::jit::Module &module, const std::string &path)
   return file->commit();
 }
 
-Expected<std::vector<std::vector<c10::IValue>>> cli::loadInputs(const std::string &path) {
+Expected<c10::IValue> cli::loadPickle(std::string_view option, const std::string &path, std::string_view expected) {
   if (Status status = checkReadable(path); !status)
     return status.error();
-  if (firstBytes(path) != "PK\x03\x04")
-    return invalidArgument(
-        fmt::format("--inputs {}: expected a list of tuples of tensors as torch.save writes it", path));
+  if (!isZipFile(path))
+    return invalidArgument(fmt::format("{} {}: expected {}", option, path, expected));
   std::ifstream stream(path, std::ios::binary);
   const std::vector<char> bytes((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
-  c10::IValue value;
   try {
-    value = torch::jit::pickle_load(bytes);
+    return torch::jit::pickle_load(bytes);
   } catch (const std::exception &error) {
-    return invalidArgument(fmt::format("--inputs {}: expected a list of tuples of tensors as torch.save writes it: {}",
-                                       path, modelErrorText(error)));
+    return invalidArgument(fmt::format("{} {}: expected {}: {}", option, path, expected, modelErrorText(error)));
   }
+}
+
+Expected<std::vector<std::vector<c10::IValue>>> cli::loadInputs(const std::string &path) {
+  const Expected<c10::IValue> loaded =
+      loadPickle("--inputs", path, "a list of tuples of tensors as torch.save writes it");
+  if (!loaded)
+    return loaded.error();
+  const c10::IValue &value = *loaded;
   if (!value.isList() || value.toListRef().empty())
     return invalidArgument(
         fmt::format("--inputs {}: expected a list of at least one tuple of tensors, got {}", path, value.tagKind()));

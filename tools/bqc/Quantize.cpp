@@ -46,13 +46,13 @@ Json number(const std::optional<double> &value) {
 }
 
 Json toJson(const LayerReport &layer) {
-  const bool linear = layer.op == "linear";
+  const bool hasCompute = layer.op != "embedding";
   return {{"name", layer.name},
           {"op", layer.op},
           {"shape", layer.shape},
           {"format", layer.format.str()},
-          {"compute", linear ? Json(str(layer.compute)) : Json(nullptr)},
-          {"activation", linear ? Json(str(layer.activation)) : Json(nullptr)},
+          {"compute", hasCompute ? Json(str(layer.compute)) : Json(nullptr)},
+          {"activation", hasCompute ? Json(str(layer.activation)) : Json(nullptr)},
           {"bytes", layer.bytes},
           {"float_bytes", layer.floatBytes},
           {"relative_error", number(layer.relativeError)},
@@ -78,13 +78,13 @@ void printPlan(const ConvertReport &report) {
   size_t width = 5;
   for (const LayerReport &layer : report.layers)
     width = std::max(width, layer.name.size());
-  fmt::print("{:<{}}  {:<9}  {:<13}  {:<12}  {:<7}  {:<10}  {:>9}  {:>9}\n", "layer", width, "op", "shape", "format",
+  fmt::print("{:<{}}  {:<9}  {:<15}  {:<12}  {:<7}  {:<10}  {:>9}  {:>9}\n", "layer", width, "op", "shape", "format",
              "compute", "activation", "float", "bytes");
   for (const LayerReport &layer : report.layers) {
-    const bool linear = layer.op == "linear";
-    fmt::print("{:<{}}  {:<9}  {:<13}  {:<12}  {:<7}  {:<10}  {:>9}  {:>9}\n", layer.name, width, layer.op,
-               shapeText(layer.shape), layer.format.str(), linear ? str(layer.compute) : "-",
-               linear ? str(layer.activation) : "-", sizeText(layer.floatBytes), sizeText(layer.bytes));
+    const bool hasCompute = layer.op != "embedding";
+    fmt::print("{:<{}}  {:<9}  {:<15}  {:<12}  {:<7}  {:<10}  {:>9}  {:>9}\n", layer.name, width, layer.op,
+               shapeText(layer.shape), layer.format.str(), hasCompute ? str(layer.compute) : "-",
+               hasCompute ? str(layer.activation) : "-", sizeText(layer.floatBytes), sizeText(layer.bytes));
   }
   int64_t keptBytes = 0;
   for (const KeptTensor &tensor : report.kept) {

@@ -16,6 +16,11 @@ extern "C" __attribute__((visibility("default"))) const TorchCommands *bqcTorchC
                                         dladdr(reinterpret_cast<const void *>(&at::get_num_threads), &info);
                                         return info.dli_fname ? info.dli_fname : "";
                                       },
-                                      runQuantize, runCompare, runBench};
+                                      runQuantize,
+                                      runCompare,
+                                      runBench,
+                                      runBenchUpdate,
+                                      runTrain,
+                                      runBenchTrain};
   return &commands;
 }

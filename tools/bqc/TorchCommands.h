@@ -10,6 +10,9 @@ namespace bq::cli {
 int runQuantize(const QuantizeOptions &command);
 int runCompare(const CompareOptions &command);
 int runBench(const BenchOptions &command);
+int runBenchUpdate(const BenchUpdateOptions &command);
+int runTrain(const TrainOptions &command);
+int runBenchTrain(const TrainOptions &command);
 
 } // namespace bq::cli
 

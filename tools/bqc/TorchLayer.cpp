@@ -19,22 +19,20 @@ TorchLayer::TorchLayer(const BenchLayer &layer, const std::vector<float> &weight
     weights.push_back(weights[0].clone());
 }
 
-void TorchLayer::run() {
-  at::Tensor y = at::linear(x, weights[next++ % weights.size()], bias);
+at::Tensor cli::activate(const at::Tensor &x, Activation activation) {
   switch (activation) {
   case Activation::None:
     break;
   case Activation::Relu:
-    y = at::relu(y);
-    break;
+    return at::relu(x);
   case Activation::Gelu:
-    y = at::gelu(y);
-    break;
+    return at::gelu(x);
   case Activation::GeluTanh:
-    y = at::gelu(y, "tanh");
-    break;
+    return at::gelu(x, "tanh");
   case Activation::Silu:
-    y = at::silu(y);
-    break;
+    return at::silu(x);
   }
+  return x;
 }
+
+void TorchLayer::run(size_t copy) { activate(at::linear(x, weights[copy], bias), activation); }

@@ -11,6 +11,9 @@
 
 namespace bq::cli {
 
+/// An activation by LibTorch's own operators.
+at::Tensor activate(const at::Tensor &x, Activation activation);
+
 /// In one element type on one device, with several copies of its weight in turn.
 class TorchLayer {
 public:
@@ -19,7 +22,10 @@ public:
              int64_t bytes);
 
   /// One call, with the next copy.
-  void run();
+  void run() { run(next++ % weights.size()); }
+  /// One call with this copy.
+  void run(size_t copy);
+  size_t copies() const { return weights.size(); }
 
 private:
   at::Tensor x;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "codegen/Compiler.h"
 #include "tools/bqc/Commands.h"
+#include "tools/bqc/LayerArguments.h"
 #include "tools/bqc/Output.h"
 
 #include <CLI/App.hpp>
@@ -79,36 +80,101 @@ void addCompare(CLI::App &app, CompareOptions &options, Run &run) {
   });
 }
 
-void addLayer(CLI::App &command, LayerOptions &layer) {
-  const auto size = CLI::Range(int64_t{1}, int64_t{1} << 31);
-  command.add_option("--m", layer.m, "Rows of the input")->check(size)->capture_default_str();
-  command.add_option("--n", layer.n, "Output features")->check(size);
-  command.add_option("--k", layer.k, "Input features")->check(size)->required();
-  command.add_option("--format", layer.format, "Format of the weight, such as int4:g128")->required();
-  command.add_option("--compute", layer.compute, "How sums are taken: f32, bf16, i16 or i8")->capture_default_str();
-  command.add_option("--activation", layer.activation, "none, relu, gelu, gelu_tanh or silu")->capture_default_str();
-  command.add_flag("--bias", layer.bias, "Add a bias");
+/// What describes a run of training.
+void addTrainSettings(CLI::App &command, TrainOptions &options) {
+  const auto choice = [&](const char *name, std::string &value, const char *meaning, std::vector<std::string> names) {
+    command.add_option(name, value, meaning)->check(CLI::IsMember(names))->capture_default_str();
+  };
+  command.add_option("--data", options.data, "digits, a CSV file, or a .pt file of tensors x and y")
+      ->capture_default_str();
+  command.add_option("--label", options.label, "Label column of a CSV file, by name or number from 0; else the last");
+  command.add_option("--image", options.image, "The image that an example is, such as 8x8 or 3x32x32");
+  command.add_option("--test-share", options.testShare, "Share of the examples that only test")->capture_default_str();
+  command
+      .add_option("--model", options.model, "mlp[:SIZE,...], conv[:CHANNELS,...], or the file of a TorchScript model")
+      ->capture_default_str();
+  choice("--layer", options.layer, "Kind of the layers: nbit, binary, mpq or float",
+         {"nbit", "binary", "mpq", "float"});
+  command.add_option("--weight-bits", options.weightBits, "Of nbit and mpq layers")
+      ->check(CLI::Range(1, 8))
+      ->capture_default_str();
+  command.add_option("--activation-bits", options.activationBits, "Of nbit layers; 16: floats as they are")
+      ->check(CLI::Range(1, 16))
+      ->capture_default_str();
+  choice("--optimizer", options.optimizer, "diodemix, adamw or sgd", {"diodemix", "adamw", "sgd"});
+  choice("--rounding", options.rounding, "How packed weights keep small steps: residual or stochastic",
+         {"residual", "stochastic"});
+  choice("--moments", options.moments, "Type of the optimizer's moments: f32, bf16 or i8", {"f32", "bf16", "i8"});
+  command.add_option("--lr", options.lr, "Learning rate")->capture_default_str();
+  choice("--schedule", options.schedule, "Of the learning rate: constant, cosine or step",
+         {"constant", "cosine", "step"});
+  command.add_option("--batch", options.batch, "Examples in a step, or a few more")
+      ->check(CLI::Range(2, 1 << 20))
+      ->capture_default_str();
+  command.add_option("--seed", options.seed, "Of the split, the first weights and the order")->capture_default_str();
+  command.add_option("--threads", options.threads, "Threads to use")->check(CLI::Range(1, 1024))->capture_default_str();
 }
 
-void addBench(CLI::App &app, BenchOptions &options, Run &run) {
+void addTrain(CLI::App &app, TrainOptions &options, Run &run) {
+  CLI::App *command = app.add_subcommand("train", "Train a classifier with quantized layers");
+  addTrainSettings(*command, options);
+  command->add_option("--epochs", options.epochs, "Passes over the data")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command->add_option("-o,--out", options.out, "File for the model with packed weights, as TorchScript");
+  CLI::Option *checkpoint = command->add_option("--checkpoint", options.checkpoint, "File to write after each epoch");
+  command->add_flag("--resume", options.resume, "Go on from the checkpoint, with its settings")->needs(checkpoint);
+  command->add_flag("--dry-run", options.dryRun, "Check everything and print the plan, but train and write nothing");
+  addOutput(*command, options.output);
+  command->callback([&, command] {
+    for (const CLI::Option *option : command->get_options())
+      if (option->count())
+        options.given.push_back(option->get_single_name());
+    run = [&] { return withTorch([&](const TorchCommands &torch) { return torch.train(options); }); };
+  });
+}
+
+void addBench(CLI::App &app, BenchOptions &options, BenchUpdateOptions &update, TrainOptions &train, Run &run) {
   CLI::App *command = app.add_subcommand("bench", "Measure one kernel beside LibTorch's own and the machine's limits");
   command->require_subcommand(1);
   CLI::App *linear = command->add_subcommand("linear", "A linear layer");
-  addLayer(*linear, options.layer);
-  linear->get_option("--m")->required();
-  linear->get_option("--n")->required();
-  linear->get_option("--compute")->required();
+  CLI::App *conv2d = command->add_subcommand("conv2d", "A convolution");
+  addSizes(*linear, options.layer);
+  addConv2dSizes(*conv2d, options.layer.conv);
   addDevice(*linear, options.device, "Where the layer runs: cpu or cuda");
-  linear->add_option("--threads", options.threads, "Threads to use")->check(CLI::Range(1, 1024));
-  addOutput(*linear, options.output);
-  linear->callback(
-      [&] { run = [&] { return withTorch([&](const TorchCommands &torch) { return torch.bench(options); }); }; });
+  for (const char *size : {"--m", "--n", "--k"})
+    linear->get_option(size)->required();
+  for (CLI::App *layer : {linear, conv2d}) {
+    addLayer(*layer, options.layer);
+    layer->get_option("--compute")->required();
+    layer->add_option("--threads", options.threads, "Threads to use")->check(CLI::Range(1, 1024));
+    addOutput(*layer, options.output);
+    layer->callback([&, layer] {
+      options.layer.op = layer->get_name();
+      run = [&] { return withTorch([&](const TorchCommands &torch) { return torch.bench(options); }); };
+    });
+  }
+  CLI::App *step = command->add_subcommand("update", "Steps of an optimizer, beside LibTorch's");
+  step->add_option("--parameters", update.parameters, "Elements of the weight")
+      ->check(CLI::Range(int64_t{4096}, int64_t{1} << 31))
+      ->capture_default_str();
+  step->add_option("--threads", update.threads, "Threads to use")->check(CLI::Range(1, 1024));
+  addOutput(*step, update.output);
+  step->callback(
+      [&] { run = [&] { return withTorch([&](const TorchCommands &torch) { return torch.benchUpdate(update); }); }; });
+  CLI::App *training = command->add_subcommand("train", "Steps of training, beside the same model in float");
+  addTrainSettings(*training, train);
+  addOutput(*training, train.output);
+  training->callback(
+      [&] { run = [&] { return withTorch([&](const TorchCommands &torch) { return torch.benchTrain(train); }); }; });
 }
 
 void addExplain(CLI::App &app, ExplainOptions &options, Run &run) {
   CLI::App *command = app.add_subcommand("explain", "Show how a kernel is chosen, and its code at every stage");
-  command->add_option("--op", options.layer.op, "linear, embedding, quantize or dequantize")->required();
+  command->add_option("--op", options.layer.op, "linear, conv2d, embedding, quantize or dequantize")->required();
   addLayer(*command, options.layer);
+  addSizes(*command, options.layer);
+  addConv2dSizes(*command, options.layer.conv);
   command->add_option("--data-type", options.layer.dataType, "Of activations: f32, f16 or bf16")->capture_default_str();
   command->add_option("--scale-type", options.layer.scaleType, "Of scales: f32, f16 or bf16")->capture_default_str();
   command
@@ -190,6 +256,8 @@ int main(int argc, char **argv) {
   QuantizeOptions quantize;
   CompareOptions compare;
   BenchOptions bench;
+  BenchUpdateOptions benchUpdate;
+  TrainOptions train, benchTrain;
   ExplainOptions explain;
   CacheOptions cache;
   OutputOptions doctor;
@@ -197,7 +265,8 @@ int main(int argc, char **argv) {
   Run run;
   addQuantize(app, quantize, run);
   addCompare(app, compare, run);
-  addBench(app, bench, run);
+  addTrain(app, train, run);
+  addBench(app, bench, benchUpdate, benchTrain, run);
   addExplain(app, explain, run);
   addCache(app, cache, run);
   addDoctor(app, doctor, run);

@@ -13,6 +13,7 @@ set(headers
   dialect/core/KernelAbi.h
   codegen/KernelSpec.h
   dialect/core/CpuTarget.h
+  dialect/core/CudaAbi.h
   dialect/core/CudaTarget.h
   dialect/core/Format.h
   dialect/core/Half.h
@@ -24,21 +25,43 @@ set(headers
   runtime/ArtifactCache.h
   runtime/Backend.h
   runtime/CompilerLibrary.h
+  runtime/Conv2dShape.h
   runtime/DiskCache.h
   runtime/ElfLoader.h
+  runtime/FakeQuantizeArgs.h
   runtime/Fork.h
   runtime/Kernel.h
   runtime/KernelCache.h
   runtime/KernelFile.h
+  runtime/MagnitudeSumsArgs.h
   runtime/OnceTable.h
-  runtime/Options.h)
+  runtime/Options.h
+  runtime/UpdateArgs.h)
 install(TARGETS bq-opt bq-lsp-server BQCompiler)
 set_target_properties(BQRuntime PROPERTIES EXPORT_NAME runtime)
 install(TARGETS BQRuntime EXPORT bqTargets INCLUDES DESTINATION "${BQ_INSTALL_HEADERS}")
 install(EXPORT bqTargets NAMESPACE bq:: DESTINATION "${BQ_INSTALL_PACKAGE}")
 
 if(BQ_ENABLE_TORCH)
-  list(APPEND headers quantizers/Convert.h quantizers/Export.h quantizers/Modules.h quantizers/PackedWeight.h)
+  list(APPEND headers
+    quantizers/Convert.h
+    quantizers/Export.h
+    quantizers/Modules.h
+    quantizers/PackedWeight.h
+    quantizers/Tensors.h
+    quantizers/Update.h
+    quantizers/nbit/Gba.h
+    quantizers/nbit/Gptq.h
+    quantizers/nbit/IntegerRule.h
+    quantizers/nbit/Layer.h
+    quantizers/nbit/MpqLinear.h
+    quantizers/nbit/NBitLayers.h
+    quantizers/nbit/NBitModule.h
+    quantizers/nbit/NBitSettings.h
+    quantizers/nbit/Parameters.h
+    quantizers/nbit/QuantizedProduct.h
+    quantizers/optim/DiodeMix.h
+    quantizers/optim/GaLoreProjector.h)
   # The real folder, which is there also when the clone with its .venv is gone.
   file(REAL_PATH "${BQ_TORCH_DIR}" BQ_INSTALL_TORCH)
   set_property(TARGET bq_torch_ops bqc_torch APPEND PROPERTY INSTALL_RPATH "${BQ_INSTALL_TORCH}/lib")

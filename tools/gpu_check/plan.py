@@ -14,9 +14,9 @@ FORMATS = ["int8:g128", "int4:g128", "int3:g128", "int2:g128", "sign"]
 ROWS = [1, 16, 64, 256, 4096]
 COMPUTE = "bf16"
 
-# As bqc bench asks for kernels: one for each number of rows up to KernelSpec::maxExactRows and one for all others; from
-# maxKernelRows of the operators on the product is LibTorch's, of the dequantized weight.
-MAX_EXACT_ROWS = 8
+# As bqc bench asks for kernels: those of cuda::kernelRows(), and one to prepack each weight; from maxKernelRows of the
+# operators on the product is LibTorch's, of the dequantized weight.
+MAX_OWN_ROWS, MAX_EXACT_ROWS = 8, 16
 MAX_KERNEL_ROWS = 256
 DATA_TYPE, SCALE_TYPE = "f32", "f16"
 
@@ -38,11 +38,12 @@ def kernel_specs(only):
     for (n, k), format, m in itertools.product(SHAPES, FORMATS, ROWS):
         if not only.search(f"bench {n}x{k} {format} m{m}"):
             continue
-        rest = "bias=0 activation=none permuted=0"
         if m > MAX_KERNEL_ROWS:
-            specs.add(f"op=dequantize format={format} n=0 k={k} data=f32 scale=f32 zero=none compute=f32 rows=0 {rest}")
-        else:
-            rows = m if m <= MAX_EXACT_ROWS else 0
-            specs.add(f"op=linear format={format} n={n} k={k} data={DATA_TYPE} scale={SCALE_TYPE} zero=none "
-                      f"compute={COMPUTE} rows={rows} {rest}")
+            specs.add(f"op=dequantize format={format} k={k} scale=f32 zero=none")
+            continue
+        weight = f"format={format} k={k} scale={SCALE_TYPE} zero=none"
+        rows = m if m <= MAX_OWN_ROWS else MAX_EXACT_ROWS if m <= MAX_EXACT_ROWS else 0
+        specs.add(f"op=prepack {weight} permuted=0")
+        specs.add(f"op=linear {weight} n={n} data={DATA_TYPE} compute={COMPUTE} rows={rows} bias=0 activation=none "
+                  "permuted=0 factors=0 activation_bits=0")
     return sorted(specs)

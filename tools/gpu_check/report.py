@@ -50,13 +50,17 @@ def linear(benches, device):
         _, shape, format, m = name.split()
         cells = [shape, format, m[1:]]
         if not step["ok"]:
-            rows.append(cells + [step.get("text", "failed")] + [""] * 5)
+            rows.append(cells + [step.get("text", "failed")] + [""] * 6)
             continue
-        data = step["data"]
-        rows.append(cells + [number(data["time_us"]), number(data["gb_per_s"], 0),
-                             number(data["gb_per_s"] / best if best else None, 2), number(data["torch_bf16_us"]),
-                             number(data["torch_bf16_us"] / data["time_us"], 2), f"{data['max_rel_err']:.1e}"])
-    text = ("## Linear layers\n\nAs `bqc bench linear --device cuda` measures: weights come from memory, not from a "
-            "cache. GB/s are those of the weight's bytes; the error is relative to max|x| sum|W|.\n\n")
-    return text + table(["N x K", "format", "M", "us", "GB/s", "of the fastest read", "LibTorch bf16, us",
+        for data in step["data"]["times"]:
+            share = data["gb_per_s"] / best if best else data["fraction_of_memory"]
+            rows.append(cells + ["memory" if data["flushed"] else "cache", number(data["time_us"]),
+                                 number(data["gb_per_s"], 0), number(share if data["flushed"] else None, 2),
+                                 number(data["torch_bf16_us"]), number(data["torch_bf16_ratio"], 2),
+                                 f"{step['data']['max_rel_err']:.1e}"])
+    text = ("## Linear layers\n\nAs `bqc bench linear --device cuda` measures, inside CUDA graphs: with weights that "
+            "come from memory, and with one that stays in the L2 cache. GB/s are those of the weight's bytes, their "
+            f"share is that of {'the fastest read above' if best else 'what the memory gives by clock and width'}; the "
+            "error is relative to max|x| sum|W|.\n\n")
+    return text + table(["N x K", "format", "M", "weights from", "us", "GB/s", "share", "LibTorch bf16, us",
                          "times as fast", "error"], rows)

@@ -14,7 +14,7 @@ if result.returncode != code:
     problems.append(f"exit code {result.returncode}, expected {code}")
 if result.stdout:
     problems.append(f"stdout is not empty: {result.stdout}")
-if result.stderr.count("\n") != 1 or not result.stderr.startswith(("bqc: error: ", "gpu-check: error: ")):
+if result.stderr.count("\n") != 1 or not result.stderr.startswith(("bqc: error: ", "bq-golden: error: ", "gpu-check: error: ")):
     problems.append(f"stderr is not one line of error: {result.stderr}")
 sys.stdout.write(result.stderr)
 if problems:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // The layout of weights on GPUs, against a decoder that follows the words of FragmentLayout.h from the other side: from
 // a lane's registers to rows and columns.
-#include "dialect/core/FragmentLayout.h"
+#include "PackFragments.h"
 
 #include <gtest/gtest.h>
 
@@ -10,6 +10,7 @@
 #include <set>
 
 using namespace bq;
+using namespace bq::test;
 
 namespace {
 
@@ -43,7 +44,7 @@ std::vector<std::vector<uint8_t>> randomCodes(const FragmentLayout &layout) {
 std::vector<uint8_t> packed(const FragmentLayout &layout, const std::vector<std::vector<uint8_t>> &rows) {
   std::vector<uint8_t> stream(layout.codeBytes());
   for (int64_t row = 0; row < layout.n; ++row)
-    layout.packRow(row, rows[row].data(), stream.data());
+    packRow(layout, row, rows[row].data(), stream.data());
   return stream;
 }
 
@@ -139,7 +140,7 @@ TEST(FragmentLayout, ScalesOfABlockHaveAllTheirPlaces) {
     for (int64_t row = 0; row < layout.blocks() * 16; ++row)
       for (int64_t segment = 0; segment < layout.segments(); ++segment) {
         const int64_t inBlock = row % 16;
-        const int64_t at = layout.scaleIndex(row, segment);
+        const int64_t at = scaleIndex(layout, row, segment);
         ASSERT_EQ(at, (row / 16 * layout.segments() + segment) * 16 + 2 * (inBlock % 8) + inBlock / 8);
         ASSERT_TRUE(seen.insert(at).second);
       }

@@ -181,7 +181,7 @@ TEST_F(CudaKernelsTest, AMissDuringCaptureNamesWhatToPrepare) {
                                        " is not loaded on device 1, and cannot be while the stream is captured into a "
                                        "graph: call bq::prepare(layer, {3}) before the capture");
   EXPECT_THAT(message(kernels->get(linearSpec(0), device(), nullptr)),
-              HasSubstr("call bq::prepare(layer, {9}), which is for any number of rows above 8, before the capture"));
+              HasSubstr("call bq::prepare(layer, {17}), which is for any number of rows above 16, before the capture"));
   EXPECT_THAT(message(kernels->get(dequantizeSpec(), device(), nullptr)), HasSubstr("call bq::prepare(layer) before"));
   EXPECT_FALSE(fallsBack(linearSpec(3), three.error()));
   EXPECT_EQ(fake->loads, 0);

@@ -2,6 +2,7 @@
 // Linear layers from prepacking to result: compiled for the emulator, cached, loaded and launched by the fake driver.
 #include "Support.h"
 
+#include "runtime/cuda/CudaRows.h"
 #include "runtime/cuda/CudaWeight.h"
 
 #include <cmath>
@@ -66,6 +67,20 @@ struct Weight {
     }
   }
 
+  /// From the memory of a device to `memory` there.
+  void prepack(const CudaDevice &device, CudaKernels &kernels, const FragmentWeight &packed, uint8_t *memory) const {
+    const std::vector<uint8_t> &constants = packed.constantBytes();
+    std::copy(constants.begin(), constants.end(), memory + packed.constants.offset);
+    DeviceArray<uint8_t> deviceCodes(codes), deviceZeros(zeros);
+    DeviceArray<float> deviceScales(scales);
+    CanonicalWeight onDevice = canonical;
+    onDevice.codes = deviceCodes.data();
+    onDevice.scales = deviceScales.data();
+    onDevice.zeros = deviceZeros.data();
+    const Status status = CudaRows(device, kernels).prepack(onDevice, packed, memory, nullptr);
+    EXPECT_TRUE(status) << message(status);
+  }
+
   CanonicalWeight canonical;
   std::vector<uint8_t> codes, zeros;
   std::vector<float> scales;
@@ -113,11 +128,11 @@ TEST_P(CudaLinearTest, GivesWhatTheReferenceGives) {
   const std::vector<float> reference = expected(weight.canonical, args);
   ASSERT_FALSE(reference.empty());
 
-  Expected<FragmentWeight> packed = FragmentWeight::pack(weight.canonical, &serialFor);
-  ASSERT_TRUE(packed);
-  DeviceArray<uint8_t> memory(packed->data(), packed->bytes());
+  const FragmentWeight packed(weight.canonical);
+  DeviceArray<uint8_t> memory(packed.bytes(), 0xff);
+  weight.prepack(device(1), *kernels, packed, memory.data());
   DeviceArray<float> deviceX(x), deviceBias(bias), y(c.m * (c.n + 3), -77.0f);
-  CudaWeight onDevice(*packed, device(1), memory.data(), *kernels);
+  CudaWeight onDevice(packed, device(1), memory.data(), *kernels);
   args.x = deviceX.data();
   args.bias = c.hasBias ? deviceBias.data() : nullptr;
   args.y = y.data();
@@ -172,9 +187,8 @@ TEST_F(CudaLinearCallTest, ArgumentsAndMemoryAreChecked) {
   compilerState.artifact.gpuKernels[1].rowsPerBlock = 8;
   std::mt19937 random(7);
   const Weight weight({"int4:g32", Compute::I8, 1, 48, 64}, random);
-  Expected<FragmentWeight> packed = FragmentWeight::pack(weight.canonical, &serialFor);
-  ASSERT_TRUE(packed);
-  CudaWeight onDevice(*packed, device(), packed->data(), *kernels);
+  const FragmentWeight packed(weight.canonical);
+  CudaWeight onDevice(packed, device(), weight.codes.data(), *kernels);
   float x[64] = {}, y[48];
   LinearArgs args;
   args.compute = Compute::I8;
@@ -212,9 +226,8 @@ TEST_F(CudaLinearCallTest, AKernelThatCannotBeCompiledIsNotTriedAgain) {
   compilerState.error = internalError("it cannot be");
   std::mt19937 random(7);
   const Weight weight({"int4:g32", Compute::BF16, 1, 48, 64}, random);
-  Expected<FragmentWeight> packed = FragmentWeight::pack(weight.canonical, &serialFor);
-  ASSERT_TRUE(packed);
-  CudaWeight onDevice(*packed, device(), packed->data(), *kernels);
+  const FragmentWeight packed(weight.canonical);
+  CudaWeight onDevice(packed, device(), weight.codes.data(), *kernels);
   LinearArgs args;
   args.m = 1;
   EXPECT_EQ(message(onDevice.kernel(args, nullptr)), "it cannot be");
@@ -229,17 +242,16 @@ TEST_F(CudaLinearCallTest, WhatIsPreparedServesCallsDuringCapture) {
   open();
   std::mt19937 random(7);
   const Weight weight({"int4:g32", Compute::BF16, 1, 48, 64}, random);
-  Expected<FragmentWeight> packed = FragmentWeight::pack(weight.canonical, &serialFor);
-  ASSERT_TRUE(packed);
-  CudaWeight onDevice(*packed, device(), packed->data(), *kernels);
+  const FragmentWeight packed(weight.canonical);
+  CudaWeight onDevice(packed, device(), weight.codes.data(), *kernels);
   LinearArgs args;
-  Status status = onDevice.prepare(args, {1, 3, 9, 100});
+  Status status = onDevice.prepare(args, {1, 3, 9, 14, 17, 100});
   ASSERT_TRUE(status) << message(status);
-  EXPECT_EQ(compilerState.compiles, 3);
+  EXPECT_EQ(compilerState.compiles, 4);
   EXPECT_EQ(message(onDevice.prepare(args, {0})), "x has 0 rows, must be 1 to 2147483647");
   fake->behaviour.isCapturing = true;
   const int64_t searches = artifacts->stats().memoryHits;
-  for (int64_t m : {1, 3, 500}) {
+  for (int64_t m : {1, 3, 16, 500}) {
     args.m = m;
     EXPECT_TRUE(onDevice.kernel(args, nullptr));
   }
@@ -247,7 +259,7 @@ TEST_F(CudaLinearCallTest, WhatIsPreparedServesCallsDuringCapture) {
   args.m = 2;
   EXPECT_THAT(message(onDevice.kernel(args, nullptr)), HasSubstr("call bq::prepare(layer, {2}) before the capture"));
   // Another weight of this shape has the same kernels.
-  CudaWeight another(*packed, device(), packed->data(), *kernels);
+  CudaWeight another(packed, device(), weight.codes.data(), *kernels);
   args.m = 3;
   EXPECT_TRUE(another.kernel(args, nullptr));
 }

@@ -8,6 +8,7 @@
 
 using namespace bq;
 using namespace bq::test;
+using ::testing::HasSubstr;
 
 namespace {
 
@@ -18,6 +19,8 @@ struct CudaRowsTest : CudaTest, testing::WithParamInterface<const char *> {
     fake->behaviour.runsKernels = true;
   }
 };
+
+using CudaRowsCallTest = CudaTest;
 
 constexpr int64_t n = 5, k = 96;
 
@@ -103,4 +106,44 @@ TEST_F(CudaRowsTest, NothingToDoAsksForNoKernel) {
   EXPECT_TRUE(rows.embedding(weight, nullptr, 0, nullptr, nullptr));
   EXPECT_TRUE(rows.dequantize(weight, nullptr, nullptr));
   EXPECT_EQ(artifacts->stats().compiles, 0);
+}
+
+TEST_F(CudaRowsCallTest, AKernelThatCannotBeCompiledIsNotTriedAgain) {
+  open();
+  compilerState.error = internalError("it cannot be");
+  CudaRows rows(device(), *kernels);
+  const KernelSpec spec = dequantizeSpec();
+  EXPECT_THAT(message(rows.kernel(spec, nullptr)), HasSubstr("it cannot be"));
+  auto again = rows.kernel(spec, nullptr);
+  EXPECT_THAT(message(again), HasSubstr("it cannot be"));
+  EXPECT_EQ(compilerState.compiles, 1);
+  EXPECT_TRUE(fallsBack(spec, again.error()));
+  EXPECT_FALSE(rows.kernel(dequantizeSpec(128), nullptr));
+  EXPECT_EQ(compilerState.compiles, 2);
+}
+
+TEST_F(CudaRowsCallTest, WhatMayPassIsTriedAgain) {
+  open();
+  compilerState.error = ioError("no memory");
+  CudaRows rows(device(), *kernels);
+  EXPECT_EQ(message(rows.kernel(dequantizeSpec(), nullptr)), "no memory");
+  compilerState.error.reset();
+  EXPECT_TRUE(rows.kernel(dequantizeSpec(), nullptr));
+}
+
+TEST_F(CudaRowsCallTest, ALaunchThatFailsIsReportedAndTheKernelStays) {
+  open();
+  CudaRows rows(device(), *kernels);
+  CudaRowWeight weight;
+  weight.format = *Format::parse("int4:g32");
+  weight.n = 1;
+  weight.k = 64;
+  const KernelSpec spec = CudaRows::spec(KernelSpec::Op::Dequantize, weight);
+  ASSERT_TRUE(rows.kernel(spec, nullptr));
+  fake->behaviour.launchResult = 719;
+  float y[64];
+  const Status status = rows.dequantize(weight, y, nullptr);
+  EXPECT_EQ(message(status).substr(0, 10), "launching ");
+  EXPECT_TRUE(rows.kernel(spec, nullptr));
+  EXPECT_EQ(compilerState.compiles, 1);
 }

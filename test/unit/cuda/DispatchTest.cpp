@@ -28,9 +28,8 @@ TEST_F(DispatchTest, AKnownKernelIsFoundAndLaunchedWithoutASearch) {
   weight.k = 64;
   weight.codes = codes.data();
   weight.scales = scales.data();
-  Expected<FragmentWeight> packed = FragmentWeight::pack(weight, &serialFor);
-  ASSERT_TRUE(packed);
-  CudaWeight onDevice(*packed, device(), packed->data(), *kernels);
+  const FragmentWeight packed(weight);
+  CudaWeight onDevice(packed, device(), codes.data(), *kernels);
   LinearArgs args;
   args.compute = Compute::BF16;
   args.x = x.data();

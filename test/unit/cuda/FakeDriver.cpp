@@ -125,23 +125,18 @@ EXPORT Result cuDeviceGetName(char *name, int size, DeviceId) {
 }
 
 EXPORT Result cuDeviceGetAttribute(int *value, int attribute, DeviceId device) {
-  switch (attribute) {
-  case capabilityMajor:
-    *value = fakeDriver().behaviour.capability / 10;
-    break;
-  case capabilityMinor:
-    *value = fakeDriver().behaviour.capability % 10;
-    break;
-  case multiprocessorCount:
-    *value = 132;
-    break;
-  case maxSharedBytesOptin:
-    *value = fakeDriver().behaviour.sharedBytes;
-    break;
-  default:
+  const FakeDriver::Behaviour &behaviour = fakeDriver().behaviour;
+  const std::map<int, int> attributes = {{capabilityMajor, behaviour.capability / 10},
+                                         {capabilityMinor, behaviour.capability % 10},
+                                         {multiprocessorCount, 132},
+                                         {maxSharedBytesOptin, behaviour.sharedBytes},
+                                         {memoryClockKilohertz, 3'000'000},
+                                         {memoryWidthBits, 8192}};
+  auto found = attributes.find(attribute);
+  if (found == attributes.end() || device < 100)
     return invalidValue;
-  }
-  return device >= 100 ? success : invalidValue;
+  *value = found->second;
+  return success;
 }
 
 EXPORT Result cuDevicePrimaryCtxRetain(Context *context, DeviceId device) {
@@ -227,7 +222,7 @@ EXPORT Result cuGetErrorString(Result result, const char **text) {
 }
 
 EXPORT Result cuLaunchKernel(Function handle, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
-                             unsigned blockY, unsigned blockZ, unsigned sharedBytes, Stream, void **parameters,
+                             unsigned blockY, unsigned blockZ, unsigned sharedBytes, Stream stream, void **parameters,
                              void **extra) {
   FakeDriver &state = fakeDriver();
   auto *function = static_cast<FakeFunction *>(handle);
@@ -238,6 +233,8 @@ EXPORT Result cuLaunchKernel(Function handle, unsigned gridX, unsigned gridY, un
   if (!gridX || !gridY || !gridZ || gridY > 65535 || gridZ > 65535 || blockX * blockY * blockZ > 1024 || extra ||
       sharedBytes > static_cast<unsigned>(function->sharedBytes))
     return invalidValue;
+  if (isRecordedInGraph(stream))
+    return success;
   ++state.launches;
   if (state.behaviour.launchResult || !state.behaviour.runsKernels)
     return state.behaviour.launchResult;

@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace bq::test {
 
@@ -18,6 +19,7 @@ struct FakeDriver {
     int devices = 2;
     int capability = 90;
     int sharedBytes = 232448;
+    int instantiateResult = 0;
     int initResult = 0, contextResult = 0, loadResult = 0, launchResult = 0;
     bool isCapturing = false;         ///< Every stream is being captured.
     bool isCapturedElsewhere = false; ///< By another thread, which lets only relaxed threads load code.
@@ -26,8 +28,9 @@ struct FakeDriver {
   Behaviour behaviour;
 
   std::atomic<int> loads{0}, launches{0}, pushes{0}, pops{0};
-  std::string image; ///< The latest that was loaded.
-  std::string fault; ///< What the emulator says of the latest launch that failed.
+  std::string image;                   ///< The latest that was loaded.
+  std::vector<std::string> graphCalls; ///< What was called of graphs and events, and launches into a capture, in order.
+  std::string fault;                   ///< What the emulator says of the latest launch that failed.
 
   std::mutex mutex;
   std::map<const char *, size_t> allocations; ///< Base and bytes; under the mutex.
@@ -38,6 +41,7 @@ struct FakeDriver {
     behaviour = {};
     loads = launches = pushes = pops = 0;
     image = fault = "";
+    graphCalls.clear();
   }
 };
 
@@ -57,6 +61,9 @@ struct FakeLaunch {
   void **parameters;
 };
 bool runOnEmulator(const FakeLaunch &launch, std::string &fault);
+
+/// Whether a launch on `stream` is captured into a graph, in place of being done.
+bool isRecordedInGraph(void *stream);
 
 } // namespace bq::test
 

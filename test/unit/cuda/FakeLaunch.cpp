@@ -4,6 +4,7 @@
 #include "dialect/core/CudaAbi.h"
 #include "runtime/emu/Emulator.h"
 
+#include <cstring>
 #include <new>
 #include <tuple>
 #include <type_traits>
@@ -55,17 +56,37 @@ Status run(const FakeLaunch &launch, void (*function)(Parameters...)) {
   return run(launch, function, std::index_sequence_for<Parameters...>());
 }
 
+/// Whether a convolution, bq_..._conv2d_<height>x<width>_<compute>..., reads x itself: in other computes it reads what
+/// was prepared.
+bool readsPatches(const std::string &name) {
+  const size_t kernel = name.find("_conv2d_");
+  if (kernel == std::string::npos)
+    return false;
+  const size_t compute = name.find('_', kernel + std::strlen("_conv2d_"));
+  return name.compare(compute, 4, "_f32") == 0;
+}
+
 /// By KernelSpec::name(), which says what a function does.
 Status runByName(const FakeLaunch &launch) {
   auto has = [&](const char *part) { return launch.name.find(part) != std::string::npos; };
+  if (has("_conv2d_") && has("_prepare"))
+    return run(launch, reinterpret_cast<cuda::WithPatches<cuda::PrepareFn>::Fn>(launch.entry));
+  if (readsPatches(launch.name))
+    return run(launch, reinterpret_cast<cuda::WithPatches<cuda::LinearFn>::Fn>(launch.entry));
   if (has("_prepare"))
     return run(launch, reinterpret_cast<cuda::PrepareFn>(launch.entry));
-  if (has("_linear_"))
+  if (has("_linear_") || has("_conv2d_"))
     return run(launch, reinterpret_cast<cuda::LinearFn>(launch.entry));
   if (has("_embedding__"))
     return run(launch, reinterpret_cast<cuda::EmbeddingFn>(launch.entry));
   if (has("_dequantize__"))
     return run(launch, reinterpret_cast<cuda::DequantizeFn>(launch.entry));
+  if (has("_prepack_"))
+    return run(launch, reinterpret_cast<cuda::PrepackFn>(launch.entry));
+  if (has("_fake_quantize_grad"))
+    return run(launch, reinterpret_cast<cuda::FakeQuantizeGradFn>(launch.entry));
+  if (has("_fake_quantize"))
+    return run(launch, reinterpret_cast<cuda::FakeQuantizeFn>(launch.entry));
   return run(launch, reinterpret_cast<cuda::QuantizeFn>(launch.entry));
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// The functions of libcuda.so.1 that programs without LibTorch use besides: copies, and events, whose time is no time.
+// The functions of libcuda.so.1 that programs without LibTorch use besides: copies.
 #include "FakeDriver.h"
 
 #include "runtime/cuda/DriverApi.h"
@@ -42,17 +42,3 @@ EXPORT Result cuMemcpyDtoH_v2(void *host, unsigned long long device, size_t byte
 }
 
 EXPORT Result cuCtxSynchronize() { return success; }
-
-EXPORT Result cuEventCreate(void **event, unsigned) {
-  *event = &fakeDriver();
-  return success;
-}
-
-EXPORT Result cuEventDestroy_v2(void *) { return success; }
-
-EXPORT Result cuEventRecord(void *, Stream) { return success; }
-
-EXPORT Result cuEventElapsedTime(float *milliseconds, void *, void *) {
-  *milliseconds = 1;
-  return success;
-}

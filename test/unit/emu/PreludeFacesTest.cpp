@@ -34,7 +34,7 @@ everything(const int8_t *i8, const int16_t *i16, const int32_t *i32, const int64
   int32_t v = bq_load<int32_t>(i8 + t) + bq_load<int32_t>(i16 + t) + bq_load<int32_t>(i32 + t);
   v += bq_load_streamed<int32_t>(i8 + t) + bq_load_streamed<int32_t>(i16 + t) + bq_load_streamed<int32_t>(i32 + t);
   v += bq_load_fresh<int32_t>(i8 + t) + bq_load_fresh<int32_t>(i16 + t) + bq_load_fresh<int32_t>(i32 + t);
-  int64_t l = bq_load<int64_t>(i64 + t) + bq_load_streamed<int64_t>(i64 + t + 1) + bq_load_fresh<int64_t>(i64 + t + 2);
+  int64_t l = bq_address(i32) % 16 + bq_load<int64_t>(i64 + t) + bq_load_streamed<int64_t>(i64 + t + 1) + bq_load_fresh<int64_t>(i64 + t + 2);
   float f = bq_load<float>(f32 + t) + bq_load_streamed<float>(f32 + t + 1) + bq_load_fresh<float>(f32 + t + 2);
   bq_i32x2 a2 = bq_load<bq_i32x2>(i32 + 2 * t), b2 = bq_load_streamed<bq_i32x2>(i32 + 2 * t);
   bq_f32x2 f2 = bq_load<bq_f32x2>(f32 + 2 * t), g2 = bq_load_streamed<bq_f32x2>(f32 + 2 * t);

@@ -268,7 +268,7 @@ TEST(Convert, WeightOfBothKindsIsKept) {
   model.define("def forward(self, x):\n  return self.head.forward(self.mid.forward(self.words.forward(x)))\n");
   ConvertReport report = convert(model, withRules({"int8"}));
   EXPECT_THAT(names(report), ElementsAre("mid"));
-  EXPECT_THAT(report.kept[0].reason, HasSubstr("shared between the linear and the embedding layer 'words' and 'head'"));
+  EXPECT_THAT(report.kept[0].reason, HasSubstr("shared between an embedding and a linear layer, 'words' and 'head'"));
   EXPECT_THAT(refusal(model, withRules({"words=int8"})),
               HasSubstr("rule 'words=int8' has no effect: its weight is shared"));
 }
@@ -386,7 +386,7 @@ TEST(Convert, RefusesAModelWithoutNamedWeights) {
   Module model = builder.module("Empty");
   model.define("def forward(self, x):\n  return x + 1\n");
   EXPECT_THAT(refusal(model, withRules({"int8"})),
-              HasSubstr("no linear or embedding layer whose weight is a named tensor"));
+              HasSubstr("no linear, convolution or embedding layer whose weight is a named tensor"));
 }
 
 TEST(Convert, RefusesAModelThatIsQuantized) {

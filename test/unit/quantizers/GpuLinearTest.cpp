@@ -87,6 +87,9 @@ TEST_F(GpuLinearTest, ManyRowsAreLibTorchsProduct) {
 }
 
 TEST_F(GpuLinearTest, AKernelThatCannotBeLoadedIsReplacedWithOneWarning) {
+  // The kernel that prepacks such weights is there.
+  TestWeight("int5:g24", 24, 72).onGpu(place()).prepacked();
+  EXPECT_EQ(fake.launches, 1);
   fake.behaviour.loadResult = 200;
   testing::internal::CaptureStderr();
   for (Compute compute : {Compute::F32, Compute::BF16, Compute::I8})
@@ -96,7 +99,24 @@ TEST_F(GpuLinearTest, AKernelThatCannotBeLoadedIsReplacedWithOneWarning) {
   // Three kernels of sums and the one that dequantizes.
   EXPECT_EQ(std::count(output.begin(), output.end(), '\n'), 4) << output;
   EXPECT_THAT(output, HasSubstr("is replaced by dequantizing the weight and multiplying"));
+  EXPECT_EQ(fake.launches, 1 + 6) << "each call prepacks a weight";
+}
+
+TEST_F(GpuLinearTest, AWeightThatCannotBePrepackedIsLibTorchs) {
+  fake.behaviour.loadResult = 200;
+  testing::internal::CaptureStderr();
+  for (Compute compute : {Compute::F32, Compute::BF16, Compute::I8})
+    expectAgrees(place(), {"int6:g24", 4, compute, at::kFloat, Activation::Relu, true}, 24, 72);
+  const std::string output = testing::internal::GetCapturedStderr();
+  // The kernel that prepacks and the one that dequantizes.
+  EXPECT_EQ(std::count(output.begin(), output.end(), '\n'), 2) << output;
+  EXPECT_THAT(output, HasSubstr("kernel bq_int6g24sf16_prepack__k72 is replaced by dequantizing the weight"));
   EXPECT_EQ(fake.launches, 0);
+  TestWeight weight("int6:g24", 24, 72);
+  const auto packed = weight.onGpu(place()).prepacked();
+  const int loads = fake.loads;
+  gpu::makeKernels(place(), *packed, {Compute::BF16, Activation::None}, ElementType::F32, false, {1, 2});
+  EXPECT_EQ(fake.loads, loads) << "no kernel for what is not there";
 }
 
 TEST_F(GpuLinearTest, SumsInI16AreRefused) {

@@ -3,6 +3,7 @@
 #include "quantizers/cuda/GpuRows.h"
 #include "GpuFixture.h"
 #include "quantizers/DecodeByTorch.h"
+#include "quantizers/FakeQuantize.h"
 #include "quantizers/Quantize.h"
 
 #include <gmock/gmock.h>
@@ -97,5 +98,31 @@ TEST_F(GpuRowsTest, QuantizesAsTheCpuDoes) {
     args.zeros = zeros.numel() ? onGpu[2].mutable_data_ptr<uint8_t>() : nullptr;
     gpu::quantize("test", place(), args);
     EXPECT_TRUE(at::equal(onGpu[0], codes) && at::equal(onGpu[1], scales) && at::equal(onGpu[2], zeros)) << text;
+  }
+}
+
+TEST_F(GpuRowsTest, FakeQuantizesAsTheCpuDoes) {
+  for (at::ScalarType type : {at::kFloat, at::kHalf}) {
+    const at::Tensor x = at::randn({3, 5000}).to(type), gradient = at::randn({3, 5000}).to(type);
+    const at::Tensor scale = at::rand({3}) + 0.1, zero = at::full({3}, 2.0);
+    const at::Tensor y = at::empty_like(x), xGradient = at::empty_like(x);
+    FakeQuantizeGradArgs args;
+    args.forward.format = *Format::parse("uint4");
+    args.forward.dataType = type == at::kHalf ? ElementType::F16 : ElementType::F32;
+    args.forward.rows = 3;
+    args.forward.columns = 5000;
+    args.forward.x = x.const_data_ptr();
+    args.forward.scale = scale.const_data_ptr<float>();
+    args.forward.zero = zero.const_data_ptr<float>();
+    args.forward.y = y.mutable_data_ptr();
+    args.gradient = gradient.const_data_ptr();
+    args.xGradient = xGradient.mutable_data_ptr();
+    gpu::fakeQuantize("test", place(), args.forward);
+    EXPECT_TRUE(at::equal(y, fakeQuantize(x, scale, zero, 4, false))) << type;
+    const at::Tensor scaleGradient = gpu::fakeQuantizeGrad("test", place(), args);
+    const auto [wantedX, wantedScale] = fakeQuantizeBackward(gradient, x, scale, zero, 4, false);
+    EXPECT_TRUE(at::equal(xGradient, wantedX)) << type;
+    // 5000 terms below 16 * 5 in another order.
+    EXPECT_TRUE(at::allclose(scaleGradient / std::sqrt(5000.0 * 15), wantedScale, 0, 5000 * 80 * 6e-8)) << type;
   }
 }

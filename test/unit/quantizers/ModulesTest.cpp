@@ -2,6 +2,8 @@
 // The torch::nn modules: same results as the dequantized weight, saved and loaded as canonical tensors.
 #include "quantizers/Modules.h"
 
+#include "test/unit/quantizers/MessageOf.h"
+
 #include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <torch/nn/modules/container/sequential.h>
@@ -11,22 +13,13 @@
 #include <thread>
 
 using namespace bq::nn;
+using bq::test::messageOf;
 using testing::HasSubstr;
 
 namespace {
 
 /// Sums of 24 terms in another order: 30 roundings of magnitudes below 1e2.
 constexpr double sumTolerance = 30 * 6e-8 * 1e2;
-
-template <typename Function>
-std::string messageOf(Function function) {
-  try {
-    function();
-  } catch (const c10::Error &error) {
-    return error.what_without_backtrace();
-  }
-  return "accepted";
-}
 
 } // namespace
 

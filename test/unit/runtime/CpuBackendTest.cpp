@@ -124,7 +124,7 @@ TEST_F(CpuBackendTest, EachNumberOfRowsUpToEightHasItsKernelAndIsSearchedOnce) {
       Call call(m);
       ASSERT_TRUE(backend->linear(*packed, call.args, serialFor));
     }
-  EXPECT_EQ(fakeState.compiles, KernelSpec::maxExactRows + 1);
+  EXPECT_EQ(fakeState.compiles, bq::abi::maxExactRows + 1);
   EXPECT_EQ(cache->stats().memoryHits, 0);
 }
 
@@ -152,6 +152,19 @@ TEST_F(CpuBackendTest, LinearNamesWhatDoesNotFit) {
             "xStride is 5: rows of 6 elements are at least that far apart");
   EXPECT_EQ(refusal([](LinearArgs &a) { a.yStride = 36; }),
             "yStride is 36: rows of 37 elements are at least that far apart");
+  static const float scale = 1;
+  EXPECT_EQ(refusal([](LinearArgs &a) { a.activationBits = 9; }),
+            "activationBits is 9: use 0 for activations as they come, or 1 to 8");
+  EXPECT_EQ(refusal([](LinearArgs &a) { a.activationBits = 4, a.activationScale = &scale; }),
+            "activationBits is 4: activations with one scale need compute i8, not f32");
+  EXPECT_EQ(refusal([](LinearArgs &a) { a.activationBits = 4, a.compute = Compute::I8; }),
+            "activationScale is null: activationBits is 4");
+  EXPECT_EQ(refusal([](LinearArgs &a) { a.activationScale = &scale; }),
+            "activationScale is given: activationBits is 0");
+  static bq::abi::Conv2dGeometry geometry;
+  geometry.batch = 3;
+  geometry.outHeight = geometry.outWidth = 1;
+  EXPECT_EQ(refusal([](LinearArgs &a) { a.geometry = &geometry; }), "m is 2: the geometry has 3 output pixels");
 }
 
 TEST_F(CpuBackendTest, WeightsOfAnotherBackendAreRefused) {

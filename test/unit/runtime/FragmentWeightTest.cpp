@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// Weights prepacked for GPUs: every code, scale and zero point is where the layout says.
+// What the host has to do with weights prepacked for GPUs: how large their parts are, and what it brings itself.
 #include "runtime/cuda/FragmentWeight.h"
-#include "Support.h"
 #include "TestWeight.h"
 #include "dialect/core/Half.h"
 
@@ -14,101 +13,51 @@ using namespace bq::test;
 
 namespace {
 
-FragmentWeight pack(const Weight &weight, ParallelFor parallel = serialFor) {
-  Status status = weight.canonical.verify();
-  EXPECT_TRUE(status) << status.error().message;
-  Expected<FragmentWeight> packed = FragmentWeight::pack(weight.canonical, parallel);
-  EXPECT_TRUE(packed);
-  return std::move(*packed);
-}
-
-std::vector<uint8_t> bytesOf(const FragmentWeight &packed, const FragmentWeight::Part &part) {
-  return {packed.data() + part.offset, packed.data() + part.offset + part.bytes};
-}
-
-template <typename T>
-T valueAt(const FragmentWeight &packed, const FragmentWeight::Part &part, int64_t index) {
-  EXPECT_LE(static_cast<int64_t>((index + 1) * sizeof(T)), part.bytes);
-  T value;
-  std::memcpy(&value, packed.data() + part.offset + index * sizeof(T), sizeof(T));
-  return value;
-}
-
-/// The stream that the layout makes of the codes, column i being column `columns[i]` of the canonical weight.
-std::vector<uint8_t> streamOf(const Weight &weight, const FragmentLayout &layout, const std::vector<int32_t> &columns) {
-  std::vector<uint8_t> stream(layout.codeBytes()), row(weight.canonical.k);
-  for (int64_t r = 0; r < weight.canonical.n; ++r) {
-    for (int64_t c = 0; c < weight.canonical.k; ++c)
-      row[c] = weight.packedAt(r, columns.empty() ? c : columns[c]);
-    layout.packRow(r, row.data(), stream.data());
-  }
-  return stream;
+/// Where what the host brings begins.
+const uint8_t *constant(const FragmentWeight &packed, const FragmentWeight::Part &part) {
+  EXPECT_GE(part.offset, packed.constants.offset);
+  EXPECT_LE(part.offset + part.bytes, packed.constants.offset + packed.constants.bytes);
+  return packed.constantBytes().data() + (part.offset - packed.constants.offset);
 }
 
 } // namespace
 
-TEST(FragmentWeight, CodesAreInTheOrderOfTheLayout) {
+TEST(FragmentWeight, PartsAreAsLargeAsTheLayoutSays) {
   for (const char *format : weightFormats)
-    for (auto [n, k] : {std::pair<int64_t, int64_t>{1, 1}, {16, 256}, {17, 300}, {5, 1031}}) {
-      SCOPED_TRACE(std::string(format) + " " + std::to_string(n) + "x" + std::to_string(k));
-      Weight weight(format, n, k);
-      FragmentWeight packed = pack(weight);
-      EXPECT_EQ(packed.layout().str(), FragmentLayout::get(weight.canonical.format, n, k).str());
-      EXPECT_EQ(bytesOf(packed, packed.codes), streamOf(weight, packed.layout(), {}));
+    for (ElementType scaleType : {ElementType::F32, ElementType::F16}) {
+      SCOPED_TRACE(format);
+      const Weight weight(format, 21, 700, scaleType);
+      const FragmentWeight packed(weight.canonical);
+      const FragmentLayout &layout = packed.layout();
+      EXPECT_EQ(layout.str(), FragmentLayout::get(weight.canonical.format, 21, 700).str());
+      EXPECT_EQ(packed.codes.bytes, layout.codeBytes());
+      EXPECT_EQ(packed.scales.bytes, layout.scaleCount() * sizeOf(scaleType));
+      EXPECT_EQ(packed.zeros.bytes, weight.canonical.format.hasZeroPoints() ? layout.scaleCount() : 0);
+      EXPECT_EQ(packed.columnScale.bytes, weight.canonical.format.hasColumnScale() ? 700 * 4 : 0);
     }
-}
-
-TEST(FragmentWeight, ScalesAndZeroPointsAreByBlockSegmentAndRow) {
-  for (const char *format : weightFormats)
-    for (ZeroPointType zeroType : {ZeroPointType::U8, ZeroPointType::F32})
-      for (ElementType scaleType : {ElementType::F32, ElementType::F16, ElementType::BF16}) {
-        SCOPED_TRACE(format);
-        Weight weight(format, 21, 700, scaleType, zeroType);
-        FragmentWeight packed = pack(weight);
-        EXPECT_EQ(packed.scaleType(), scaleType);
-        const FragmentLayout &layout = packed.layout();
-        const int64_t groups = weight.canonical.format.groupCount(700);
-        ASSERT_EQ(packed.scales.bytes, layout.scaleCount() * sizeOf(scaleType));
-        for (int64_t row = 0; row < layout.blocks() * FragmentLayout::blockRows; ++row)
-          for (int64_t segment = 0; segment < layout.segments(); ++segment) {
-            const int64_t at = layout.scaleIndex(row, segment);
-            const int64_t from = row * groups + segment / layout.segmentsPerGroup;
-            const bool padding = row >= 21 || !layout.segmentLength(segment);
-            ASSERT_EQ(loadElement(scaleType, packed.data() + packed.scales.offset, at),
-                      padding ? 0 : loadElement(scaleType, weight.scales.data(), from));
-            if (!weight.canonical.format.hasZeroPoints()) {
-              ASSERT_FALSE(packed.zeros);
-              continue;
-            }
-            const float zero = zeroType == ZeroPointType::U8 ? valueAt<uint8_t>(packed, packed.zeros, at)
-                                                             : valueAt<float>(packed, packed.zeros, at);
-            ASSERT_EQ(zero, padding ? 0 : weight.floatZeros[from]);
-          }
-      }
-}
-
-TEST(FragmentWeight, SignHasScalesOfRowsAndColumns) {
-  Weight weight("sign", 18, 75, ElementType::F16);
-  FragmentWeight packed = pack(weight);
-  for (int64_t row = 0; row < 18; ++row)
-    EXPECT_EQ(f16ToFloat(valueAt<uint16_t>(packed, packed.scales, packed.layout().scaleIndex(row, 0))),
-              loadElement(ElementType::F16, weight.scales.data(), row));
-  ASSERT_EQ(packed.columnScale.bytes, 75 * 4);
-  for (int64_t column = 0; column < 75; ++column)
-    EXPECT_EQ(valueAt<float>(packed, packed.columnScale, column),
-              loadElement(ElementType::F16, weight.scales.data(), 18 + column));
-  EXPECT_FALSE(packed.table);
 }
 
 TEST(FragmentWeight, ColumnsAreSortedByGroupInAStableOrder) {
   Weight weight("uint4:g4", 9, 10);
   std::vector<int32_t> groups{2, 0, 0, 1, 1, 0, 2, 1, 0, 1}, expected{1, 2, 5, 8, 3, 4, 7, 9, 0, 6};
+  EXPECT_FALSE(FragmentWeight(weight.canonical).prepackSpec().permuted);
   weight.canonical.groupIndex = groups.data();
-  FragmentWeight packed = pack(weight);
+  const FragmentWeight packed(weight.canonical);
   ASSERT_EQ(packed.permutation.bytes, 10 * 4);
-  for (int64_t i = 0; i < 10; ++i)
-    EXPECT_EQ(valueAt<int32_t>(packed, packed.permutation, i), expected[i]);
-  EXPECT_EQ(bytesOf(packed, packed.codes), streamOf(weight, packed.layout(), expected));
+  EXPECT_EQ(std::memcmp(constant(packed, packed.permutation), expected.data(), 10 * 4), 0);
+  EXPECT_TRUE(packed.prepackSpec().permuted);
+}
+
+TEST(FragmentWeight, TheTableIsThatOfTheFormat) {
+  for (const char *format : {"nf4:g64", "lut3"}) {
+    const Weight weight(format, 5, 64);
+    const FragmentWeight packed(weight.canonical);
+    ASSERT_EQ(packed.table.bytes, static_cast<int64_t>(sizeof(cuda::WeightTable)));
+    cuda::WeightTable table, expected;
+    std::memcpy(&table, constant(packed, packed.table), sizeof(table));
+    fillTable(expected, nf4Table, 1 << weight.canonical.format.bits);
+    EXPECT_EQ(std::memcmp(&table, &expected, sizeof(table)), 0);
+  }
 }
 
 TEST(FragmentWeight, TheTableHasPairsOfItsValues) {
@@ -142,28 +91,22 @@ TEST(FragmentWeight, TablesOfZerosAndOfNoNumbersHaveAFixedPointToo) {
 
 TEST(FragmentWeight, PartsAreAlignedAndApart) {
   for (const char *format : {"lut3:g20", "uint5:g20", "sign"}) {
-    Weight weight(format, 33, 130);
-    FragmentWeight packed = pack(weight);
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(packed.data()) % 64, 0u);
+    const Weight weight(format, 33, 130);
+    const FragmentWeight packed(weight.canonical);
     int64_t end = 0;
     for (const FragmentWeight::Part &part :
-         {packed.codes, packed.scales, packed.zeros, packed.table, packed.permutation, packed.columnScale}) {
+         {packed.codes, packed.scales, packed.zeros, packed.columnScale, packed.permutation, packed.table}) {
       EXPECT_EQ(part.offset % 64, 0);
       EXPECT_GE(part.offset, end);
       end = part.offset + part.bytes;
     }
     EXPECT_LE(end, packed.bytes());
+    EXPECT_EQ(packed.constants.offset + packed.constants.bytes, packed.bytes());
+    EXPECT_EQ(static_cast<int64_t>(packed.constantBytes().size()), packed.constants.bytes);
   }
 }
 
 TEST(FragmentWeight, NoRowsNeedNoMemory) {
-  Weight weight("int4:g32", 0, 64);
-  EXPECT_EQ(pack(weight).bytes(), 0);
-}
-
-TEST(FragmentWeight, ThreadsPackWhatOneThreadPacks) {
-  Weight weight("uint3:g32", 2050, 512);
-  FragmentWeight one = pack(weight), many = pack(weight, threadedFor);
-  ASSERT_EQ(one.bytes(), many.bytes());
-  EXPECT_EQ(std::memcmp(one.data(), many.data(), one.bytes()), 0);
+  const Weight weight("int4:g32", 0, 64);
+  EXPECT_EQ(FragmentWeight(weight.canonical).bytes(), 0);
 }

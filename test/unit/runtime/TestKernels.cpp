@@ -12,14 +12,15 @@ alignas(64) const float weights[8] = {1, 2, 3, 4, 5, 6, 7, 8};
 } // namespace
 
 /// The panel's data are the rows of x; its sums and scales count the rows that were prepared.
-ENTRY void test_linear_prepare(const void *x, const int32_t *permutation, const float *, void *panelData,
-                               void *panelSums, float *panelScales, void *scratch, int64_t xStride, int64_t m, int64_t,
-                               int64_t begin, int64_t end) {
+ENTRY void test_linear_prepare(const void *x, const int32_t *permutation, const float *, const float *,
+                               const bq::abi::Conv2dGeometry *, void *panelData, void *panelSums, float *panelScales,
+                               void *scratch, int64_t xStride, int64_t firstRow, int64_t m, int64_t, int64_t begin,
+                               int64_t end) {
   static_cast<volatile char *>(scratch)[63] = 1;
   for (int64_t row = begin; row < end; ++row) {
     for (int64_t i = 0; i < k; ++i)
       static_cast<float *>(panelData)[row * k + i] =
-          row < m ? static_cast<const float *>(x)[row * xStride + (permutation ? permutation[i] : i)] : 0;
+          row < m ? static_cast<const float *>(x)[(firstRow + row) * xStride + (permutation ? permutation[i] : i)] : 0;
     static_cast<float *>(panelSums)[row] = row < m ? 1 : 0;
     panelScales[row] = row < m ? 2 : 0;
   }

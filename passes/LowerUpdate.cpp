@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "dialect/core/KernelAbi.h"
+#include "passes/Passes.h"
+#include "passes/Schedules.h"
+#include "passes/SoleOp.h"
+#include "passes/cpu/PackedStep.h"
+
+#include "mlir/IR/TypeUtilities.h"
+
+namespace bq {
+#define GEN_PASS_DEF_LOWERUPDATE
+#include "passes/Passes.h.inc"
+} // namespace bq
+
+using namespace mlir;
+using namespace bq;
+
+namespace {
+
+/// What a kernel does of a step; a scale that spans the tensor takes two kernels.
+enum class StepPart { Whole, Moments, Codes };
+
+/// Writes abi::UpdateFn.
+class UpdateRows {
+public:
+  UpdateRows(KernelBuilder &b, UpdateOp op, StringRef name, StepPart part)
+      : b(b), memory(b), op(op), packed(op.getPackedType()), part(part) {
+    Type f32 = b.getF32Type(), i8 = b.getI8Type(), index = b.getIndexType();
+    Type gradientType = getElementTypeOrSelf(op.getGradient().getType());
+    Type weightType = packed ? f32 : getElementTypeOrSelf(op.getWeight().getType());
+    Type scaleType = packed ? packed.getScale() : f32;
+    Type zeroType = packed && packed.getZero() == ZeroPointType::F32 ? f32 : i8;
+    Type momentType = op.getMomentType() == MomentType::None ? f32 : getElementTypeOrSelf(op.getState().front());
+    func = makeFunction(b, name,
+                        {b.pointer(gradientType), b.pointer(weightType), b.pointer(i8), b.pointer(scaleType),
+                         b.pointer(zeroType), b.pointer(i8), b.pointer(momentType), b.pointer(f32),
+                         b.pointer(momentType), b.pointer(f32), b.pointer(f32), b.pointer(b.getI32Type()),
+                         b.pointer(f32), b.pointer(f32), index, index, index});
+    count = func.getArgument(14), begin = func.getArgument(15), end = func.getArgument(16);
+  }
+
+  void write() {
+    Value far = b.index(std::numeric_limits<int64_t>::max());
+    auto flat = [&](unsigned argument) { return b.view(func.getArgument(argument), {ShapedType::kDynamic}, far); };
+    Value optionValues = b.view(func.getArgument(10), {abi::updateOptions});
+    StepOptions options(b, op, optionValues);
+    PhiloxRows philox(b, b.view(func.getArgument(11), {4}));
+    MomentStep moments(b, memory, op, options, flat(0), flat(6), flat(7), flat(8), flat(9));
+    if (!packed)
+      return writeDense(options, philox, moments, flat(1));
+    Value scratch = b.view(func.getArgument(13), {PackedStep::scratchFloats(op)});
+    PackedStep weights(b, memory, op, options, flat(2), flat(3), flat(4), flat(5), scratch);
+    Value rowScales = flat(12);
+    const int64_t k = packed.getK();
+    const bool isStored = part == StepPart::Codes;
+    b.loop(begin, end, 1, [&](Value row) {
+      Value rowFirst = b.mul(row, k), words = weights.momentWords();
+      if (words && !isStored)
+        philox.write(row, b.index(k), RandomStream::Moments, words);
+      if (weights.weightWords() && part != StepPart::Moments)
+        philox.write(row, b.index(k), RandomStream::Weights, weights.weightWords());
+      if (moments.hasBlocks()) {
+        Value firstBlock = b.mul(row, llvm::divideCeil(k, abi::momentBlock));
+        forEachBlock(moments, rowFirst, firstBlock, b.index(k), words,
+                     [&](Value column, Value, Value direction) { b.store(direction, weights.values(), column); });
+      }
+      weights.forEachStretch([&](Value first, Value columns) {
+        weights.step(row, first, columns, [&](Value column, Value partial) -> Value {
+          if (moments.hasBlocks())
+            return b.load(b.vec(b.getF32Type(), rowStep), weights.values(), column);
+          Value random = words && !isStored ? PhiloxRows::load(b, words, column) : Value();
+          return moments.direction(b.add(rowFirst, column), partial, random, isStored);
+        });
+        if (part != StepPart::Moments)
+          weights.encode(row, first, columns);
+      });
+      if (part == StepPart::Moments)
+        b.storeScalar(weights.wantedScale(row), rowScales, row);
+    });
+  }
+
+private:
+  /// use(column, count, direction) for the steps of a row of `columns` elements from `first` on, whose blocks of
+  /// moments begin at `firstBlock`.
+  void forEachBlock(MomentStep &moments, Value first, Value firstBlock, Value columns, Value words,
+                    function_ref<void(Value column, Value partial, Value direction)> use) {
+    b.loop(b.index(0), columns, abi::momentBlock, [&](Value column) {
+      Value length = b.min(b.sub(columns, column), b.index(abi::momentBlock));
+      moments.block(b.add(first, column), length, b.add(firstBlock, b.div(column, abi::momentBlock)), words, column,
+                    part == StepPart::Codes,
+                    [&](Value i, Value partial, Value direction) { use(b.add(column, i), partial, direction); });
+    });
+  }
+
+  void writeDense(const StepOptions &options, PhiloxRows &philox, MomentStep &moments, Value weight) {
+    Type weightType = getElementTypeOrSelf(op.getWeight().getType());
+    memory.prepare(weightType);
+    const int64_t size = abi::denseUpdateRow;
+    Value words = moments.isRandom() ? memory.onStack(b.getF32Type(), size) : Value();
+    VectorType floats = b.vec(b.getF32Type(), rowStep);
+    Value rate = b.broadcast(floats, options.rate), keep = b.broadcast(floats, options.keep);
+    auto load = [&](Value at, Value partial) { return b.extendFloat(memory.load(weightType, weight, at, partial)); };
+    auto move = [&](Value w, Value direction, Value at, Value partial) {
+      Value moved = b.mulF(b.subF(w, b.mulF(rate, direction)), keep);
+      memory.store(b.truncateFloat(moved, weightType), weight, at, partial);
+    };
+    b.loop(begin, end, 1, [&](Value row) {
+      Value first = b.mul(row, size), columns = b.min(b.sub(count, first), b.index(size));
+      if (words)
+        philox.write(row, columns, RandomStream::Moments, words);
+      if (moments.hasBlocks())
+        return forEachBlock(moments, first, b.mul(row, size / abi::momentBlock), columns, words,
+                            [&](Value column, Value partial, Value direction) {
+                              Value at = b.add(first, column);
+                              move(load(at, partial), direction, at, partial);
+                            });
+      memory.forEachStep(columns, [&](Value column, Value partial) {
+        Value at = b.add(first, column);
+        // Before anything is stored: a load behind a store to the same place in another page waits for it.
+        Value w = load(at, partial);
+        Value random = words ? PhiloxRows::load(b, words, column) : Value();
+        move(w, moments.direction(at, partial, random, /*isStored=*/false), at, partial);
+      });
+    });
+  }
+
+  KernelBuilder &b;
+  RowMemory memory;
+  UpdateOp op;
+  WeightType packed;
+  StepPart part;
+  func::FuncOp func;
+  Value count, begin, end;
+};
+
+struct LowerUpdate : bq::impl::LowerUpdateBase<LowerUpdate> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    FailureOr<CpuTarget> target = targetOf(getOperation(), cpu);
+    if (failed(target))
+      return signalPassFailure();
+    auto lower = [&](func::FuncOp func, UpdateOp op) {
+      auto write = [&](const Twine &name, StepPart part) {
+        OpBuilder builder(func);
+        KernelBuilder b(op.getLoc(), builder, *target, target->lanes());
+        UpdateRows(b, op, name.str(), part).write();
+      };
+      const bool isApart = op.getScaling().getValue() == ScaleUpdate::Tensor;
+      if (isApart)
+        write(func.getName() + "_prepare", StepPart::Moments);
+      write(func.getName(), isApart ? StepPart::Codes : StepPart::Whole);
+      return success();
+    };
+    if (failed(lowerSoleOps<UpdateOp>(getOperation(), lower)))
+      signalPassFailure();
+  }
+};
+
+} // namespace

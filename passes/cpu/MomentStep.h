@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// The first half of bq.update: gradient and moments to the direction of the step.
+#ifndef BQ_PASSES_CPU_MOMENTSTEP_H
+#define BQ_PASSES_CPU_MOMENTSTEP_H
+
+#include "dialect/BQDialect.h"
+#include "passes/cpu/PhiloxRows.h"
+
+namespace bq {
+
+/// What all elements of a step have in common: abi::UpdateOptions, as scalars.
+struct StepOptions {
+  StepOptions(KernelBuilder &b, UpdateOp op, mlir::Value options);
+
+  mlir::Value rate; ///< With the correction where the op has it.
+  mlir::Value keep, beta1, fresh1, beta2, fresh2, epsilon, scale;
+};
+
+/// Steps the moments of sixteen elements, or of a block of those with a scale, and gives the direction: m / (sqrt(v) +
+/// epsilon) for adam, the running mean v for sign_momentum, the gradient for direction; of the moments as they are
+/// stored.
+class MomentStep {
+public:
+  /// Buffers are 1-D; those that the op does not need may be null. To be made before any loop.
+  MomentStep(KernelBuilder &b, RowMemory &memory, UpdateOp op, const StepOptions &options, mlir::Value gradient,
+             mlir::Value m, mlir::Value mScales, mlir::Value v, mlir::Value vScales);
+
+  MomentType type() const { return moments; }
+  /// Whether moments are rounded at random.
+  bool isRandom() const { return moments != MomentType::None && moments != MomentType::F32; }
+  bool hasBlocks() const { return moments == MomentType::Block8; }
+
+  /// The direction of elements [at, at + 16), of which `count` are there where it is not null. `words`: 16 x i32, or
+  /// null. With `isStored` no moment is stepped.
+  mlir::Value direction(mlir::Value at, mlir::Value count, mlir::Value words, bool isStored);
+  /// The directions of a block of `columns` elements from `at` on: use(i, count, direction) for each step of them.
+  /// `scaleAt`: the block's place among the scales. `words`: the buffer of random words, from `column` on.
+  void block(mlir::Value at, mlir::Value columns, mlir::Value scaleAt, mlir::Value words, mlir::Value column,
+             bool isStored, llvm::function_ref<void(mlir::Value i, mlir::Value count, mlir::Value direction)> use);
+
+private:
+  struct Pair {
+    mlir::Value m, v;
+  };
+
+  mlir::VectorType floats() { return b.vec(b.getF32Type(), rowStep); }
+  mlir::VectorType integers() { return b.vec(b.getI32Type(), rowStep); }
+  mlir::Value splat(float value);
+  mlir::Value splat(mlir::Value scalar) { return b.broadcast(floats(), scalar); }
+  mlir::Value isPositive(mlir::Value x);
+
+  mlir::Value loadGradient(mlir::Value at, mlir::Value count);
+  /// The moments after the step, in f32.
+  Pair advance(const Pair &old, mlir::Value gradient);
+  mlir::Value meanSign(mlir::Value v, mlir::Value m);
+  mlir::Value directionOf(const Pair &stored);
+  mlir::Value divide(mlir::Value m, mlir::Value root);
+
+  /// Rounds at random to `element` (f16, bf16): what is stored, and what that is in f32.
+  std::pair<mlir::Value, mlir::Value> roundTo16(mlir::Value x, mlir::Value words, bool high, bool isSecond);
+
+  // Moments of 8 bits.
+  struct Block {
+    mlir::Value mScale, vScale, rootScale;
+  };
+  Block loadBlock(mlir::Value scaleAt);
+  Pair loadCodes(mlir::Value at, mlir::Value count);
+  /// The root of v.
+  mlir::Value decodeRoot(mlir::Value codes, mlir::Value rootScale);
+  mlir::Value encodeSecond(mlir::Value v, mlir::Value inverseScale, mlir::Value words);
+  mlir::Value encodeLinear(mlir::Value x, mlir::Value inverseScale, mlir::Value words, bool high);
+  mlir::Value linearScale(mlir::Value greatest);
+  void storeCodes(mlir::Value codes, mlir::Value buffer, mlir::Value at, mlir::Value count);
+  mlir::Value greatestLane(mlir::Value lanes);
+
+  KernelBuilder &b;
+  RowMemory &memory;
+  UpdateRule rule;
+  MomentType moments;
+  mlir::Type dataType, momentType;
+  const StepOptions &options;
+  mlir::Value gradient, m, mScales, v, vScales;
+  mlir::Value roots;          ///< The table of decodeRoot().
+  mlir::Value blockM, blockV; ///< A block's new moments.
+};
+
+} // namespace bq
+
+#endif // BQ_PASSES_CPU_MOMENTSTEP_H

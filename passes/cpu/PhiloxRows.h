@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Random numbers for the columns of a row, the same whoever does the row.
+#ifndef BQ_PASSES_CPU_PHILOXROWS_H
+#define BQ_PASSES_CPU_PHILOXROWS_H
+
+#include "passes/cpu/RowMemory.h"
+
+namespace bq {
+
+/// What random numbers are for: the fourth word of the counter.
+enum class RandomStream { Weights = 0, Moments = 1 };
+
+/// Columns that one vector of counters serves at most: buffers of random numbers are padded to a multiple of it.
+constexpr int64_t philoxUnit = 128;
+
+/// The numbers that `bq.update` speaks of.
+class PhiloxRows {
+public:
+  /// `counter`: 4 x i32, the seed in two words, then the step.
+  PhiloxRows(KernelBuilder &b, mlir::Value counter);
+
+  /// Writes the numbers of columns [0, columns) of `row` to `words`, 1-D f32 whose bits they are; what follows up to a
+  /// multiple of philoxUnit is written too. Those for moments have 32 bits, those for weights 16. `row` and `columns`
+  /// are indices.
+  void write(mlir::Value row, mlir::Value columns, RandomStream stream, mlir::Value words);
+
+  /// Sixteen of them from `at` on, as i32.
+  static mlir::Value load(KernelBuilder &b, mlir::Value words, mlir::Value at);
+  /// A number of 16 bits as one in (0, 1).
+  static mlir::Value unit(KernelBuilder &b, mlir::Value halves);
+  /// The low or the high half of a number.
+  static mlir::Value half(KernelBuilder &b, mlir::Value words, bool high);
+  /// `x` rounded down or up to an integer, up with the probability of its fraction, as f32.
+  static mlir::Value roundAtRandom(KernelBuilder &b, mlir::Value x, mlir::Value unit);
+
+private:
+  KernelBuilder &b;
+  mlir::Value seed[2], step;
+};
+
+} // namespace bq
+
+#endif // BQ_PASSES_CPU_PHILOXROWS_H

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "quantizers/Conv2d.h"
+
+#include "quantizers/InputGradient.h"
+#include "quantizers/Products.h"
+
+using namespace bq;
+
+using at::Tensor;
+
+namespace {
+
+std::array<int64_t, 2> pairOf(const char *op, const char *name, at::IntArrayRef list, int64_t least) {
+  TORCH_CHECK(list.size() == 1 || list.size() == 2, op, ": '", name, "' has ", list.size(),
+              " numbers: use one, or one for each axis");
+  for (int64_t value : list)
+    TORCH_CHECK(value >= least, op, ": '", name, "' is ", shapeText(list), ": its numbers are at least ", least);
+  return {list.front(), list.back()};
+}
+
+bool isChannelsLast(const Tensor &tensor) { return tensor.suggest_memory_format() == at::MemoryFormat::ChannelsLast; }
+
+/// [B, C, H, W] as [B, H, W, C], contiguous.
+Tensor imagesOf(const Tensor &tensor) { return tensor.permute({0, 2, 3, 1}).contiguous(); }
+
+/// The other way, in the memory format of `like`; written to `target`.
+Tensor fromImages(const Tensor &images, Tensor target) { return target.copy_(images.permute({0, 3, 1, 2})); }
+
+Tensor batched(const Tensor &tensor) { return tensor.dim() == 3 ? tensor.unsqueeze(0) : tensor; }
+
+c10::SymInt outSize(const Conv2dCall &call, int axis, const c10::SymInt &size) {
+  const int64_t reach = call.dilation[axis] * (call.weightShape[2 + axis] - 1) + 1;
+  const c10::SymInt padded = size + 2 * call.padding[axis];
+  TORCH_CHECK(padded >= reach, call.op, ": the weight reaches over ", reach, " of axis ", axis, ", but 'x' has ",
+              padded, " there with its padding");
+  return (padded - reach) / call.stride[axis] + 1;
+}
+
+/// Sizes of y [B, O, OH, OW] for those of x.
+c10::SymDimVector outSizes(const Conv2dCall &call, at::SymIntArrayRef x) {
+  const int64_t channels = call.weightShape[1] * call.groups;
+  TORCH_CHECK(x.size() == 4 && x[1] == channels, call.op, ": expected 'x' [B, ", channels, ", H, W] or [", channels,
+              ", H, W] for a weight ", shapeText(call.weightShape), " in ", call.groups, " groups, got ", x);
+  return {x[0], call.n(), outSize(call, 0, x[2]), outSize(call, 1, x[3])};
+}
+
+/// Where there is no kernel: LibTorch's convolution of the decoded weight.
+Tensor convolveDense(const Conv2dCall &call, const Tensor &x, const std::optional<Tensor> &bias,
+                     const Conv2dWeight &weight, const LinearChoice &choice) {
+  TORCH_CHECK(choice.compute == Compute::F32 || choice.compute == Compute::BF16, call.op, ": compute ",
+              str(choice.compute), " of a convolution needs a kernel, which ", x.device(), " has not: use f32 or bf16");
+  auto rounded = [&](const Tensor &tensor) {
+    return choice.compute == Compute::BF16 ? tensor.to(at::kBFloat16).to(at::kFloat) : tensor.to(at::kFloat);
+  };
+  std::optional<Tensor> wide = bias && bias->defined() ? std::optional<Tensor>(bias->to(at::kFloat)) : std::nullopt;
+  const Tensor y = at::conv2d(rounded(x), rounded(weight.dense(at::kFloat)), wide, call.stride, call.padding,
+                              call.dilation, call.groups);
+  return activate(y, choice.activation).to(x.scalar_type());
+}
+
+} // namespace
+
+Conv2dCall::Conv2dCall(const char *op, at::IntArrayRef shape, const Conv2dSteps &steps)
+    : op(op), weightShape(shape), stride(pairOf(op, "stride", steps.stride, 1)),
+      padding(pairOf(op, "padding", steps.padding, 0)), dilation(pairOf(op, "dilation", steps.dilation, 1)),
+      groups(steps.groups) {
+  TORCH_CHECK(shape.size() == 4, op, ": expected 'weight_shape' [O, I / groups, kh, kw], got ", shapeText(shape));
+  for (int64_t size : shape)
+    TORCH_CHECK(size >= 1, op, ": 'weight_shape' is ", shapeText(shape), ": its sizes are at least 1");
+  TORCH_CHECK(groups >= 1 && shape[0] % groups == 0, op, ": 'groups' is ", groups, ": use a divisor of the ", shape[0],
+              " outputs");
+}
+
+Conv2dShape Conv2dCall::shape(at::IntArrayRef x) const {
+  Conv2dShape shape;
+  shape.batch = x[0];
+  shape.channels = x[1];
+  shape.height = x[2];
+  shape.width = x[3];
+  shape.outChannels = n();
+  shape.kernel = {weightShape[2], weightShape[3]};
+  shape.stride = stride;
+  shape.padding = padding;
+  shape.dilation = dilation;
+  shape.groups = groups;
+  return shape;
+}
+
+Tensor bq::emptyConv2dResult(const Conv2dCall &call, const Tensor &x, const std::optional<Tensor> &bias) {
+  elementType(call.op, "x", x.scalar_type());
+  const Tensor images = batched(x);
+  c10::SymDimVector sizes = outSizes(call, images.sym_sizes());
+  if (bias && bias->defined()) {
+    TORCH_CHECK(bias->dim() == 1 && bias->sym_size(0) == call.n() && at::isFloatingType(bias->scalar_type()), call.op,
+                ": expected 'bias' of floating point [", call.n(), "], got ", bias->scalar_type(), " ",
+                bias->sym_sizes());
+    checkDevice(call.op, "bias", *bias, x.device());
+  }
+  const Tensor y = at::empty_symint(sizes, images.options(), images.suggest_memory_format());
+  return x.dim() == 3 ? y.squeeze(0) : y;
+}
+
+Tensor bq::runConv2d(const Conv2dCall &call, const Tensor &x, const std::optional<Tensor> &bias,
+                     const Conv2dWeight &weight, const LinearChoice &choice) {
+  Tensor y = emptyConv2dResult(call, x, bias);
+  if (y.numel() == 0)
+    return y;
+  const Tensor images = batched(x);
+  if (!x.is_cpu()) {
+    batched(y).copy_(convolveDense(call, images, bias, weight, choice));
+    return y;
+  }
+  const Conv2dShape shape = call.shape(images.sizes());
+  check(call.op, shape.verify());
+  const Tensor input = imagesOf(images),
+               bias32 = bias && bias->defined() ? bias->to(at::kFloat).contiguous() : Tensor();
+  // Kernels write channels last; where y is that already, into y itself.
+  Tensor target = batched(y);
+  const bool isDirect = isChannelsLast(target) && target.permute({0, 2, 3, 1}).is_contiguous();
+  Tensor result = isDirect
+                      ? target.permute({0, 2, 3, 1})
+                      : at::empty({shape.batch, shape.outHeight(), shape.outWidth(), shape.outChannels}, x.options());
+
+  abi::Conv2dGeometry geometry = shape.forward();
+  geometry.padCode = choice.padCode;
+  const std::shared_ptr<const GroupedWeight> forms = weight.grouped();
+  LinearArgs args;
+  args.dataType = elementType(call.op, "x", x.scalar_type());
+  args.m = geometry.pixels();
+  args.geometry = &geometry;
+  args.compute = choice.compute;
+  args.activation = choice.activation;
+  args.activationBits = choice.activationBits;
+  args.activationScale = choice.activationBits ? choice.activationScale.const_data_ptr<float>() : nullptr;
+  args.yStride = shape.outChannels;
+  const int64_t element = static_cast<int64_t>(x.element_size());
+  const int64_t channels = shape.groupChannels() * forms->together, outputs = shape.groupOutputs() * forms->together;
+  forEachProduct(call.op, static_cast<int64_t>(forms->products.size()), [&](int64_t i, ParallelFor parallel) {
+    LinearArgs own = args;
+    own.x = static_cast<const uint8_t *>(input.const_data_ptr()) + i * channels * element;
+    own.y = static_cast<uint8_t *>(result.mutable_data_ptr()) + i * outputs * element;
+    own.bias = bias32.defined() ? bias32.const_data_ptr<float>() + i * outputs : nullptr;
+    return backend(call.op).linear(*forms->products[i], own, parallel);
+  });
+  if (!isDirect)
+    fromImages(result, target);
+  return y;
+}
+
+Tensor bq::emptyConv2dInputGradient(const Conv2dCall &call, const Tensor &gradient, at::SymIntArrayRef inputShape) {
+  elementType(call.op, "gradient", gradient.scalar_type());
+  const bool isBatched = inputShape.size() == 4;
+  c10::SymDimVector sizes(inputShape);
+  if (!isBatched)
+    sizes.insert(sizes.begin(), 1);
+  const Tensor images = batched(gradient);
+  const c10::SymDimVector expected = outSizes(call, sizes);
+  TORCH_CHECK(images.sym_sizes() == at::SymIntArrayRef(expected), call.op, ": expected 'gradient' ",
+              at::SymIntArrayRef(expected), ", got ", gradient.sym_sizes());
+  const Tensor dx = at::empty_symint(sizes, images.options(), images.suggest_memory_format());
+  return isBatched ? dx : dx.squeeze(0);
+}
+
+Tensor bq::runConv2dInputGradient(const Conv2dCall &call, const Tensor &gradient, at::IntArrayRef inputShape,
+                                  const Conv2dWeight &weight, Compute compute) {
+  Tensor dx = emptyConv2dInputGradient(call, gradient, c10::fromIntArrayRefSlow(inputShape));
+  if (dx.numel() == 0)
+    return dx;
+  Tensor target = batched(dx);
+  const Tensor dy = batched(gradient);
+  const Conv2dShape shape = call.shape(target.sizes());
+  if (gradient.is_cpu() && canTranspose(weight.format, call.k(), call.layout())) {
+    check(call.op, shape.verify());
+    fromImages(conv2dInputGradient(call.op, imagesOf(dy), shape, *weight.transposed(), gradientCompute(compute)),
+               target);
+    return dx;
+  }
+  const Tensor dense = weight.dense(gradient.scalar_type());
+  target.copy_(std::get<0>(at::convolution_backward(dy, target, dense, std::nullopt, call.stride, call.padding,
+                                                    call.dilation, /*transposed=*/false, /*output_padding=*/{0, 0},
+                                                    call.groups, {true, false, false})));
+  return dx;
+}

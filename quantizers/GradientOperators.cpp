@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "quantizers/Autograd.h"
+#include "quantizers/InputGradient.h"
+#include "quantizers/Linear.h"
+#include "quantizers/PackedWeightClass.h"
+#include "quantizers/WeightMemo.h"
+#include "quantizers/cuda/Place.h"
+
+#include <torch/library.h>
+
+using namespace bq;
+
+using at::Tensor;
+using dispatch::OptionalTensor;
+using dispatch::PackedPtr;
+
+namespace {
+
+constexpr const char *plainName = "bq::linear_input_gradient";
+constexpr const char *packedName = "bq::linear_packed_input_gradient";
+
+/// Checks that the gradient [..., N] is one of a layer with n outputs; gives an uninitialized result [..., k].
+Tensor emptyResult(const char *op, const Tensor &gradient, int64_t n, int64_t k) {
+  TORCH_CHECK(inputFeatures(op, gradient) == n, op, ": expected 'gradient' [..., ", n, "], got ", gradient.sym_sizes());
+  c10::SymDimVector sizes(gradient.sym_sizes());
+  sizes.back() = k;
+  return at::empty_symint(sizes, gradient.options());
+}
+
+/// `transposed` is asked on the CPU, `dense` elsewhere: W in the type of the gradient.
+template <typename Transposed, typename Dense>
+Tensor run(const char *op, const Tensor &gradient, int64_t n, int64_t k, Compute compute, Transposed transposed,
+           Dense dense) {
+  Tensor result = emptyResult(op, gradient, n, k);
+  if (result.numel() == 0 || n == 0)
+    return result.zero_();
+  if (!gradient.is_cpu())
+    return at::matmul(gradient, dense());
+  const Tensor rows = linearInputGradient(op, gradient.reshape({-1, n}), *transposed(), gradientCompute(compute));
+  return rows.view(result.sizes());
+}
+
+Tensor plainHere(const Tensor &gradient, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
+                 c10::string_view formatText, int64_t k, c10::string_view compute, const OptionalTensor &groupIndex) {
+  const Format format = take(plainName, Format::parse(formatText));
+  const WeightTensors weight{codes, scales, zeros, groupIndex};
+  checkDevice(plainName, "codes", codes, gradient.device());
+  const int64_t n = checkWeight(plainName, weight, format, k);
+  return run(
+      plainName, gradient, n, k, take(plainName, parseCompute(compute)),
+      [&] { return transposedRemembered(plainName, weight, format, k, {}); },
+      [&] { return dispatch::dequantize(codes, scales, zeros, format, {n, k}, groupIndex, gradient.scalar_type()); });
+}
+
+Tensor plainMeta(const Tensor &gradient, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
+                 c10::string_view format, int64_t k, c10::string_view, const OptionalTensor &groupIndex) {
+  const int64_t n =
+      checkWeight(plainName, {codes, scales, zeros, groupIndex}, take(plainName, Format::parse(format)), k);
+  return emptyResult(plainName, gradient, n, k);
+}
+
+Tensor packedHere(const Tensor &gradient, const PackedPtr &weight, c10::string_view compute) {
+  return run(
+      packedName, gradient, weight->n(), weight->k(), take(packedName, parseCompute(compute)),
+      [&] { return weight->transposed({}); },
+      [&] { return weight->dequantize(gradient.scalar_type(), gradient.device()); });
+}
+
+Tensor packedMeta(const Tensor &gradient, const PackedPtr &weight, c10::string_view) {
+  return emptyResult(packedName, gradient, weight->n(), weight->k());
+}
+
+Tensor plainOnGpu(const Tensor &gradient, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
+                  c10::string_view format, int64_t k, c10::string_view compute, const OptionalTensor &groupIndex) {
+  gpu::checkDriver(plainName);
+  return plainHere(gradient, codes, scales, zeros, format, k, compute, groupIndex);
+}
+
+Tensor packedOnGpu(const Tensor &gradient, const PackedPtr &weight, c10::string_view compute) {
+  gpu::checkDriver(packedName);
+  return packedHere(gradient, weight, compute);
+}
+
+} // namespace
+
+TORCH_LIBRARY_FRAGMENT(bq, m) {
+  registerPackedWeightClass();
+  const std::vector<at::Tag> tags{at::Tag::pt2_compliant_tag};
+  m.def("linear_input_gradient(Tensor gradient, Tensor codes, Tensor scales, Tensor? zeros, str format, int k, "
+        "str compute=\"f32\", Tensor? g_idx=None) -> Tensor",
+        tags);
+  m.def("linear_packed_input_gradient(Tensor gradient, __torch__.torch.classes.bq.PackedWeight weight, "
+        "str compute=\"f32\") -> Tensor",
+        tags);
+}
+
+TORCH_LIBRARY_IMPL(bq, CPU, m) {
+  m.impl("linear_input_gradient", plainHere);
+  m.impl("linear_packed_input_gradient", packedHere);
+}
+
+TORCH_LIBRARY_IMPL(bq, Meta, m) {
+  m.impl("linear_input_gradient", plainMeta);
+  m.impl("linear_packed_input_gradient", packedMeta);
+}
+
+TORCH_LIBRARY_IMPL(bq, CUDA, m) {
+  m.impl("linear_input_gradient", plainOnGpu);
+  m.impl("linear_packed_input_gradient", packedOnGpu);
+}
+
+TORCH_LIBRARY_IMPL(bq, Autograd, m) {
+  m.impl("linear_input_gradient", linearInputGradientAutograd);
+  m.impl("linear_packed_input_gradient", linearPackedInputGradientAutograd);
+}

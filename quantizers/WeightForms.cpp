@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "quantizers/WeightForms.h"
+
+#include "runtime/CodeBits.h"
+
+using namespace bq;
+
+using at::Tensor;
+
+namespace {
+
+int64_t bytesOf(const Tensor &tensor) { return tensor.defined() ? static_cast<int64_t>(tensor.nbytes()) : 0; }
+
+bool hasGroupIndex(const WeightTensors &weight) { return weight.groupIndex && weight.groupIndex->defined(); }
+
+/// Codes [N, K], one to a byte.
+Tensor unpacked(const Tensor &codes, int bits, int64_t k) {
+  const Tensor rows = codes.contiguous(), result = at::empty({rows.size(0), k}, at::kByte);
+  const uint8_t *from = rows.const_data_ptr<uint8_t>();
+  uint8_t *to = result.mutable_data_ptr<uint8_t>();
+  const int64_t rowBytes = rows.size(1);
+  parallelFor(0, rows.size(0), std::max<int64_t>(1, (int64_t{1} << 16) / k), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row)
+      unpackCodes(from + row * rowBytes, bits, k, to + row * k);
+  });
+  return result;
+}
+
+/// The inverse; `codes` is contiguous.
+Tensor packed(const Tensor &codes, const Format &format) {
+  const int64_t k = codes.size(1), rowBytes = format.rowBytes(k);
+  const Tensor result = at::empty({codes.size(0), rowBytes}, at::kByte);
+  const uint8_t *from = codes.const_data_ptr<uint8_t>();
+  uint8_t *to = result.mutable_data_ptr<uint8_t>();
+  parallelFor(0, codes.size(0), std::max<int64_t>(1, (int64_t{1} << 16) / k), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row)
+      packCodes(from + row * k, format.bits, k, to + row * rowBytes);
+  });
+  return result;
+}
+
+std::shared_ptr<const PrepackedWeight> prepackHere(const char *op, const WeightTensors &weight, const Format &format,
+                                                   int64_t k, const Tensor &factors = {}) {
+  BorrowedWeight borrowed = borrow(weight, format, k);
+  if (factors.defined())
+    borrowed.view.columnFactors = factors.const_data_ptr<float>();
+  return take(op, backend(op).prepack(borrowed.view, parallelFor));
+}
+
+/// Whether each row has one scale, and there are codes that mean zero.
+bool canJoin(const WeightTensors &weight, const Format &format, int64_t k) {
+  if (format.groupSize(k) < k || format.hasColumnScale() || format.kind == Format::Kind::Lut)
+    return false;
+  return !format.hasZeroPoints() ||
+         (weight.zeros->scalar_type() == at::kByte && weight.zeros->le((1 << format.bits) - 1).all().item<bool>());
+}
+
+/// How many of `groups` groups with so many rows each are taken together.
+int64_t groupsTogether(int64_t groups, int64_t rows) {
+  constexpr int64_t wanted = 16;
+  int64_t together = 1;
+  for (int64_t count = 2; count * rows <= wanted && count <= groups; ++count)
+    if (groups % count == 0)
+      together = count;
+  return together;
+}
+
+/// The code that means zero, where that does not depend on a zero point.
+int64_t zeroCode(const Format &format) { return format.kind == Format::Kind::NF4 ? 7 : 0; }
+
+/// Codes [groups, rows, taps, columns] of which `together` groups become one, [groups / together, together * rows,
+/// taps, together * columns]; `fill`, which expands to the result, is what else is in it.
+Tensor joined(const Tensor &codes, int64_t together, const Tensor &fill) {
+  if (together == 1)
+    return codes;
+  const int64_t groups = codes.size(0) / together, rows = codes.size(1), taps = codes.size(2), columns = codes.size(3);
+  Tensor result = fill.expand({groups, together * rows, taps, together * columns}).contiguous();
+  const Tensor from = codes.reshape({groups, together, rows, taps, columns});
+  for (int64_t i = 0; i < together; ++i)
+    result.slice(1, i * rows, (i + 1) * rows).slice(3, i * columns, (i + 1) * columns).copy_(from.select(1, i));
+  return result;
+}
+
+/// Channels of a tap that have their scales in common.
+int64_t channelsOfPart(const Format &format, int64_t k, const WeightLayout &layout) {
+  return std::min(format.groupSize(k), k / layout.taps);
+}
+
+/// The zero point of the parts: in the middle of the codes, so that what is taken off is small.
+int64_t middleZero(const Format &format) { return int64_t(1) << (format.bits - 1); }
+
+class Transposition {
+public:
+  Transposition(const char *op, const WeightTensors &weight, const Format &format, int64_t k,
+                const WeightLayout &layout)
+      : op(op), weight(weight), format(format), plain(format), n(weight.codes.size(0)), k(k), layout(layout),
+        channels(k / layout.taps), outputs(n / layout.groups), result(std::make_shared<TransposedWeight>()) {
+    plain.group = 0;
+    result->layout = layout;
+    result->n = n;
+    result->k = k;
+    result->partChannels = channelsOfPart(format, k, layout);
+  }
+
+  std::shared_ptr<const TransposedWeight> make() {
+    Tensor codes = unpacked(weight.codes, format.bits, k);
+    if (hasGroupIndex(weight)) {
+      result->columns = weight.groupIndex->argsort(/*stable=*/true, 0, false);
+      codes = codes.index_select(1, result->columns);
+    }
+    // From [group, output, tap, channel] to [group, channel, tap, output].
+    codes = codes.view({layout.groups, outputs, layout.taps, channels}).permute({0, 3, 2, 1});
+    if (!format.hasColumnScale())
+      makeScales();
+    together = canJoin(weight, format, k) ? groupsTogether(layout.groups, channels) : 1;
+    codes = joined(codes, together,
+                   at::full({1}, format.hasZeroPoints() ? middleZero(format) : zeroCode(format), at::kByte));
+    // Groups that are taken together are one part.
+    const int64_t rows = codes.size(1), step = together > 1 ? rows : result->partChannels;
+    for (int64_t group = 0; group < layout.groups; group += together)
+      for (int64_t first = 0; first < rows; first += step)
+        addPart(group, first, codes[group / together].slice(0, first, std::min(first + step, rows)).flatten(1));
+    return result;
+  }
+
+private:
+  /// Of each output, tap and part.
+  void makeScales() {
+    const int64_t parts = (channels + result->partChannels - 1) / result->partChannels;
+    // A group of codes is a part of a tap, or some taps.
+    const Tensor taps = at::arange(layout.taps, at::kLong), part = at::arange(parts, at::kLong);
+    const Tensor group =
+        ((taps * channels).unsqueeze(1) + part * result->partChannels).floor_divide(format.groupSize(k)).flatten();
+    auto ofParts = [&](const Tensor &tensor) {
+      return tensor.to(at::kFloat).index_select(1, group).view({n, layout.taps, parts});
+    };
+    scales = ofParts(weight.scales);
+    if (format.hasZeroPoints())
+      result->offset = (scales * (ofParts(*weight.zeros) - static_cast<double>(middleZero(format)))).contiguous();
+  }
+
+  /// Of the groups from `group` on that are taken together, the rows from `first` on.
+  void addPart(int64_t group, int64_t first, const Tensor &codes) {
+    const int64_t rows = codes.size(0), firstOutput = group * outputs, lastOutput = (group + together) * outputs;
+    WeightTensors part{packed(codes.contiguous(), plain), {}, std::nullopt, std::nullopt};
+    Tensor factors;
+    if (format.hasColumnScale()) {
+      // a [N] and b [K] change places; there is one tap.
+      part.scales = at::cat(
+          {weight.scales.slice(0, n + first, n + first + rows), weight.scales.slice(0, firstOutput, lastOutput)});
+    } else {
+      part.scales = at::ones({rows, 1});
+      factors = scales.slice(0, firstOutput, lastOutput)
+                    .select(2, together > 1 ? 0 : first / result->partChannels)
+                    .t()
+                    .contiguous();
+    }
+    if (format.hasZeroPoints())
+      part.zeros = at::full({rows, 1}, middleZero(format), at::kByte);
+    else if (format.kind == Format::Kind::Lut)
+      part.zeros = weight.zeros;
+    result->parts.push_back({prepackHere(op, part, plain, codes.size(1), factors), group, group * channels + first});
+  }
+
+  const char *op;
+  const WeightTensors &weight;
+  const Format &format;
+  Format plain; ///< The same without groups.
+  int64_t n, k;
+  const WeightLayout &layout;
+  int64_t channels, outputs; ///< Of a group of the convolution.
+  int64_t together = 1;      ///< Groups of the convolution in a part.
+  Tensor scales;             ///< float [N, taps, parts of a group]
+  std::shared_ptr<TransposedWeight> result;
+};
+
+} // namespace
+
+int64_t GroupedWeight::bytes() const {
+  int64_t sum = 0;
+  for (const std::shared_ptr<const PrepackedWeight> &product : products)
+    sum += product->bytes();
+  return sum;
+}
+
+int64_t TransposedWeight::bytes() const {
+  int64_t sum = bytesOf(offset) + bytesOf(columns);
+  for (const Part &part : parts)
+    sum += part.weight->bytes();
+  return sum;
+}
+
+std::shared_ptr<const GroupedWeight> bq::makeGrouped(const char *op, const WeightTensors &weight, const Format &format,
+                                                     int64_t k, const WeightLayout &layout) {
+  auto result = std::make_shared<GroupedWeight>();
+  result->layout = layout;
+  const int64_t n = weight.codes.size(0), outputs = n / layout.groups, channels = k / layout.taps;
+  result->together = canJoin(weight, format, k) ? groupsTogether(layout.groups, outputs) : 1;
+  const int64_t rows = outputs * result->together;
+  Format joinedFormat = format;
+  int64_t joinedColumns = k;
+  Tensor codes = weight.codes;
+  if (result->together > 1) {
+    const Tensor fill = format.hasZeroPoints() ? weight.zeros->reshape({n / rows, rows, 1, 1})
+                                               : at::full({1}, zeroCode(format), at::kByte);
+    joinedFormat.group = 0;
+    joinedColumns = k * result->together;
+    codes = unpacked(codes, format.bits, k).view({layout.groups, outputs, layout.taps, channels});
+    codes = packed(joined(codes, result->together, fill).reshape({n, joinedColumns}), joinedFormat);
+  }
+  for (int64_t first = 0; first < n; first += rows) {
+    auto slice = [&](const Tensor &tensor) { return tensor.slice(0, first, first + rows); };
+    WeightTensors part{slice(codes), {}, weight.zeros, std::nullopt};
+    part.scales =
+        format.hasColumnScale() ? at::cat({slice(weight.scales), weight.scales.slice(0, n)}) : slice(weight.scales);
+    if (format.hasZeroPoints())
+      part.zeros = slice(*weight.zeros);
+    result->products.push_back(prepackHere(op, part, joinedFormat, joinedColumns));
+  }
+  return result;
+}
+
+bool bq::canTranspose(const Format &format, int64_t k, const WeightLayout &layout) {
+  if (layout.taps == 1)
+    return true;
+  const int64_t channels = k / layout.taps, size = format.groupSize(k);
+  return !format.hasColumnScale() && (channels % size == 0 || size % channels == 0);
+}
+
+std::shared_ptr<const TransposedWeight> bq::makeTransposed(const char *op, const WeightTensors &weight,
+                                                           const Format &format, int64_t k,
+                                                           const WeightLayout &layout) {
+  return Transposition(op, weight, format, k, layout).make();
+}

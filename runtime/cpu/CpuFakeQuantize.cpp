@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/cpu/CpuFakeQuantize.h"
+
+#include "dialect/core/KernelAbi.h"
+#include "runtime/FakeQuantizeSpec.h"
+
+#include <algorithm>
+
+using namespace bq;
+
+/// Tasks for which a thread is worth waking: those of 2^15 elements.
+static int64_t grainOf(const FakeQuantizeArgs &args) {
+  return std::max<int64_t>(1, (int64_t{1} << 15) / std::min(args.columns, abi::fakeQuantizeChunk));
+}
+
+Expected<const Kernel *> CpuFakeQuantize::kernelFor(KernelSpec::Op op, const FakeQuantizeArgs &args) {
+  const KernelSpec spec = fakeQuantizeSpec(op, args);
+  const RowKey key{op, spec.format, spec.k, spec.dataType, spec.scaleType, spec.zeroType};
+  if (const Kernel *kernel = known.find(key))
+    return kernel;
+  Expected<std::shared_ptr<const Kernel>> kernel = cache.get({spec, target, /*schedule=*/""});
+  if (!kernel)
+    return kernel.error();
+  known.add(key, *kernel);
+  return kernel->get();
+}
+
+Status CpuFakeQuantize::forward(const FakeQuantizeArgs &args, ParallelFor parallel) {
+  if (!args.tasks())
+    return {};
+  Expected<const Kernel *> kernel = kernelFor(KernelSpec::Op::FakeQuantize, args);
+  if (!kernel)
+    return kernel.error();
+  parallel(0, args.tasks(), grainOf(args), [&](int64_t begin, int64_t end) {
+    (*kernel)->fakeQuantize()(args.x, args.scale, args.zero, args.y, args.columns, begin, end);
+  });
+  return {};
+}
+
+Status CpuFakeQuantize::backward(const FakeQuantizeGradArgs &args, ParallelFor parallel) {
+  const FakeQuantizeArgs &forward = args.forward;
+  std::vector<float> partials(forward.tasks());
+  if (!partials.empty()) {
+    Expected<const Kernel *> kernel = kernelFor(KernelSpec::Op::FakeQuantizeGrad, forward);
+    if (!kernel)
+      return kernel.error();
+    parallel(0, forward.tasks(), grainOf(forward), [&](int64_t begin, int64_t end) {
+      (*kernel)->fakeQuantizeGrad()(args.gradient, forward.x, forward.scale, forward.zero, args.xGradient,
+                                    partials.data(), forward.columns, begin, end);
+    });
+  }
+  addPartials(args, partials);
+  return {};
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Fake quantization and its gradient on the CPU.
+#ifndef BQ_RUNTIME_CPU_CPUFAKEQUANTIZE_H
+#define BQ_RUNTIME_CPU_CPUFAKEQUANTIZE_H
+
+#include "dialect/core/CpuTarget.h"
+#include "runtime/Backend.h"
+#include "runtime/KernelCache.h"
+#include "runtime/KernelTable.h"
+#include "runtime/RowKey.h"
+
+namespace bq {
+
+/// The calls of Backend for fake quantization, on verified arguments. Any thread.
+class CpuFakeQuantize {
+public:
+  /// `cache` outlives this.
+  CpuFakeQuantize(const CpuTarget &target, KernelCache &cache) : target(target), cache(cache) {}
+
+  Status forward(const FakeQuantizeArgs &args, ParallelFor parallel);
+  Status backward(const FakeQuantizeGradArgs &args, ParallelFor parallel);
+
+private:
+  Expected<const Kernel *> kernelFor(KernelSpec::Op op, const FakeQuantizeArgs &args);
+
+  CpuTarget target;
+  KernelCache &cache;
+  KernelTable<RowKey> known;
+};
+
+} // namespace bq
+
+#endif // BQ_RUNTIME_CPU_CPUFAKEQUANTIZE_H

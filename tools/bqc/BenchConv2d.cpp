@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "tools/bqc/BenchConv2d.h"
+
+#include "runtime/Conv2dShape.h"
+#include "tools/bqc/BenchLayer.h"
+#include "tools/bqc/KernelTimes.h"
+#include "tools/bqc/LayerSpec.h"
+#include "tools/bqc/Measure.h"
+#include "tools/bqc/Output.h"
+#include "tools/bqc/TorchLayer.h"
+
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+#include <random>
+
+using namespace bq;
+using namespace bq::cli;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+void parallelFor(int64_t begin, int64_t end, int64_t grain, const std::function<void(int64_t, int64_t)> &body) {
+  at::parallel_for(begin, end, grain, body);
+}
+
+/// Random images and weights; groups have equal weights.
+class BenchConv2d {
+public:
+  BenchConv2d(const KernelSpec &spec, const Conv2dShape &shape)
+      : shape(shape), geometry(shape.forward()), group(spec, /*m=*/1),
+        x(shape.batch * shape.height * shape.width * shape.channels), y(geometry.pixels() * shape.outChannels) {
+    std::mt19937_64 random(2);
+    std::normal_distribution<float> normal;
+    for (float &value : x)
+      value = normal(random);
+  }
+
+  Status prepack(Backend &backend) {
+    auto packed = backend.prepack(group.weight(), parallelFor);
+    if (!packed)
+      return packed.error();
+    weight = std::move(*packed);
+    return {};
+  }
+
+  /// A call for each group.
+  Status run(Backend &backend) {
+    for (int64_t g = 0; g < shape.groups; ++g)
+      if (Status status = backend.linear(*weight, args(g, geometry, y.data()), parallelFor); !status)
+        return status;
+    return {};
+  }
+
+  /// The greatest error in the first and the last line of the first image, relative to max|x| times the sum of |W|,
+  /// plus |bias|.
+  Expected<double> maxRelativeError(const std::vector<float> &dequantized) const {
+    const auto reference = referenceBackend().prepack(group.weight(), serialFor);
+    if (!reference)
+      return reference.error();
+    const int64_t n = shape.groupOutputs(), k = shape.k(), width = geometry.outWidth;
+    double greatest = 0, worst = 0;
+    for (float value : x)
+      greatest = std::max(greatest, std::fabs(static_cast<double>(value)));
+    std::vector<float> expected(width * shape.outChannels);
+    for (int64_t line = 0; line < geometry.outHeight; line += std::max<int64_t>(1, geometry.outHeight - 1)) {
+      abi::Conv2dGeometry one = geometry;
+      one.batch = one.outHeight = 1;
+      one.offset[0] += line * one.multiply[0];
+      LinearArgs exact = args(0, one, expected.data());
+      exact.compute = Compute::F32;
+      if (Status status = referenceBackend().linear(**reference, exact, serialFor); !status)
+        return status.error();
+      for (int64_t pixel = 0; pixel < width; ++pixel)
+        for (int64_t i = 0; i < n; ++i) {
+          double size = group.bias().empty() ? 0 : std::fabs(static_cast<double>(group.bias()[i]));
+          for (int64_t column = 0; column < k; ++column)
+            size += greatest * std::fabs(static_cast<double>(dequantized[i * k + column]));
+          const int64_t at = pixel * shape.outChannels + i;
+          const double got = y[line * width * shape.outChannels + at];
+          worst = std::max(worst, std::fabs(got - expected[at]) / size);
+        }
+    }
+    return worst;
+  }
+
+  const Conv2dShape shape;
+  const abi::Conv2dGeometry geometry;
+  const BenchLayer group;
+  std::vector<float> x, y;
+  std::shared_ptr<const PrepackedWeight> weight;
+
+private:
+  LinearArgs args(int64_t g, const abi::Conv2dGeometry &images, float *to) const {
+    LinearArgs args;
+    args.x = x.data() + g * shape.groupChannels();
+    args.m = images.pixels();
+    args.geometry = &images;
+    args.bias = group.bias().empty() ? nullptr : group.bias().data();
+    args.compute = group.spec().compute;
+    args.activation = group.spec().activation;
+    args.y = to + g * shape.groupOutputs();
+    args.yStride = shape.outChannels;
+    return args;
+  }
+};
+
+/// The same by LibTorch, in memory with channels last.
+class TorchConv2d {
+public:
+  TorchConv2d(const BenchConv2d &conv, const std::vector<float> &dequantized, at::ScalarType type)
+      : shape(conv.shape), activation(conv.group.spec().activation) {
+    const auto images = [&](const std::vector<float> &data, at::IntArrayRef sizes) {
+      return at::from_blob(const_cast<float *>(data.data()), sizes, at::kFloat).permute({0, 3, 1, 2}).to(type);
+    };
+    x = images(conv.x, {shape.batch, shape.height, shape.width, shape.channels})
+            .contiguous(at::MemoryFormat::ChannelsLast);
+    const at::Tensor group =
+        images(dequantized, {shape.groupOutputs(), shape.kernel[0], shape.kernel[1], shape.groupChannels()});
+    weight = group.repeat({shape.groups, 1, 1, 1}).contiguous(at::MemoryFormat::ChannelsLast);
+    if (!conv.group.bias().empty())
+      bias = at::tensor(conv.group.bias()).repeat(shape.groups).to(type);
+  }
+
+  at::Tensor run() const {
+    return activate(at::conv2d(x, weight, bias, shape.stride, shape.padding, shape.dilation, shape.groups), activation);
+  }
+
+private:
+  const Conv2dShape &shape;
+  Activation activation;
+  at::Tensor x, weight;
+  std::optional<at::Tensor> bias;
+};
+
+struct Measurements {
+  Samples kernel, torchF32, torchBF16;
+  double peak = 0;
+  int64_t rounds = 0;
+};
+
+template <typename Function>
+void add(Samples &samples, const Function &function) {
+  const double start = now();
+  function();
+  samples.add((now() - start) * 1e6);
+}
+
+/// Everything in turn, round after round, so that a change of the machine's speed meets all of it.
+Expected<Measurements> measure(Backend &backend, BenchConv2d &conv, const std::vector<float> &dequantized,
+                               const ArithmeticClass &arithmetic, int threads) {
+  constexpr int minRounds = 20, maxRounds = 300;
+  constexpr double seconds = 3;
+  const TorchConv2d torchF32(conv, dequantized, at::kFloat), torchBF16(conv, dequantized, at::kBFloat16);
+  Measurements result;
+  double start = 0;
+  // The first two rounds only warm up.
+  for (int round = -2; round < maxRounds && (round < minRounds || now() - start < seconds); ++round) {
+    if (round == 0) {
+      result = Measurements();
+      start = now();
+    }
+    Status status;
+    add(result.kernel, [&] { status = conv.run(backend); });
+    if (!status)
+      return status.error();
+    result.peak = std::max(result.peak, measurePeak(arithmetic, parallelFor, threads));
+    add(result.torchF32, [&] { torchF32.run(); });
+    add(result.torchBF16, [&] { torchBF16.run(); });
+    ++result.rounds;
+  }
+  return result;
+}
+
+void printText(const Json &json) {
+  const auto value = [&](const char *key) { return json[key].get<double>(); };
+  fmt::print("kernel      {}\n", json["kernel"].get<std::string>());
+  fmt::print("target      {}, {} threads\n", json["target"].get<std::string>(), json["threads"].get<int>());
+  fmt::print("time        {:.1f} us (median {:.1f})\n", value("time_us"), value("time_median_us"));
+  for (const char *type : {"f32", "bf16"}) {
+    const std::string key = fmt::format("torch_{}_us", type), median = fmt::format("torch_{}_median_us", type);
+    fmt::print("{:<12}{:.1f} us (median {:.1f}), {:.2f}x\n", fmt::format("torch {}", type), value(key.c_str()),
+               value(median.c_str()), value(key.c_str()) / value("time_us"));
+  }
+  fmt::print("arithmetic  {:.1f} GOP/s, {:.2f} of {:.1f} GOP/s ({})\n", value("gop_per_s"), value("fraction_of_peak"),
+             value("peak_gop_per_s"), json["peak_instruction"].get<std::string>());
+  fmt::print("error       {:.2e} of max|x| sum|W| + |bias|\n", value("max_rel_err"));
+  fmt::print("compile     {:.1f} ms cold, {:.1f} ms with the compiler loaded, {:.2f} ms from disk\n",
+             value("cold_compile_ms"), value("warm_compile_ms"), value("disk_load_ms"));
+}
+
+/// The kernel that the runtime takes: a linear layer's where patches are pixels.
+KernelSpec usedSpec(KernelSpec spec, const abi::Conv2dGeometry &geometry) {
+  if (!isPointwise(geometry))
+    return spec;
+  spec.op = KernelSpec::Op::Linear;
+  spec.kernelHeight = spec.kernelWidth = 0;
+  spec.rows = abi::kernelRows(geometry.pixels());
+  return spec;
+}
+
+Json describe(const BenchConv2d &conv, const KernelSpec &spec) {
+  const Conv2dShape &s = conv.shape;
+  return {{"op", "conv2d"},
+          {"batch", s.batch},
+          {"channels", s.channels},
+          {"height", s.height},
+          {"width", s.width},
+          {"out_channels", s.outChannels},
+          {"kernel_size", s.kernel},
+          {"stride", s.stride},
+          {"padding", s.padding},
+          {"dilation", s.dilation},
+          {"groups", s.groups},
+          {"format", spec.format.str()},
+          {"compute", str(spec.compute)},
+          {"activation", str(spec.activation)},
+          {"bias", spec.hasBias},
+          {"kernel", spec.name()}};
+}
+
+} // namespace
+
+int cli::benchConv2d(const BenchOptions &command) {
+  const Expected<KernelSpec> spec = parseLayer(command.layer, CpuTarget());
+  if (!spec)
+    return failUsage(spec.error().message);
+  const Conv2dShape shape = *parseConv2d(command.layer.conv);
+  if (command.threads)
+    at::set_num_threads(command.threads);
+  const int threads = at::get_num_threads();
+  const Expected<CpuTarget> target = CpuTarget::fromEnvironment();
+  if (!target)
+    return fail(target.error());
+  const Expected<Backend *> backend = cpuBackend();
+  if (!backend)
+    return fail(backend.error());
+  const KernelSpec used = usedSpec(*spec, shape.forward());
+  const Expected<KernelTimes> times = measureKernelTimes(used);
+  if (!times)
+    return fail(times.error());
+
+  const c10::InferenceMode inference;
+  BenchConv2d conv(*spec, shape);
+  if (Status status = conv.prepack(**backend); !status)
+    return fail(status.error());
+  if (Status status = conv.run(**backend); !status)
+    return fail(status.error());
+  const Expected<std::vector<float>> dequantized = conv.group.dequantized();
+  if (!dequantized)
+    return fail(dequantized.error());
+  const Expected<double> error = conv.maxRelativeError(*dequantized);
+  if (!error)
+    return fail(error.error());
+  const ArithmeticClass arithmetic = arithmeticClass(spec->compute, *target);
+  const Expected<Measurements> measured = measure(**backend, conv, *dequantized, arithmetic, threads);
+  if (!measured)
+    return fail(measured.error());
+
+  const double time = measured->kernel.minimum();
+  const double operations = 2.0 * static_cast<double>(conv.geometry.pixels() * shape.outChannels) *
+                            static_cast<double>(shape.k()) / time * 1e6;
+  Json json = describe(conv, used);
+  json.update({{"threads", threads},
+               {"target", target->str()},
+               {"time_us", time},
+               {"time_median_us", measured->kernel.median()},
+               {"weight_bytes", shape.groups * conv.group.weightBytes()},
+               {"gop_per_s", operations / 1e9},
+               {"peak_gop_per_s", measured->peak / 1e9},
+               {"peak_instruction", arithmetic.name},
+               {"fraction_of_peak", operations / measured->peak},
+               {"torch_f32_us", measured->torchF32.minimum()},
+               {"torch_f32_median_us", measured->torchF32.median()},
+               {"torch_bf16_us", measured->torchBF16.minimum()},
+               {"torch_bf16_median_us", measured->torchBF16.median()},
+               {"max_rel_err", *error},
+               {"cold_compile_ms", times->coldCompile},
+               {"warm_compile_ms", times->warmCompile},
+               {"disk_load_ms", times->diskLoad},
+               {"rounds", measured->rounds}});
+  if (command.output.json)
+    fmt::print("{}\n", json.dump(2));
+  else
+    printText(json);
+  return Done;
+}

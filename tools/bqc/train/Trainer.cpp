@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "tools/bqc/train/Trainer.h"
+
+#include "tools/bqc/train/Optimizers.h"
+#include "tools/bqc/train/Schedule.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <fmt/format.h>
+#include <torch/nn/functional/loss.h>
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <cmath>
+
+using namespace bq;
+using namespace bq::cli;
+
+namespace {
+
+void setLearningRate(torch::optim::Optimizer &optimizer, double lr) {
+  for (torch::optim::OptimizerParamGroup &group : optimizer.param_groups())
+    group.options().set_lr(lr);
+}
+
+} // namespace
+
+Trainer::Trainer(TrainOptions options, Split data) : options(std::move(options)), data(std::move(data)) {}
+
+Expected<Trainer> Trainer::create(const TrainOptions &options, Split data) {
+  Trainer trainer(options, std::move(data));
+  torch::manual_seed(options.seed);
+  Expected<std::shared_ptr<TrainModel>> model = makeTrainModel(options, trainer.data.train);
+  if (!model)
+    return model.error();
+  trainer.model = std::move(*model);
+  trainer.optimizer = makeOptimizer(options, *trainer.model);
+  trainer.order = at::detail::createCPUGenerator(options.seed);
+  return trainer;
+}
+
+int64_t Trainer::stepsPerEpoch() const { return std::max<int64_t>(1, data.train.x.size(0) / options.batch); }
+
+double Trainer::step(const at::Tensor &rows) {
+  optimizer->zero_grad();
+  const at::Tensor logits = model->forward(data.train.x.index_select(0, rows));
+  const at::Tensor loss = torch::nn::functional::cross_entropy(logits, data.train.y.index_select(0, rows));
+  loss.backward();
+  const double value = loss.item<double>();
+  // A gradient of NaN would spoil every weight.
+  if (std::isfinite(value))
+    optimizer->step();
+  return value;
+}
+
+Expected<EpochResult> Trainer::runEpoch() {
+  model->train();
+  const auto epoch = static_cast<int64_t>(history.size());
+  const int64_t examples = data.train.x.size(0), steps = stepsPerEpoch();
+  const std::vector<at::Tensor> batches = at::randperm(examples, order).tensor_split(steps);
+  double sum = 0;
+  for (int64_t index = 0; index < steps; ++index) {
+    setLearningRate(*optimizer,
+                    options.lr * scheduleFactor(options.schedule, epoch * steps + index, options.epochs * steps));
+    const double loss = step(batches[index]);
+    if (!std::isfinite(loss))
+      return invalidArgument(fmt::format("epoch {}, step {}: the loss is {}; a smaller --lr than {} may keep it finite",
+                                         epoch + 1, index + 1, loss, options.lr));
+    sum += loss * static_cast<double>(batches[index].size(0));
+  }
+  history.push_back({sum / static_cast<double>(examples), accuracyOf(classify(*model, data.test.x, false), data.test)});
+  return history.back();
+}
+
+at::Tensor cli::classify(TrainModel &model, const at::Tensor &x, bool packed) {
+  const torch::NoGradGuard noGradient;
+  model.eval();
+  constexpr int64_t batch = 256;
+  std::vector<at::Tensor> classes;
+  for (const at::Tensor &part : x.split(batch))
+    classes.push_back((packed ? model.forwardPacked(part) : model.forward(part)).argmax(1));
+  return at::cat(classes);
+}
+
+double cli::accuracyOf(const at::Tensor &classes, const DataSet &data) {
+  return classes.eq(data.y).to(at::kDouble).mean().item<double>();
+}
