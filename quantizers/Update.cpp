@@ -73,6 +73,7 @@ void setOptions(UpdateArgs &args, int64_t step, const UpdateOptions &options) {
   args.epsilon = options.epsilon;
   args.biasCorrection = options.biasCorrection;
   args.seed = options.seed;
+  args.gradientIsFinite = options.gradientIsFinite;
   args.step = step;
 }
 

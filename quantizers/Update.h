@@ -16,6 +16,9 @@ struct UpdateOptions {
   double lr = 1e-4, weightDecay = 0, beta1 = 0.99, beta2 = 0.9999, epsilon = 1e-6;
   bool biasCorrection = false; ///< adam only
   uint64_t seed = 0;           ///< Of what is rounded at random; with the number of the step it says every random bit.
+  /// The caller has looked for NaN and infinities in the gradient, so that it is read once and not twice; one that it
+  /// has overlooked spreads to weight and moments.
+  bool gradientIsFinite = false;
 };
 
 /// The moments of a weight, contiguous, on its device.

@@ -34,6 +34,7 @@ struct UpdateArgs {
   ElementType weightType = ElementType::F32;
   std::optional<PackedTarget> packed;
   const void *gradient = nullptr; ///< [n, k] of dataType. NaN and infinities are an error, and nothing is changed.
+  bool gradientIsFinite = false;  ///< The caller has looked for those, so that the step need not read it twice.
   ElementType dataType = ElementType::F32;
 
   MomentType moments = MomentType::None;        ///< none for rule direction

@@ -78,6 +78,8 @@ UpdateOptions directionOptions(UpdateOptions options, int64_t step) {
   options.lr = rate;
   options.rule = UpdateRule::Direction;
   options.biasCorrection = false;
+  // What was checked is the gradient, not this.
+  options.gradientIsFinite = false;
   return options;
 }
 

@@ -46,12 +46,10 @@ private:
   double step(const MagnitudeSums &sums) {
     Tensor nextRows = sums.next * options.alpha;
     Tensor columnSums = sums.columns * options.alpha;
-    if (!options.upstreamCompatible)
-      nextRows = at::where(sums.rows == 0, rows, nextRows);
+    nextRows = at::where(sums.rows == 0, rows, nextRows);
     Tensor norms = columns * columnSums;
     Tensor nextColumns = columns * beta / norms.clamp_min(options.floor);
-    if (!options.upstreamCompatible)
-      nextColumns = at::where(norms == 0, columns, nextColumns);
+    nextColumns = at::where(norms == 0, columns, nextColumns);
     rows = nextRows;
     columns = nextColumns;
     norms = columns * columnSums;
@@ -67,14 +65,9 @@ private:
 
   /// Rows and columns of zeros cannot be balanced and do not count.
   double residual(const Tensor &norms, double wanted) const {
-    Tensor distance = (norms - wanted).abs();
-    if (!options.upstreamCompatible)
-      distance = at::where(norms == 0, 0.0, distance);
-    return distance.max().item<double>();
+    return at::where(norms == 0, 0.0, (norms - wanted).abs()).max().item<double>();
   }
-  bool isBalanced(double distance, double wanted) const {
-    return distance < (options.upstreamCompatible ? options.tolerance : options.tolerance * wanted);
-  }
+  bool isBalanced(double distance, double wanted) const { return distance < options.tolerance * wanted; }
 
   const Tensor &weight;
   const BalanceOptions &options;

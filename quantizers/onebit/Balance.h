@@ -23,8 +23,6 @@ struct BalanceOptions {
   /// Greatest distance of a norm from the wanted one that counts as balanced, as a part of the wanted one.
   double tolerance = 1e-3;
   int64_t stopWindow = 3; ///< Iterations in a row that must be balanced before it stops.
-  /// The tolerance is absolute, and rows and columns of zeros have their factors divided by `floor` too.
-  bool upstreamCompatible = false;
 };
 
 struct Balance {

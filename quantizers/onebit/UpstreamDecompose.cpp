@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/onebit/UpstreamDecompose.h"
 
-#include "quantizers/onebit/Balance.h"
 #include "quantizers/onebit/RankOne.h"
+#include "quantizers/onebit/UpstreamBalance.h"
 
 #include <algorithm>
 #include <cmath>
@@ -44,8 +44,7 @@ Decomposition bq::onebit::decomposeAsUpstream(const Tensor &weight, const Decomp
     BalanceOptions balancing;
     balancing.iterations = options.balanceIterations;
     balancing.alpha = options.balanceAlpha;
-    balancing.upstreamCompatible = true;
-    balanced = balance(scaled, balancing);
+    balanced = balanceAsUpstream(scaled, balancing);
     scaled = balanced.apply(scaled);
   } else if (options.importanceScaling) {
     Tensor diagonal = importance.hessian.defined() ? importance.hessian.diagonal() : Tensor();

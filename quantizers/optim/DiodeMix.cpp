@@ -200,6 +200,7 @@ at::Tensor DiodeMix::step(LossClosure closure) {
     std::tie(numbers.beta1, numbers.beta2) = options.betas();
     numbers.epsilon = options.eps();
     numbers.biasCorrection = options.correct_bias();
+    numbers.gradientIsFinite = true;
     for (const at::Tensor &parameter : group.params()) {
       // Each parameter has random numbers of its own.
       numbers.seed = static_cast<uint64_t>(options.seed()) + 0x9e3779b97f4a7c15 * ++number;

@@ -102,7 +102,8 @@ Status bq::runUpdate(const UpdateArgs &args, const CpuTarget &target, KernelCach
   Expected<std::shared_ptr<const Kernel>> kernel = cache.get({args.spec(), target, /*schedule=*/""});
   if (!kernel)
     return kernel.error();
-  if (Status status = verifyGradient(args, parallel); !status)
-    return status;
+  if (!args.gradientIsFinite)
+    if (Status status = verifyGradient(args, parallel); !status)
+      return status;
   return Step(args, **kernel).run(parallel);
 }

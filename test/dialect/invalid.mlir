@@ -727,3 +727,21 @@ func.func @philox_c1_rounds(%c: i32) {
   %0:4 = bq.philox %c, %c, %c, %c, %c, %c {rounds = 0} : i32
   return
 }
+
+// -----
+
+func.func @columns_of_magnitudes(%w: tensor<?x?xf32>, %r: tensor<?xf32>, %c: tensor<40xf32>, %f: tensor<1xf32>) {
+  // expected-error @below {{expected 'input' with a static number of columns}}
+  bq.magnitude_sums %w, %r, %c, %f : (tensor<?x?xf32>, tensor<?xf32>, tensor<40xf32>, tensor<1xf32>)
+    -> (tensor<?xf32>, tensor<?xf32>, tensor<?x40xf32>)
+  return
+}
+
+// -----
+
+func.func @chunks_of_magnitudes(%w: tensor<65x40xf32>, %r: tensor<65xf32>, %c: tensor<40xf32>, %f: tensor<1xf32>) {
+  // expected-error @below {{partials}}
+  bq.magnitude_sums %w, %r, %c, %f : (tensor<65x40xf32>, tensor<65xf32>, tensor<40xf32>, tensor<1xf32>)
+    -> (tensor<65xf32>, tensor<65xf32>, tensor<1x40xf32>)
+  return
+}

@@ -42,6 +42,13 @@ bq::UpdateOptions stepOptions() {
   return options;
 }
 
+/// Of the steps that are measured: gradients are not looked at first, as LibTorch's own steps do not.
+bq::UpdateOptions finiteOptions() {
+  bq::UpdateOptions options = stepOptions();
+  options.gradientIsFinite = true;
+  return options;
+}
+
 /// The rule of bq.update in LibTorch's operators.
 void eagerStep(at::Tensor &weight, const at::Tensor &gradient, at::Tensor &m, at::Tensor &v, int64_t step) {
   const double t = static_cast<double>(step), lr = stepOptions().lr;
@@ -57,6 +64,7 @@ public:
     const at::Tensor start = at::randn({rows, columns}).mul_(0.02);
     addTorch(start);
     addFloat("bq, f32 moments", start, MomentType::F32);
+    addFloat("bq, f32 moments, checked for NaN", start, MomentType::F32, /*isChecked=*/true);
     addFloat("bq, 8-bit moments", start, MomentType::Block8);
     for (Rounding rounding : {Rounding::Nearest, Rounding::Residual, Rounding::Stochastic})
       for (MomentType moments : {MomentType::F32, MomentType::Block8})
@@ -117,11 +125,12 @@ private:
     }
   }
 
-  void addFloat(const std::string &name, const at::Tensor &start, MomentType type) {
+  void addFloat(const std::string &name, const at::Tensor &start, MomentType type, bool isChecked = false) {
     at::Tensor weight = start.clone();
     Moments moments = Moments::zeros(type, UpdateRule::Adam, start.sizes(), false, at::kCPU);
+    const bq::UpdateOptions options = isChecked ? stepOptions() : finiteOptions();
     add(name, moments, bytesOf({weight}),
-        [=, g = gradient](int64_t step) { bq::update(weight, g, moments, step, stepOptions()); });
+        [=, g = gradient](int64_t step) { bq::update(weight, g, moments, step, options); });
   }
 
   void addPacked(const at::Tensor &start, Rounding rounding, MomentType type) {
@@ -134,7 +143,7 @@ private:
     Moments moments = Moments::zeros(type, UpdateRule::Adam, start.sizes(), true, at::kCPU);
     add(fmt::format("bq int4:g128 {}, {} moments", str(rounding), type == MomentType::F32 ? "f32" : "8-bit"), moments,
         bytesOf({weight.codes, weight.scales, weight.residual}),
-        [=, g = gradient](int64_t step) { bq::update(weight, g, moments, step, stepOptions()); });
+        [=, g = gradient](int64_t step) { bq::update(weight, g, moments, step, finiteOptions()); });
   }
 
   void add(const std::string &name, const Moments &moments, int64_t weightBytes, std::function<void(int64_t)> run) {

@@ -83,6 +83,21 @@ TEST(Update, MomentsOfFewBitsFollowThoseOfF32) {
     EXPECT_LT(train(type), f32 + 1e-3 * start) << str(type);
 }
 
+TEST(Update, AGradientThatTheCallerHasLookedAtGivesTheSameStep) {
+  at::manual_seed(7);
+  const at::Tensor start = at::randn({5, 70}), gradient = at::randn({5, 70});
+  auto step = [&](bool isKnown) {
+    at::Tensor weight = start.clone();
+    const Moments moments = Moments::zeros(MomentType::F32, UpdateRule::Adam, weight.sizes(), false, at::kCPU);
+    bq::UpdateOptions options;
+    options.gradientIsFinite = isKnown;
+    update(weight, gradient, moments, 1, options);
+    return weight;
+  };
+  EXPECT_TRUE(at::equal(step(true), step(false)));
+  EXPECT_FALSE(at::equal(step(true), start));
+}
+
 TEST(Update, APackedWeightStartsFromItsValueAndStaysWithoutGradient) {
   at::manual_seed(3);
   const at::Tensor weight = at::randn({8, 96});

@@ -2,11 +2,11 @@
 /// OneBit of OneCompression: decomposition, balancing, calibration, inference, choice of layers.
 #include "quantizers/PackedWeight.h"
 #include "quantizers/Quantize.h"
-#include "quantizers/onebit/Balance.h"
 #include "quantizers/onebit/Calibration.h"
 #include "quantizers/onebit/LayerFilter.h"
 #include "quantizers/onebit/RankOne.h"
 #include "quantizers/onebit/SignBits.h"
+#include "quantizers/onebit/UpstreamBalance.h"
 #include "quantizers/onebit/UpstreamDecompose.h"
 #include "tools/bq-golden/OpTable.h"
 
@@ -68,9 +68,8 @@ Results balanceTrack(const Case &given) {
   options.floor = given.number("eps", options.floor);
   options.tolerance = given.number("tol", options.tolerance);
   options.stopWindow = given.integer("stop_window", options.stopWindow);
-  options.upstreamCompatible = true;
   Tensor weight = given.input("W");
-  onebit::Balance balance = onebit::balance(weight.to(at::kFloat), options);
+  onebit::Balance balance = onebit::balanceAsUpstream(weight.to(at::kFloat), options);
   Results results{{{"Wb", balance.apply(weight)},
                    {"Dr", balance.rows},
                    {"Dc", balance.columns},
