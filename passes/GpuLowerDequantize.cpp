@@ -143,20 +143,11 @@ private:
 
 struct GpuLowerDequantize : bq::impl::GpuLowerDequantizeBase<GpuLowerDequantize> {
   void runOnOperation() override {
-    auto lower = [&](func::FuncOp func, Operation *op, WeightType weight, bool isGather) {
-      OpBuilder builder(func);
-      GpuBuilder b(op->getLoc(), builder);
-      DequantizeRows(b, weight, func.getName(), isGather).write();
-      return success();
+    auto write = [](GpuBuilder &b, auto op, StringRef name) {
+      DequantizeRows(b, op.getWeight().getType(), name, /*isGather=*/std::is_same_v<decltype(op), EmbeddingOp>).write();
     };
-    auto lowerEmbedding = [&](func::FuncOp func, EmbeddingOp op) {
-      return lower(func, op, op.getWeight().getType(), true);
-    };
-    auto lowerDequantize = [&](func::FuncOp func, DequantizeOp op) {
-      return lower(func, op, op.getWeight().getType(), false);
-    };
-    if (failed(lowerSoleOps<EmbeddingOp>(getOperation(), lowerEmbedding)) ||
-        failed(lowerSoleOps<DequantizeOp>(getOperation(), lowerDequantize)))
+    if (failed(lowerToOneFunction<EmbeddingOp, GpuBuilder>(getOperation(), write)) ||
+        failed(lowerToOneFunction<DequantizeOp, GpuBuilder>(getOperation(), write)))
       signalPassFailure();
   }
 };

@@ -120,14 +120,9 @@ private:
 
 struct GpuLowerFakeQuantize : bq::impl::GpuLowerFakeQuantizeBase<GpuLowerFakeQuantize> {
   void runOnOperation() override {
-    auto lower = [&](func::FuncOp func, auto op) {
-      OpBuilder builder(func);
-      GpuBuilder b(op.getLoc(), builder);
-      FakeQuantizeChunks(b, op, func.getName()).write();
-      return success();
-    };
-    if (failed(lowerSoleOps<FakeQuantizeOp>(getOperation(), lower)) ||
-        failed(lowerSoleOps<FakeQuantizeGradOp>(getOperation(), lower)))
+    auto write = [](GpuBuilder &b, auto op, StringRef name) { FakeQuantizeChunks(b, op, name).write(); };
+    if (failed(lowerToOneFunction<FakeQuantizeOp, GpuBuilder>(getOperation(), write)) ||
+        failed(lowerToOneFunction<FakeQuantizeGradOp, GpuBuilder>(getOperation(), write)))
       signalPassFailure();
   }
 };

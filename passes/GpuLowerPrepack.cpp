@@ -231,13 +231,10 @@ private:
 
 struct GpuLowerPrepack : bq::impl::GpuLowerPrepackBase<GpuLowerPrepack> {
   void runOnOperation() override {
-    auto lower = [&](func::FuncOp func, PrepackOp op) {
-      OpBuilder builder(func);
-      GpuBuilder b(op.getLoc(), builder);
-      PrepackRows(b, op.getWeight().getType(), op.getPermuted(), func.getName()).write();
-      return success();
+    auto write = [](GpuBuilder &b, PrepackOp op, StringRef name) {
+      PrepackRows(b, op.getWeight().getType(), op.getPermuted(), name).write();
     };
-    if (failed(lowerSoleOps<PrepackOp>(getOperation(), lower)))
+    if (failed(lowerToOneFunction<PrepackOp, GpuBuilder>(getOperation(), write)))
       signalPassFailure();
   }
 };

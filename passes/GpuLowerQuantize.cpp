@@ -180,14 +180,10 @@ private:
 
 struct GpuLowerQuantize : bq::impl::GpuLowerQuantizeBase<GpuLowerQuantize> {
   void runOnOperation() override {
-    auto lower = [&](func::FuncOp func, QuantizeOp op) {
-      OpBuilder builder(func);
-      GpuBuilder b(op.getLoc(), builder);
-      Type dataType = getElementTypeOrSelf(op.getInput().getType());
-      QuantizeRows(b, dataType, op.getWeight().getType(), func.getName()).write();
-      return success();
+    auto write = [](GpuBuilder &b, QuantizeOp op, StringRef name) {
+      QuantizeRows(b, getElementTypeOrSelf(op.getInput().getType()), op.getWeight().getType(), name).write();
     };
-    if (failed(lowerSoleOps<QuantizeOp>(getOperation(), lower)))
+    if (failed(lowerToOneFunction<QuantizeOp, GpuBuilder>(getOperation(), write)))
       signalPassFailure();
   }
 };

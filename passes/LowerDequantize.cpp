@@ -133,20 +133,11 @@ struct LowerDequantize : bq::impl::LowerDequantizeBase<LowerDequantize> {
     FailureOr<CpuTarget> target = targetOf(getOperation(), cpu);
     if (failed(target))
       return signalPassFailure();
-    auto lower = [&](func::FuncOp func, Operation *op, WeightType weight, bool isGather) {
-      OpBuilder builder(func);
-      KernelBuilder b(op->getLoc(), builder, *target, target->lanes());
-      DequantizeRows(b, weight, func.getName(), isGather).write();
-      return success();
+    auto write = [](KernelBuilder &b, auto op, StringRef name) {
+      DequantizeRows(b, op.getWeight().getType(), name, /*isGather=*/std::is_same_v<decltype(op), EmbeddingOp>).write();
     };
-    auto lowerEmbedding = [&](func::FuncOp func, EmbeddingOp op) {
-      return lower(func, op, op.getWeight().getType(), true);
-    };
-    auto lowerDequantize = [&](func::FuncOp func, DequantizeOp op) {
-      return lower(func, op, op.getWeight().getType(), false);
-    };
-    if (failed(lowerSoleOps<EmbeddingOp>(getOperation(), lowerEmbedding)) ||
-        failed(lowerSoleOps<DequantizeOp>(getOperation(), lowerDequantize)))
+    if (failed(lowerToOneFunction<EmbeddingOp, KernelBuilder>(getOperation(), write, *target, target->lanes())) ||
+        failed(lowerToOneFunction<DequantizeOp, KernelBuilder>(getOperation(), write, *target, target->lanes())))
       signalPassFailure();
   }
 };

@@ -167,14 +167,9 @@ struct LowerFakeQuantize : bq::impl::LowerFakeQuantizeBase<LowerFakeQuantize> {
     FailureOr<CpuTarget> target = targetOf(getOperation(), cpu);
     if (failed(target))
       return signalPassFailure();
-    auto lower = [&](func::FuncOp func, auto op) {
-      OpBuilder builder(func);
-      KernelBuilder b(op.getLoc(), builder, *target, target->lanes());
-      FakeQuantizeChunks(b, op, func.getName()).write();
-      return success();
-    };
-    if (failed(lowerSoleOps<FakeQuantizeOp>(getOperation(), lower)) ||
-        failed(lowerSoleOps<FakeQuantizeGradOp>(getOperation(), lower)))
+    auto write = [](KernelBuilder &b, auto op, StringRef name) { FakeQuantizeChunks(b, op, name).write(); };
+    if (failed(lowerToOneFunction<FakeQuantizeOp, KernelBuilder>(getOperation(), write, *target, target->lanes())) ||
+        failed(lowerToOneFunction<FakeQuantizeGradOp, KernelBuilder>(getOperation(), write, *target, target->lanes())))
       signalPassFailure();
   }
 };

@@ -132,13 +132,8 @@ struct LowerMagnitudeSums : bq::impl::LowerMagnitudeSumsBase<LowerMagnitudeSums>
     FailureOr<CpuTarget> target = targetOf(getOperation(), cpu);
     if (failed(target))
       return signalPassFailure();
-    auto lower = [&](func::FuncOp func, MagnitudeSumsOp op) {
-      OpBuilder builder(func);
-      KernelBuilder b(op.getLoc(), builder, *target, target->lanes());
-      MagnitudeChunks(b, op, func.getName()).write();
-      return success();
-    };
-    if (failed(lowerSoleOps<MagnitudeSumsOp>(getOperation(), lower)))
+    auto write = [](KernelBuilder &b, MagnitudeSumsOp op, StringRef name) { MagnitudeChunks(b, op, name).write(); };
+    if (failed(lowerToOneFunction<MagnitudeSumsOp, KernelBuilder>(getOperation(), write, *target, target->lanes())))
       signalPassFailure();
   }
 };

@@ -200,14 +200,10 @@ struct LowerQuantize : bq::impl::LowerQuantizeBase<LowerQuantize> {
     FailureOr<CpuTarget> target = targetOf(getOperation(), cpu);
     if (failed(target))
       return signalPassFailure();
-    auto lower = [&](func::FuncOp func, QuantizeOp op) {
-      OpBuilder builder(func);
-      KernelBuilder b(op.getLoc(), builder, *target, target->lanes());
-      Type dataType = getElementTypeOrSelf(op.getInput().getType());
-      QuantizeRows(b, dataType, op.getWeight().getType(), func.getName()).write();
-      return success();
+    auto write = [](KernelBuilder &b, QuantizeOp op, StringRef name) {
+      QuantizeRows(b, getElementTypeOrSelf(op.getInput().getType()), op.getWeight().getType(), name).write();
     };
-    if (failed(lowerSoleOps<QuantizeOp>(getOperation(), lower)))
+    if (failed(lowerToOneFunction<QuantizeOp, KernelBuilder>(getOperation(), write, *target, target->lanes())))
       signalPassFailure();
   }
 };

@@ -28,6 +28,18 @@ mlir::LogicalResult lowerSoleOps(mlir::ModuleOp module,
   return mlir::success();
 }
 
+/// lowerSoleOps() where `write(b, op, name)` writes the only function that an op becomes; `b`, made from `target...`,
+/// is a builder in front of the layer.
+template <typename OpTy, typename Builder, typename Write, typename... Target>
+mlir::LogicalResult lowerToOneFunction(mlir::ModuleOp module, Write write, const Target &...target) {
+  return lowerSoleOps<OpTy>(module, [&](mlir::func::FuncOp func, OpTy op) {
+    mlir::OpBuilder builder(func);
+    Builder b(op.getLoc(), builder, target...);
+    write(b, op, func.getName());
+    return mlir::success();
+  });
+}
+
 /// An empty function of these arguments with a body that returns; the builder is set to the start of the body.
 mlir::func::FuncOp makeFunction(KernelBuilder &b, llvm::StringRef name, mlir::TypeRange arguments);
 

@@ -14,7 +14,11 @@ struct RowKey {
   int64_t k;
   ElementType dataType, scaleType;
   ZeroPointType zeroType;
-  bool permuted = false;
+  bool permuted;
+
+  explicit RowKey(const KernelSpec &spec)
+      : op(spec.op), format(spec.format), k(spec.k), dataType(spec.dataType), scaleType(spec.scaleType),
+        zeroType(spec.zeroType), permuted(spec.permuted) {}
   friend bool operator==(const RowKey &l, const RowKey &r) {
     return l.op == r.op && l.format == r.format && l.k == r.k && l.dataType == r.dataType &&
            l.scaleType == r.scaleType && l.zeroType == r.zeroType && l.permuted == r.permuted;

@@ -3,6 +3,7 @@
 
 #include "quantizers/DecodeByTorch.h"
 #include "quantizers/Quantize.h"
+#include "runtime/RowSpec.h"
 #include "runtime/WeightParts.h"
 
 #include <ATen/ops/_assert_async.h>
@@ -85,7 +86,7 @@ at::Tensor gpu::dequantize(const char *op, const Place &place, const WeightTenso
   at::Tensor y = at::empty({rows.view.n, k}, weight.scales.options());
   if (!y.numel())
     return y;
-  if (!hasKernel(op, place, CudaRows::spec(KernelSpec::Op::Dequantize, rows.view)))
+  if (!hasKernel(op, place, rowSpec(KernelSpec::Op::Dequantize, rows.view)))
     return decodeByTorch(weight, format, k);
   check(op, place.rows->dequantize(rows.view, y.mutable_data_ptr(), place.stream));
   return y;
@@ -99,7 +100,7 @@ void gpu::embedding(const char *op, const Place &place, const at::Tensor &indice
                     std::string(op) + ": an index is outside [0, " + std::to_string(n) + ")");
   if (!(weight.groupIndex && weight.groupIndex->defined())) {
     const RowWeight rows(op, place, weight, format, k);
-    if (hasKernel(op, place, CudaRows::spec(KernelSpec::Op::Embedding, rows.view))) {
+    if (hasKernel(op, place, rowSpec(KernelSpec::Op::Embedding, rows.view))) {
       check(op, place.rows->embedding(rows.view, indices.const_data_ptr<int64_t>(), indices.numel(),
                                       y.mutable_data_ptr(), place.stream));
       return;

@@ -4,6 +4,8 @@
 #include "quantizers/nbit/UpstreamUpdate.h"
 #include "quantizers/optim/GaLoreProjector.h"
 
+#include <cmath>
+
 using namespace bq;
 using namespace bq::nn;
 
@@ -20,8 +22,7 @@ upstream::StepOptions upstreamOptions(const UpdateOptions &options, at::ScalarTy
 }
 
 void checkFinite(const at::Tensor &gradient, const std::string &name) {
-  TORCH_CHECK(at::isfinite(gradient).all().item<bool>(), "bq::nn::qweightUpdateFn: the gradient of ", name,
-              " holds NaN or infinity");
+  TORCH_CHECK(isFinite(gradient), "bq::nn::qweightUpdateFn: the gradient of ", name, " holds NaN or infinity");
 }
 
 void checkMoments(const at::Tensor &expAvgS, const at::Tensor &expAvgL, at::IntArrayRef shape,
@@ -90,6 +91,12 @@ at::Tensor packedGradient(const at::Tensor &gradient, at::IntArrayRef shape) {
 
 } // namespace
 
+bool bq::nn::isFinite(const at::Tensor &tensor) {
+  // A sum of finite numbers may overflow, so only where it is not finite are they looked at one by one.
+  return !tensor.is_floating_point() || std::isfinite(tensor.sum().item<double>()) ||
+         at::isfinite(tensor).all().item<bool>();
+}
+
 UpdateRule bq::nn::updateRule(ParameterKind kind) {
   bool binary = kind == ParameterKind::BinaryLinear || kind == ParameterKind::BinaryConv;
   return binary ? UpdateRule::SignMomentum : UpdateRule::Adam;
@@ -107,7 +114,9 @@ void bq::nn::stepParameter(const QuantizedParameter &parameter, const at::Tensor
   if (parameter.contents().upstreamCompatible) {
     TORCH_CHECK(moments.type != MomentType::Block8, "bq::nn::qweightUpdateFn: ", name,
                 " is as bitorch-engine has it, which knows no moments of type block8");
-    checkFinite(gradient, name);
+    // What the caller has looked at is not what a projector made of it.
+    if (!options.gradientIsFinite || projector)
+      checkFinite(gradient, name);
     checkMoments(moments.v, moments.m, gradient.sizes(), name);
     return stepUpstream(parameter, gradient, moments, step, upstreamOptions(options, dtype, projector));
   }
@@ -129,7 +138,9 @@ void bq::nn::stepFloat(const at::Tensor &weight, const at::Tensor &gradient, con
   // Kernels take neither doubles nor weights in another order than row by row.
   bool byKernel = weight.scalar_type() != at::kDouble && weight.is_contiguous();
   if (!byKernel) {
-    checkFinite(gradient, name);
+    // What the caller has looked at is not what a projector made of it.
+    if (!options.gradientIsFinite || projector)
+      checkFinite(gradient, name);
     return upstream::updateFloat(weight, gradient, moments.v, moments.m, static_cast<double>(step),
                                  upstreamOptions(options, moments.m.scalar_type(), projector));
   }

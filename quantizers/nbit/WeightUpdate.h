@@ -10,6 +10,9 @@
 
 namespace bq::nn {
 
+/// Whether a tensor holds neither NaN nor infinity; true for integers. Reads it once where that is so.
+bool isFinite(const at::Tensor &tensor);
+
 /// The rule of a step on this parameter.
 UpdateRule updateRule(ParameterKind kind);
 

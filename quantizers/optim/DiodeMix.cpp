@@ -4,8 +4,6 @@
 #include "quantizers/nbit/Parameters.h"
 #include "quantizers/nbit/WeightUpdate.h"
 
-#include <cmath>
-
 using namespace bq;
 using namespace bq::optim;
 
@@ -127,12 +125,6 @@ Moments freshMoments(const at::Tensor &parameter, MomentType type) {
   return moments;
 }
 
-/// One pass over the gradient: a sum of finite numbers may overflow, so only what is not finite is looked at closely.
-bool isFinite(const at::Tensor &gradient) {
-  return !gradient.is_floating_point() || std::isfinite(gradient.sum().item<double>()) ||
-         at::isfinite(gradient).all().item<bool>();
-}
-
 } // namespace
 
 DiodeMixParamState &DiodeMix::paramState(const at::Tensor &parameter) {
@@ -175,7 +167,7 @@ void DiodeMix::checkStep(const at::Tensor &parameter) const {
                 " and no quantized parameter: no rule is known for it");
   TORCH_CHECK(gradient.sizes() == shape, name, ": the gradient of ", nameOf(parameter), " has shape ", gradient.sizes(),
               ", expected ", at::IntArrayRef(shape));
-  TORCH_CHECK(isFinite(gradient), name, ": the gradient of ", nameOf(parameter), " holds NaN or infinity");
+  TORCH_CHECK(nn::isFinite(gradient), name, ": the gradient of ", nameOf(parameter), " holds NaN or infinity");
 }
 
 at::Tensor DiodeMix::step(LossClosure closure) {

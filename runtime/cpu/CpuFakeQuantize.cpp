@@ -13,22 +13,10 @@ static int64_t grainOf(const FakeQuantizeArgs &args) {
   return std::max<int64_t>(1, (int64_t{1} << 15) / std::min(args.columns, abi::fakeQuantizeChunk));
 }
 
-Expected<const Kernel *> CpuFakeQuantize::kernelFor(KernelSpec::Op op, const FakeQuantizeArgs &args) {
-  const KernelSpec spec = fakeQuantizeSpec(op, args);
-  const RowKey key{op, spec.format, spec.k, spec.dataType, spec.scaleType, spec.zeroType};
-  if (const Kernel *kernel = known.find(key))
-    return kernel;
-  Expected<std::shared_ptr<const Kernel>> kernel = cache.get({spec, target, /*schedule=*/""});
-  if (!kernel)
-    return kernel.error();
-  known.add(key, *kernel);
-  return kernel->get();
-}
-
 Status CpuFakeQuantize::forward(const FakeQuantizeArgs &args, ParallelFor parallel) {
   if (!args.tasks())
     return {};
-  Expected<const Kernel *> kernel = kernelFor(KernelSpec::Op::FakeQuantize, args);
+  Expected<const Kernel *> kernel = kernels.get(fakeQuantizeSpec(KernelSpec::Op::FakeQuantize, args));
   if (!kernel)
     return kernel.error();
   parallel(0, args.tasks(), grainOf(args), [&](int64_t begin, int64_t end) {
@@ -41,7 +29,7 @@ Status CpuFakeQuantize::backward(const FakeQuantizeGradArgs &args, ParallelFor p
   const FakeQuantizeArgs &forward = args.forward;
   std::vector<float> partials(forward.tasks());
   if (!partials.empty()) {
-    Expected<const Kernel *> kernel = kernelFor(KernelSpec::Op::FakeQuantizeGrad, forward);
+    Expected<const Kernel *> kernel = kernels.get(fakeQuantizeSpec(KernelSpec::Op::FakeQuantizeGrad, forward));
     if (!kernel)
       return kernel.error();
     parallel(0, forward.tasks(), grainOf(forward), [&](int64_t begin, int64_t end) {

@@ -3,11 +3,8 @@
 #ifndef BQ_RUNTIME_CPU_CPUFAKEQUANTIZE_H
 #define BQ_RUNTIME_CPU_CPUFAKEQUANTIZE_H
 
-#include "dialect/core/CpuTarget.h"
 #include "runtime/Backend.h"
-#include "runtime/KernelCache.h"
-#include "runtime/KernelTable.h"
-#include "runtime/RowKey.h"
+#include "runtime/cpu/CpuRowKernels.h"
 
 namespace bq {
 
@@ -15,17 +12,13 @@ namespace bq {
 class CpuFakeQuantize {
 public:
   /// `cache` outlives this.
-  CpuFakeQuantize(const CpuTarget &target, KernelCache &cache) : target(target), cache(cache) {}
+  CpuFakeQuantize(const CpuTarget &target, KernelCache &cache) : kernels(target, cache) {}
 
   Status forward(const FakeQuantizeArgs &args, ParallelFor parallel);
   Status backward(const FakeQuantizeGradArgs &args, ParallelFor parallel);
 
 private:
-  Expected<const Kernel *> kernelFor(KernelSpec::Op op, const FakeQuantizeArgs &args);
-
-  CpuTarget target;
-  KernelCache &cache;
-  KernelTable<RowKey> known;
+  CpuRowKernels kernels;
 };
 
 } // namespace bq

@@ -2,6 +2,7 @@
 #include "runtime/cpu/CpuRows.h"
 
 #include "runtime/CodeBits.h"
+#include "runtime/RowSpec.h"
 #include "runtime/WeightParts.h"
 
 #include <algorithm>
@@ -27,32 +28,13 @@ struct RowConstants {
 
 } // namespace
 
-Expected<const Kernel *> CpuRows::kernelFor(const RowKey &key) {
-  if (const Kernel *kernel = known.find(key))
-    return kernel;
-  CompileRequest request;
-  request.target = target;
-  request.spec.op = key.op;
-  request.spec.format = key.format;
-  request.spec.k = key.k;
-  request.spec.dataType = key.dataType;
-  request.spec.scaleType = key.scaleType;
-  request.spec.zeroType = key.zeroType;
-  Expected<std::shared_ptr<const Kernel>> kernel = cache.get(request);
-  if (!kernel)
-    return kernel.error();
-  known.add(key, *kernel);
-  return kernel->get();
-}
-
 Status CpuRows::embedding(const CanonicalWeight &weight, const int64_t *indices, int64_t count, void *y,
                           ParallelFor parallel) {
   if (Status status = verifyIndices(weight, indices, count, y); !status || !count)
     return status;
   if (std::vector<int32_t> columns = columnsByGroup(weight); !columns.empty())
     return permutedRows(weight, columns, indices, count, y, parallel);
-  Expected<const Kernel *> kernel = kernelFor(
-      {KernelSpec::Op::Embedding, weight.format, weight.k, ElementType::F32, weight.scaleType, weight.zeroType});
+  Expected<const Kernel *> kernel = kernels.get(rowSpec(KernelSpec::Op::Embedding, weight));
   if (!kernel)
     return kernel.error();
   RowConstants constants(weight);
@@ -71,8 +53,7 @@ Status CpuRows::dequantize(const CanonicalWeight &weight, void *y, ParallelFor p
     return invalidArgument("y is null: the weight has " + std::to_string(weight.n) + " rows");
   if (std::vector<int32_t> columns = columnsByGroup(weight); !columns.empty())
     return permutedRows(weight, columns, nullptr, weight.n, y, parallel);
-  Expected<const Kernel *> kernel = kernelFor(
-      {KernelSpec::Op::Dequantize, weight.format, weight.k, ElementType::F32, weight.scaleType, weight.zeroType});
+  Expected<const Kernel *> kernel = kernels.get(rowSpec(KernelSpec::Op::Dequantize, weight));
   if (!kernel)
     return kernel.error();
   RowConstants constants(weight);
@@ -88,8 +69,7 @@ Status CpuRows::dequantize(const CanonicalWeight &weight, void *y, ParallelFor p
 /// by group, dequantized as one of an ordinary weight, and its columns go back to their places.
 Status CpuRows::permutedRows(const CanonicalWeight &weight, const std::vector<int32_t> &columns, const int64_t *indices,
                              int64_t count, void *y, ParallelFor parallel) {
-  Expected<const Kernel *> kernel = kernelFor(
-      {KernelSpec::Op::Dequantize, weight.format, weight.k, ElementType::F32, weight.scaleType, weight.zeroType});
+  Expected<const Kernel *> kernel = kernels.get(rowSpec(KernelSpec::Op::Dequantize, weight));
   if (!kernel)
     return kernel.error();
   RowConstants constants(weight);
@@ -124,10 +104,7 @@ Status CpuRows::permutedRows(const CanonicalWeight &weight, const std::vector<in
 Status CpuRows::quantize(const QuantizeArgs &args, ParallelFor parallel) {
   if (!args.n)
     return {};
-  // Only codes are written for sign, whatever the type of the scales.
-  ElementType scaleType = args.format.hasColumnScale() ? ElementType::F32 : args.scaleType;
-  Expected<const Kernel *> kernel = kernelFor({KernelSpec::Op::Quantize, args.format, args.k, args.dataType, scaleType,
-                                               args.format.hasZeroPoints() ? ZeroPointType::U8 : ZeroPointType::None});
+  Expected<const Kernel *> kernel = kernels.get(quantizeSpec(args));
   if (!kernel)
     return kernel.error();
   auto run = [&](int64_t begin, int64_t end) {

@@ -3,11 +3,8 @@
 #ifndef BQ_RUNTIME_CPU_CPUROWS_H
 #define BQ_RUNTIME_CPU_CPUROWS_H
 
-#include "dialect/core/CpuTarget.h"
 #include "runtime/Backend.h"
-#include "runtime/KernelCache.h"
-#include "runtime/KernelTable.h"
-#include "runtime/RowKey.h"
+#include "runtime/cpu/CpuRowKernels.h"
 
 namespace bq {
 
@@ -15,20 +12,17 @@ namespace bq {
 class CpuRows {
 public:
   /// `cache` outlives this.
-  CpuRows(const CpuTarget &target, KernelCache &cache) : target(target), cache(cache) {}
+  CpuRows(const CpuTarget &target, KernelCache &cache) : kernels(target, cache) {}
 
   Status embedding(const CanonicalWeight &weight, const int64_t *indices, int64_t count, void *y, ParallelFor parallel);
   Status dequantize(const CanonicalWeight &weight, void *y, ParallelFor parallel);
   Status quantize(const QuantizeArgs &args, ParallelFor parallel);
 
 private:
-  Expected<const Kernel *> kernelFor(const RowKey &key);
   Status permutedRows(const CanonicalWeight &weight, const std::vector<int32_t> &columns, const int64_t *indices,
                       int64_t count, void *y, ParallelFor parallel);
 
-  CpuTarget target;
-  KernelCache &cache;
-  KernelTable<RowKey> known;
+  CpuRowKernels kernels;
 };
 
 } // namespace bq

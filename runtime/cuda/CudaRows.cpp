@@ -3,33 +3,12 @@
 
 #include "dialect/core/CudaAbi.h"
 #include "runtime/FakeQuantizeSpec.h"
+#include "runtime/RowSpec.h"
 
 using namespace bq;
 
-KernelSpec CudaRows::spec(KernelSpec::Op op, const CudaRowWeight &weight) {
-  KernelSpec spec;
-  spec.op = op;
-  spec.format = weight.format;
-  spec.k = weight.k;
-  spec.scaleType = weight.scaleType;
-  spec.zeroType = weight.zeroType;
-  return spec;
-}
-
-KernelSpec CudaRows::spec(const QuantizeArgs &args) {
-  KernelSpec spec;
-  spec.op = KernelSpec::Op::Quantize;
-  spec.format = args.format;
-  spec.k = args.k;
-  spec.dataType = args.dataType;
-  // Only codes are written for sign, whatever the type of the scales.
-  spec.scaleType = args.format.hasColumnScale() ? ElementType::F32 : args.scaleType;
-  spec.zeroType = args.format.hasZeroPoints() ? ZeroPointType::U8 : ZeroPointType::None;
-  return spec;
-}
-
 Expected<const LoadedCudaKernel *> CudaRows::kernel(const KernelSpec &spec, cuda::Stream stream) {
-  const RowKey key{spec.op, spec.format, spec.k, spec.dataType, spec.scaleType, spec.zeroType, spec.permuted};
+  const RowKey key(spec);
   if (const Known *found = known.find(key))
     return *found;
   Expected<const LoadedCudaKernel *> kernel = kernels.get(spec, device, stream);
@@ -44,7 +23,7 @@ Status CudaRows::embedding(const CudaRowWeight &weight, const int64_t *indices, 
                            cuda::Stream stream) {
   if (!count)
     return {};
-  Expected<const LoadedCudaKernel *> kernel = this->kernel(spec(KernelSpec::Op::Embedding, weight), stream);
+  Expected<const LoadedCudaKernel *> kernel = this->kernel(rowSpec(KernelSpec::Op::Embedding, weight), stream);
   if (!kernel)
     return kernel.error();
   return (*kernel)->launch<cuda::EmbeddingFn>(0, count, stream, indices, weight.codes, weight.scales, weight.zeros,
@@ -54,7 +33,7 @@ Status CudaRows::embedding(const CudaRowWeight &weight, const int64_t *indices, 
 Status CudaRows::dequantize(const CudaRowWeight &weight, void *y, cuda::Stream stream) {
   if (!weight.n)
     return {};
-  Expected<const LoadedCudaKernel *> kernel = this->kernel(spec(KernelSpec::Op::Dequantize, weight), stream);
+  Expected<const LoadedCudaKernel *> kernel = this->kernel(rowSpec(KernelSpec::Op::Dequantize, weight), stream);
   if (!kernel)
     return kernel.error();
   return (*kernel)->launch<cuda::DequantizeFn>(0, weight.n, stream, weight.codes, weight.scales, weight.zeros,
@@ -64,7 +43,7 @@ Status CudaRows::dequantize(const CudaRowWeight &weight, void *y, cuda::Stream s
 Status CudaRows::quantize(const QuantizeArgs &args, cuda::Stream stream) {
   if (Status status = args.verify(); !status || !args.n)
     return status;
-  Expected<const LoadedCudaKernel *> kernel = this->kernel(spec(args), stream);
+  Expected<const LoadedCudaKernel *> kernel = this->kernel(quantizeSpec(args), stream);
   if (!kernel)
     return kernel.error();
   return (*kernel)->launch<cuda::QuantizeFn>(0, args.n, stream, args.weight, args.codes, args.scales, args.zeros,

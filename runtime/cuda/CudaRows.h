@@ -50,11 +50,6 @@ public:
   /// those of CudaKernels::get; lasting ones are remembered, by their first line.
   Expected<const LoadedCudaKernel *> kernel(const KernelSpec &spec, cuda::Stream stream);
 
-  /// What embedding() or dequantize() will ask for, to be given to CudaKernels::prepare.
-  static KernelSpec spec(KernelSpec::Op op, const CudaRowWeight &weight);
-  /// What quantize() will ask for.
-  static KernelSpec spec(const QuantizeArgs &args);
-
 private:
   /// A kernel, or why there is none.
   using Known = Expected<const LoadedCudaKernel *>;

@@ -3,6 +3,7 @@
 
 #include "dialect/core/CudaAbi.h"
 #include "runtime/FakeQuantizeSpec.h"
+#include "runtime/RowSpec.h"
 #include "runtime/WeightParts.h"
 #include "runtime/emu/EmuLinear.h"
 #include "runtime/emu/SortedRows.h"
@@ -11,17 +12,6 @@ using namespace bq;
 using namespace bq::emu;
 
 namespace {
-
-Expected<std::shared_ptr<const EmuKernel>> kernelFor(EmuKernels &kernels, KernelSpec::Op op,
-                                                     const CanonicalWeight &weight) {
-  KernelSpec spec;
-  spec.op = op;
-  spec.format = weight.format;
-  spec.k = weight.k;
-  spec.scaleType = weight.scaleType;
-  spec.zeroType = weight.zeroType;
-  return kernels.get(spec);
-}
 
 EmuMemory memoryOf(const std::vector<float> &values) {
   return {values.data(), static_cast<int64_t>(values.size() * sizeof(float))};
@@ -56,7 +46,7 @@ Status emu::runEmbedding(EmuKernels &kernels, const CanonicalWeight &weight, con
   auto dequantize = [&](const CanonicalWeight &sorted, void *values) { return runDequantize(kernels, sorted, values); };
   if (std::vector<int32_t> columns = columnsByGroup(weight); !columns.empty())
     return dequantizeSorted(weight, columns, indices, count, y, dequantize);
-  Expected<std::shared_ptr<const EmuKernel>> kernel = kernelFor(kernels, KernelSpec::Op::Embedding, weight);
+  Expected<std::shared_ptr<const EmuKernel>> kernel = kernels.get(rowSpec(KernelSpec::Op::Embedding, weight));
   if (!kernel)
     return kernel.error();
   const RowOperands operands(weight);
@@ -76,7 +66,7 @@ Status emu::runDequantize(EmuKernels &kernels, const CanonicalWeight &weight, vo
   auto dequantize = [&](const CanonicalWeight &sorted, void *values) { return runDequantize(kernels, sorted, values); };
   if (std::vector<int32_t> columns = columnsByGroup(weight); !columns.empty())
     return dequantizeSorted(weight, columns, nullptr, weight.n, y, dequantize);
-  Expected<std::shared_ptr<const EmuKernel>> kernel = kernelFor(kernels, KernelSpec::Op::Dequantize, weight);
+  Expected<std::shared_ptr<const EmuKernel>> kernel = kernels.get(rowSpec(KernelSpec::Op::Dequantize, weight));
   if (!kernel)
     return kernel.error();
   const RowOperands operands(weight);
@@ -90,23 +80,14 @@ Status emu::runDequantize(EmuKernels &kernels, const CanonicalWeight &weight, vo
 Status emu::runQuantize(EmuKernels &kernels, const QuantizeArgs &args) {
   if (!args.n)
     return {};
-  const bool isSign = args.format.hasColumnScale();
-  KernelSpec spec;
-  spec.op = KernelSpec::Op::Quantize;
-  spec.format = args.format;
-  spec.k = args.k;
-  spec.dataType = args.dataType;
-  // Only codes are written for sign, whatever the type of the scales.
-  spec.scaleType = isSign ? ElementType::F32 : args.scaleType;
-  spec.zeroType = args.format.hasZeroPoints() ? ZeroPointType::U8 : ZeroPointType::None;
-  Expected<std::shared_ptr<const EmuKernel>> kernel = kernels.get(spec);
+  Expected<std::shared_ptr<const EmuKernel>> kernel = kernels.get(quantizeSpec(args));
   if (!kernel)
     return kernel.error();
   const int64_t element = sizeOf(args.dataType), groups = args.n * args.format.groupCount(args.k);
   std::vector<Buffer> buffers =
       rowBuffers(args.weight, args.n, args.k * element, args.stride * element, /*writable=*/false);
   buffers.push_back({args.codes, static_cast<size_t>(args.n * args.format.rowBytes(args.k)), true});
-  if (!isSign)
+  if (!args.format.hasColumnScale())
     buffers.push_back({args.scales, static_cast<size_t>(groups * sizeOf(args.scaleType)), true});
   if (args.zeros)
     buffers.push_back({args.zeros, static_cast<size_t>(groups), true});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "tools/bqc/BenchConv2d.h"
 
+#include "quantizers/Linear.h"
 #include "runtime/Conv2dShape.h"
 #include "tools/bqc/BenchLayer.h"
 #include "tools/bqc/KernelTimes.h"

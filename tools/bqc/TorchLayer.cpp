@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "tools/bqc/TorchLayer.h"
 
+#include "quantizers/Linear.h"
+
 using namespace bq;
 using namespace bq::cli;
 
@@ -17,22 +19,6 @@ TorchLayer::TorchLayer(const BenchLayer &layer, const std::vector<float> &weight
   weights.push_back(tensor(weight, {n, k}));
   for (int64_t held = weights[0].nbytes(); held < bytes; held += weights[0].nbytes())
     weights.push_back(weights[0].clone());
-}
-
-at::Tensor cli::activate(const at::Tensor &x, Activation activation) {
-  switch (activation) {
-  case Activation::None:
-    break;
-  case Activation::Relu:
-    return at::relu(x);
-  case Activation::Gelu:
-    return at::gelu(x);
-  case Activation::GeluTanh:
-    return at::gelu(x, "tanh");
-  case Activation::Silu:
-    return at::silu(x);
-  }
-  return x;
 }
 
 void TorchLayer::run(size_t copy) { activate(at::linear(x, weights[copy], bias), activation); }

@@ -11,9 +11,6 @@
 
 namespace bq::cli {
 
-/// An activation by LibTorch's own operators.
-at::Tensor activate(const at::Tensor &x, Activation activation);
-
 /// In one element type on one device, with several copies of its weight in turn.
 class TorchLayer {
 public:

@@ -2,6 +2,7 @@
 // Quantize, dequantize and embedding on the emulator, through the fake driver.
 #include "Support.h"
 
+#include "runtime/RowSpec.h"
 #include "runtime/cuda/CudaRows.h"
 
 #include <random>
@@ -138,7 +139,7 @@ TEST_F(CudaRowsCallTest, ALaunchThatFailsIsReportedAndTheKernelStays) {
   weight.format = *Format::parse("int4:g32");
   weight.n = 1;
   weight.k = 64;
-  const KernelSpec spec = CudaRows::spec(KernelSpec::Op::Dequantize, weight);
+  const KernelSpec spec = rowSpec(KernelSpec::Op::Dequantize, weight);
   ASSERT_TRUE(rows.kernel(spec, nullptr));
   fake->behaviour.launchResult = 719;
   float y[64];

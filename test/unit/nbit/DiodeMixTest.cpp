@@ -3,6 +3,7 @@
 #include "quantizers/optim/DiodeMix.h"
 #include "quantizers/nbit/MpqLinear.h"
 #include "quantizers/nbit/NBitLayers.h"
+#include "test/unit/MessageOf.h"
 #include "test/unit/nbit/Support.h"
 
 #include <gmock/gmock.h>

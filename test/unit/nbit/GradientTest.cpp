@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // Outputs and gradients of the training path against LibTorch's autograd on a composition of its operators in double.
 #include "quantizers/nbit/NBitLayers.h"
+#include "test/unit/MessageOf.h"
 #include "test/unit/nbit/Support.h"
 
 #include <gmock/gmock.h>

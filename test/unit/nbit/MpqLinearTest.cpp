@@ -4,6 +4,7 @@
 #include "quantizers/Quantize.h"
 #include "quantizers/nbit/Packing.h"
 #include "quantizers/optim/DiodeMix.h"
+#include "test/unit/MessageOf.h"
 #include "test/unit/nbit/Support.h"
 
 #include <c10/core/Allocator.h>

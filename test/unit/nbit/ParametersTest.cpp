@@ -4,7 +4,7 @@
 #include "quantizers/nbit/MpqLinear.h"
 #include "quantizers/nbit/NBitLayers.h"
 #include "quantizers/optim/GaLoreProjector.h"
-#include "test/unit/nbit/Support.h"
+#include "test/unit/MessageOf.h"
 
 #include <gmock/gmock.h>
 #include <torch/optim/adam.h>

@@ -2,7 +2,7 @@
 // The protocol of n-bit layers: weights installed, made on demand, saved, loaded, cloned and refused.
 #include "quantizers/nbit/MpqLinear.h"
 #include "quantizers/nbit/NBitLayers.h"
-#include "test/unit/nbit/Support.h"
+#include "test/unit/MessageOf.h"
 
 #include <gmock/gmock.h>
 #include <torch/nn/modules/container/sequential.h>

@@ -4,22 +4,8 @@
 #define BQ_TEST_UNIT_NBIT_SUPPORT_H
 
 #include <ATen/Parallel.h>
-#include <c10/util/Exception.h>
-
-#include <string>
 
 namespace bq::test {
-
-/// The text of the c10::Error that `function` throws, or "accepted".
-template <typename Function>
-std::string messageOf(Function function) {
-  try {
-    function();
-  } catch (const c10::Error &error) {
-    return error.what_without_backtrace();
-  }
-  return "accepted";
-}
 
 /// One thread while it lives, for thousands of small steps: threads that spin for their next piece of work would keep
 /// each other, and whatever else runs, from the processors.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // The Hessian says what the outputs say, and adjusting a weight lowers the error that shifted inputs cause.
 #include "quantizers/onebit/Calibration.h"
+#include "test/unit/MessageOf.h"
 
 #include <gmock/gmock.h>
 
@@ -9,21 +10,8 @@
 using namespace bq::onebit;
 
 using at::Tensor;
+using bq::test::messageOf;
 using testing::HasSubstr;
-
-namespace {
-
-template <typename Function>
-std::string messageOf(Function function) {
-  try {
-    function();
-  } catch (const c10::Error &error) {
-    return error.what_without_backtrace();
-  }
-  return "accepted";
-}
-
-} // namespace
 
 TEST(Calibration, HessianGivesTheOutputError) {
   at::manual_seed(7);

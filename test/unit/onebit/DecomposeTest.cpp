@@ -2,6 +2,7 @@
 // The decomposition reproduces its weight, gets better with every round, and never loses to upstream's best mode.
 #include "quantizers/onebit/Decompose.h"
 #include "quantizers/onebit/Calibration.h"
+#include "test/unit/MessageOf.h"
 
 #include <gmock/gmock.h>
 
@@ -10,6 +11,7 @@
 using namespace bq::onebit;
 
 using at::Tensor;
+using bq::test::messageOf;
 using testing::HasSubstr;
 
 namespace {
@@ -40,16 +42,6 @@ struct Problem {
 };
 
 Tensor productOf(const Decomposition &form) { return at::where(form.sign, 1.0f, -1.0f) * form.a.unsqueeze(1) * form.b; }
-
-template <typename Function>
-std::string messageOf(Function function) {
-  try {
-    function();
-  } catch (const c10::Error &error) {
-    return error.what_without_backtrace();
-  }
-  return "accepted";
-}
 
 } // namespace
 

@@ -4,6 +4,7 @@
 #include "quantizers/InputGradient.h"
 #include "quantizers/Modules.h"
 #include "quantizers/StaticActivations.h"
+#include "test/unit/MessageOf.h"
 
 #include <gmock/gmock.h>
 #include <torch/nn/modules/container/sequential.h>
@@ -13,6 +14,7 @@
 
 using namespace bq;
 using namespace bq::nn;
+using bq::test::messageOf;
 using testing::HasSubstr;
 
 namespace {
@@ -22,16 +24,6 @@ constexpr double sumTolerance = 150 * 6e-8 * 1e2;
 
 torch::nn::Conv2d makeConv() {
   return torch::nn::Conv2d(torch::nn::Conv2dOptions(32, 6, {3, 2}).stride({2, 1}).padding({1, 0}).groups(2));
-}
-
-template <typename Function>
-std::string messageOf(Function function) {
-  try {
-    function();
-  } catch (const c10::Error &error) {
-    return error.what_without_backtrace();
-  }
-  return "accepted";
 }
 
 } // namespace

@@ -4,7 +4,7 @@
 
 #include "quantizers/Quantize.h"
 #include "quantizers/nbit/Packing.h"
-#include "test/unit/quantizers/MessageOf.h"
+#include "test/unit/MessageOf.h"
 
 #include <gmock/gmock.h>
 

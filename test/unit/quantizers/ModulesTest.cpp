@@ -2,7 +2,7 @@
 // The torch::nn modules: same results as the dequantized weight, saved and loaded as canonical tensors.
 #include "quantizers/Modules.h"
 
-#include "test/unit/quantizers/MessageOf.h"
+#include "test/unit/MessageOf.h"
 
 #include <ATen/Parallel.h>
 #include <gmock/gmock.h>

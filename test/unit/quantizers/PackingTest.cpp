@@ -2,7 +2,7 @@
 // Bit orders of packed words: bytes written by hand, and back.
 #include "quantizers/nbit/Packing.h"
 
-#include "test/unit/quantizers/MessageOf.h"
+#include "test/unit/MessageOf.h"
 
 #include <gmock/gmock.h>
 

@@ -2,7 +2,7 @@
 // Safetensors files: what is written is read back, other writers' files are read, and damage is one clear error.
 #include "quantizers/SafeTensors.h"
 
-#include "test/unit/quantizers/MessageOf.h"
+#include "test/unit/MessageOf.h"
 
 #include <gmock/gmock.h>
 

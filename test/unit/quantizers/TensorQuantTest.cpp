@@ -4,7 +4,7 @@
 #include "quantizers/nbit/TensorQuant.h"
 
 #include "quantizers/nbit/Gba.h"
-#include "test/unit/quantizers/MessageOf.h"
+#include "test/unit/MessageOf.h"
 
 #include <gmock/gmock.h>
 

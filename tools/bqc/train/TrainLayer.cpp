@@ -46,9 +46,9 @@ private:
 
 /// A layer of bq::nn, whose evaluation has both paths.
 template <typename Layer>
-class NBitTrainLayer : public TrainLayer {
+class PackedTrainLayer : public TrainLayer {
 public:
-  explicit NBitTrainLayer(Layer made) : layer(register_module("layer", std::move(made))) {}
+  explicit PackedTrainLayer(Layer made) : layer(register_module("layer", std::move(made))) {}
 
   at::Tensor forward(const at::Tensor &x) override {
     layer->packedEvaluation = false;
@@ -58,6 +58,17 @@ public:
     layer->packedEvaluation = true;
     return layer->forward(x);
   }
+
+protected:
+  Layer layer;
+};
+
+/// A scale for the whole weight and one for the activations, which have few bits too.
+template <typename Layer>
+class NBitTrainLayer : public PackedTrainLayer<Layer> {
+public:
+  using PackedTrainLayer<Layer>::PackedTrainLayer;
+
   int64_t packedBytes() const override {
     const int64_t k = shape.weightCount() / shape.out;
     // A scale for each row, and for the activations a bias and a scale.
@@ -80,6 +91,10 @@ public:
   }
 
 private:
+  using PackedTrainLayer<Layer>::layer;
+  using TrainLayer::kind;
+  using TrainLayer::shape;
+
   /// The integers of x, as floats.
   std::string activations(const std::string &name) const {
     const std::string x = fmt::format("(x + self.{}_bias)", name);
@@ -102,28 +117,18 @@ private:
                                              *Format::parse(signs ? "uint1" : fmt::format("int{}", kind.weightBits)),
                                              sizes);
   }
-
-  Layer layer;
 };
 
 /// A weight in groups of columns, whose packed codes train; activations are floats.
-class MpqTrainLayer : public TrainLayer {
+class MpqTrainLayer : public PackedTrainLayer<nn::MPQLinear> {
 public:
   static constexpr int64_t groupSize = 32;
 
   MpqTrainLayer(const LayerKind &kind, const LayerShape &shape)
-      : layer(register_module("layer", nn::MPQLinear(nn::MPQLinearOptions(shape.in, shape.out)
-                                                         .w_bits(kind.weightBits)
-                                                         .group_size(std::min(groupSize, shape.in))))) {}
+      : PackedTrainLayer(nn::MPQLinear(nn::MPQLinearOptions(shape.in, shape.out)
+                                           .w_bits(kind.weightBits)
+                                           .group_size(std::min(groupSize, shape.in)))) {}
 
-  at::Tensor forward(const at::Tensor &x) override {
-    layer->packedEvaluation = false;
-    return layer->forward(x);
-  }
-  at::Tensor forwardPacked(const at::Tensor &x) override {
-    layer->packedEvaluation = true;
-    return layer->forward(x);
-  }
   int64_t packedBytes() const override {
     return static_cast<int64_t>(layer->weight.nbytes() + layer->scales.nbytes() + layer->zeros.nbytes());
   }
@@ -136,9 +141,6 @@ public:
             std::vector<int64_t>{shape.out, shape.in}));
     return fmt::format("self.{}_weight.linear(x)", name);
   }
-
-private:
-  nn::MPQLinear layer;
 };
 
 template <typename Layer>

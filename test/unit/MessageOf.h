@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 /// What a call throws, as text.
-#ifndef BQ_TEST_UNIT_QUANTIZERS_MESSAGEOF_H
-#define BQ_TEST_UNIT_QUANTIZERS_MESSAGEOF_H
+#ifndef BQ_TEST_UNIT_MESSAGEOF_H
+#define BQ_TEST_UNIT_MESSAGEOF_H
 
 #include <c10/util/Exception.h>
 
@@ -22,4 +22,4 @@ std::string messageOf(Function function) {
 
 } // namespace bq::test
 
-#endif // BQ_TEST_UNIT_QUANTIZERS_MESSAGEOF_H
+#endif // BQ_TEST_UNIT_MESSAGEOF_H
