@@ -60,7 +60,7 @@ const std::vector<Field> table = {
      [](KernelSpec &s, Text text, Text name) { return parseNumber(s.n, text, name); }},
     {"k", weightOps | magnitudeSums, [](const KernelSpec &s) { return std::to_string(s.k); },
      [](KernelSpec &s, Text text, Text name) { return parseNumber(s.k, text, name); }},
-    {"data", products | only(Op::Quantize) | updates | fakeQuantize | magnitudeSums,
+    {"data", products | only(Op::Quantize) | updates | fakeQuantize | magnitudeSums | noises | weightRange,
      [](const KernelSpec &s) { return std::string(str(s.dataType)); },
      [](KernelSpec &s, Text text, Text name) { return assign(s.dataType, parseElementType(text), name); }},
     {"scale", weightOps, [](const KernelSpec &s) { return std::string(str(s.scaleType)); },
@@ -101,6 +101,12 @@ const std::vector<Field> table = {
      [](KernelSpec &s, Text text, Text name) { return parseFlag(s.square, text, name); }},
     {"divide", magnitudeSums, [](const KernelSpec &s) { return std::to_string(s.divide); },
      [](KernelSpec &s, Text text, Text name) { return parseFlag(s.divide, text, name); }},
+    {"noise", noises, [](const KernelSpec &s) { return std::string(str(s.noise)); },
+     [](KernelSpec &s, Text text, Text name) { return assign(s.noise, parseNoiseKind(text), name); }},
+    {"group", noises, [](const KernelSpec &s) { return std::to_string(s.groupSize); },
+     [](KernelSpec &s, Text text, Text name) { return parseNumber(s.groupSize, text, name); }},
+    {"rounds", noises, [](const KernelSpec &s) { return std::to_string(s.rounds); },
+     [](KernelSpec &s, Text text, Text name) { return parseNumber(s.rounds, text, name); }},
 };
 
 /// The weight as part of a symbol, such as int4g128sf16 or uint4sf32zu8.
@@ -207,6 +213,11 @@ std::string KernelSpec::name() const {
     return "bq_" + data + "_" + format.str() + (zeroType != ZeroPointType::None ? "_zero_" : "_") + operation;
   if (op == Op::MagnitudeSums)
     return "bq_" + data + "_" + operation + (square ? "_square" : "") + (divide ? "_divide" : "") + "__" + columns;
+  if (only(op) & noises)
+    return "bq_" + data + "_" + operation + "_" + std::string(bq::str(noise)) +
+           (groupSize ? "_g" + std::to_string(groupSize) : "") + "_philox" + std::to_string(rounds);
+  if (op == Op::WeightRange)
+    return "bq_" + data + "_" + operation;
   const std::string weight = weightName(*this);
   if (!(only(op) & products))
     return "bq_" + (op == Op::Quantize ? data + "_" : "") + weight + "_" + operation + (permuted ? "_permuted" : "") +

@@ -6,6 +6,7 @@
 #include "dialect/core/CudaAbi.h"
 #include "dialect/core/Format.h"
 #include "dialect/core/KernelAbi.h"
+#include "dialect/core/Noise.h"
 #include "dialect/core/Types.h"
 
 #include <algorithm>
@@ -28,6 +29,9 @@ struct KernelSpec {
     FakeQuantize,     ///< a tensor rounded to the values of a format, of any shape, rows with scales of their own
     FakeQuantizeGrad, ///< the gradients of that
     MagnitudeSums,    ///< sums of the magnitudes of a float weight [n, k], of its rows and of its columns
+    DiffqNoise,       ///< a float weight of any number of elements with noise
+    DiffqNoiseGrad,   ///< the gradients of that
+    WeightRange,      ///< least and greatest element of a float weight of any number of elements
   };
 
   /// Which fields an op has is said by the table in KernelSpec.cpp. Those it has not keep the values they have here.
@@ -63,6 +67,11 @@ struct KernelSpec {
   bool square = false; ///< Magnitudes are squares, not absolute values.
   bool divide = false; ///< A row's factor is divided by its sum, not multiplied.
 
+  // What noise has.
+  NoiseKind noise = NoiseKind::Gaussian;
+  int64_t groupSize = 0; ///< Elements that share a number of bits; 0 = all.
+  int rounds = 7;        ///< Of Philox: 7 or 10.
+
   /// The greatest `rows` that any target asks for; kernelRows() says which each asks for.
   static constexpr int maxExactRows = std::max(abi::maxExactRows, cuda::maxExactRows);
 
@@ -80,6 +89,7 @@ struct KernelSpec {
   ///   bq_<data>_<weight>_update_<rule>[_<moments>][_corrected]_<rounding>_<scaling>__k<K>
   ///   bq_<data>_<weight type>_update_dense_<rule>[_<moments>][_corrected]
   ///   bq_<data>_<format>[_zero]_fake_quantize, bq_<data>_<format>[_zero]_fake_quantize_grad
+  ///   bq_<data>_diffq_noise[_grad]_<noise>[_g<G>]_philox<rounds>, bq_<data>_weight_range
   /// where <weight> is format, type of the scales and of the zero points, such as uint4g128sf16zu8.
   std::string name() const;
 

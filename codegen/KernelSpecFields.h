@@ -14,8 +14,9 @@ using Op = KernelSpec::Op;
 
 /// Names of the ops in the canonical text, in the order of the enumeration.
 inline constexpr std::string_view ops[] = {
-    "linear",       "embedding", "quantize",      "dequantize",         "prepack",       "update",
-    "update_dense", "conv2d",    "fake_quantize", "fake_quantize_grad", "magnitude_sums"};
+    "linear",         "embedding",    "quantize",         "dequantize",    "prepack",
+    "update",         "update_dense", "conv2d",           "fake_quantize", "fake_quantize_grad",
+    "magnitude_sums", "diffq_noise",  "diffq_noise_grad", "weight_range"};
 
 /// A set of ops: bit i is the op of value i.
 using Ops = unsigned;
@@ -26,8 +27,9 @@ inline constexpr Ops updates = packedUpdate | denseUpdate;
 inline constexpr Ops allOps = (1u << std::size(ops)) - 1;
 inline constexpr Ops magnitudeSums = only(Op::MagnitudeSums);
 inline constexpr Ops fakeQuantize = only(Op::FakeQuantize) | only(Op::FakeQuantizeGrad);
+inline constexpr Ops noises = only(Op::DiffqNoise) | only(Op::DiffqNoiseGrad), weightRange = only(Op::WeightRange);
 /// Those with a quantized weight.
-inline constexpr Ops weightOps = allOps & ~denseUpdate & ~fakeQuantize & ~magnitudeSums;
+inline constexpr Ops weightOps = allOps & ~(denseUpdate | fakeQuantize | magnitudeSums | noises | weightRange);
 
 inline std::string opName(Op op) { return std::string(ops[static_cast<int>(op)]); }
 /// The ops of a set, such as "linear, quantize and update".

@@ -34,6 +34,15 @@ Status verifyWeight(const KernelSpec &spec) {
     return badField("format", format.str(), "bits or group size are out of the range of the kind");
   if (Status status = verifyColumns(spec); !status)
     return status;
+  if (format.isMixed()) {
+    if (!(only(spec.op) & products))
+      return badField("format", format.str(), "rows are not packed apart: its kernels are those of linear and conv2d");
+    if (spec.scaleType != ElementType::F32)
+      return badField("scale", str(spec.scaleType),
+                      "format " + format.str() + " has its least and greatest weight as f32");
+    if (spec.columnFactors)
+      return badField("factors", "1", "format " + format.str() + " has none: use 0");
+  }
   const bool wantsZeros = format.hasZeroPoints();
   if (wantsZeros && spec.zeroType == ZeroPointType::None)
     return badField("zero", "none", "format " + format.str() + " has zero points: use u8 or f32");
@@ -93,12 +102,21 @@ Status verifyProduct(const KernelSpec &spec) {
 
 Status verifyFakeQuantize(const KernelSpec &spec) {
   const Format &format = spec.format;
-  if (Expected<Format> same = Format::parse(format.str()); !same || *same != format || format.isTable() || format.group)
+  if (Expected<Format> same = Format::parse(format.str());
+      !same || *same != format || format.isTable() || format.isMixed() || format.group)
     return badField("format", format.str(), opName(spec.op) + " rounds to int, uint or sign, without a group size");
   if (spec.zeroType == ZeroPointType::U8)
     return badField("zero", "u8", "use f32 or none");
   if (format.hasColumnScale() && spec.zeroType != ZeroPointType::None)
     return badField("zero", str(spec.zeroType), "format sign has no zero points: use none");
+  return {};
+}
+
+Status verifyNoise(const KernelSpec &spec) {
+  if (spec.groupSize < 0)
+    return badField("group", std::to_string(spec.groupSize), "must be 1 or more, or 0 for one group");
+  if (spec.rounds != 7 && spec.rounds != 10)
+    return badField("rounds", std::to_string(spec.rounds), "must be 7 or 10");
   return {};
 }
 
@@ -116,6 +134,8 @@ Status KernelSpec::verify() const {
     return verifyFakeQuantize(*this);
   if (only(op) & magnitudeSums)
     return verifyColumns(*this);
+  if (only(op) & noises)
+    return verifyNoise(*this);
   if (only(op) & products)
     if (Status status = verifyProduct(*this); !status)
       return status;

@@ -55,6 +55,11 @@ public:
     case KernelSpec::Op::MagnitudeSums:
       buildMagnitudeSums();
       break;
+    case KernelSpec::Op::DiffqNoise:
+    case KernelSpec::Op::DiffqNoiseGrad:
+    case KernelSpec::Op::WeightRange:
+      buildNoise();
+      break;
     case KernelSpec::Op::Prepack:
       start({weight}, weight);
       finish(PrepackOp::create(b, result, argument(0),
@@ -107,6 +112,27 @@ private:
     b.setInsertionPointToStart(func.addEntryBlock());
     finish(MagnitudeSumsOp::create(b, results, argument(0), argument(1), argument(2), argument(3), spec.square,
                                    spec.divide, ScheduleAttr()));
+  }
+
+  void buildNoise() {
+    const int64_t any = ShapedType::kDynamic;
+    Type f32 = b.getF32Type(), elements = tensor({any}, data), floats = tensor({any}, f32);
+    if (spec.op == KernelSpec::Op::WeightRange) {
+      start({elements}, {floats, floats});
+      finish(WeightRangeOp::create(b, floats, floats, argument(0), ScheduleAttr()));
+      return;
+    }
+    Type scale = tensor({1}, f32), counter = tensor({4}, b.getI32Type());
+    auto noise = NoiseAttr::get(b.getContext(), spec.noise);
+    if (spec.op == KernelSpec::Op::DiffqNoise) {
+      start({elements, floats, scale, counter}, elements);
+      finish(DiffqNoiseOp::create(b, elements, argument(0), argument(1), argument(2), argument(3), noise,
+                                  spec.groupSize, spec.rounds, ScheduleAttr()));
+      return;
+    }
+    start({elements, floats, scale, counter}, {floats, floats, floats});
+    finish(DiffqNoiseGradOp::create(b, floats, floats, floats, argument(0), argument(1), argument(2), argument(3),
+                                    noise, spec.groupSize, spec.rounds, ScheduleAttr()));
   }
 
   void buildUpdate(Type weight, ArrayRef<int64_t> shape, ArrayRef<int64_t> blocks) {

@@ -81,6 +81,13 @@ Attribute ScaleUpdateAttr::parse(AsmParser &parser, Type) {
 
 void ScaleUpdateAttr::print(AsmPrinter &printer) const { printer << "<" << StringRef(str(getValue())) << ">"; }
 
+Attribute NoiseAttr::parse(AsmParser &parser, Type) {
+  FailureOr<NoiseKind> value = parseKeywordIn(parser, parseNoiseKind);
+  return failed(value) ? Attribute() : NoiseAttr::get(parser.getContext(), *value);
+}
+
+void NoiseAttr::print(AsmPrinter &printer) const { printer << "<" << StringRef(str(getValue())) << ">"; }
+
 Attribute ScheduleAttr::parse(AsmParser &parser, Type) {
   StringRef algorithm;
   int64_t rows = 0, vectors = 0, splits = 1;

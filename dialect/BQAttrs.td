@@ -20,8 +20,10 @@ def BQ_FormatAttr : BQ_Attr<"Format", "format"> {
     | `uint<b>:g<G>`, b = 1..8 | unsigned, with zero point | `scale * (code - zero)` |
     | `nf4:g<G>`, `fp4:g<G>`, `lut<b>:g<G>`, b = 1..4 | index into a table of 2^b values | `scale * table[code]` |
     | `sign` | one bit, 1 is +1 and 0 is -1 | `a[n] * sign * b[k]` |
+    | `mixed:g<G>` | 1 to 15 bits, by group | `min + (max - min) * code / (2^bits - 1)` |
 
-    `G` codes along K share a scale; without `:g<G>` a group is the whole row.
+    `G` codes along K share a scale; without `:g<G>` a group is the whole row. Groups of `mixed` are G weights of the
+    flattened weight, or all of it.
 
     Example:
     ```mlir
@@ -104,6 +106,20 @@ def BQ_ScaleUpdateAttr : BQ_Attr<"ScaleUpdate", "scale_update"> {
     ```
   }];
   let parameters = (ins AttrParameter<"::bq::ScaleUpdate", "what it does">:$value);
+  let hasCustomAssemblyFormat = 1;
+}
+
+def BQ_NoiseAttr : BQ_Attr<"Noise", "noise"> {
+  let summary = "How noise is distributed";
+  let description = [{
+    `gaussian` or `uniform`, as `bq.diffq_noise` says.
+
+    Example:
+    ```mlir
+    #n = #bq.noise<uniform>
+    ```
+  }];
+  let parameters = (ins AttrParameter<"::bq::NoiseKind", "the distribution">:$value);
   let hasCustomAssemblyFormat = 1;
 }
 

@@ -6,6 +6,7 @@
 #include "dialect/core/Format.h"
 #include "dialect/core/FragmentLayout.h"
 #include "dialect/core/Layout.h"
+#include "dialect/core/Noise.h"
 #include "dialect/core/Types.h"
 
 #include "mlir/Bytecode/BytecodeOpInterface.h"

@@ -10,8 +10,17 @@ using namespace bq;
 // EmbeddingOp, QuantizeOp, DequantizeOp, PrepackOp
 //===----------------------------------------------------------------------===//
 
+/// Rows of a mixed weight are not packed apart, so that only products have kernels for it.
+static LogicalResult verifyRowFormat(Operation *op, WeightType weight) {
+  if (weight.getFormat().isMixed())
+    return op->emitOpError("expected a format whose rows are packed apart, got ") << weight.getFormat().str();
+  return success();
+}
+
 LogicalResult EmbeddingOp::verify() {
   WeightType weight = getWeight().getType();
+  if (failed(verifyRowFormat(*this, weight)))
+    return failure();
   int64_t count = cast<RankedTensorType>(getIndices().getType()).getDimSize(0);
   // (C1)
   if (failed(verifyShape(*this, "result", getResult(), {count, weight.getK()})))
@@ -25,7 +34,7 @@ LogicalResult QuantizeOp::verify() {
   if (failed(verifyShape(*this, "input", getInput(), {weight.getN(), weight.getK()})))
     return failure();
   // (C2)
-  if (weight.getFormat().kind == Format::Kind::Lut)
+  if (weight.getFormat().kind == Format::Kind::Lut || weight.getFormat().isMixed())
     return emitOpError("expected a format whose codes follow from the weight, got ") << weight.getFormat().str();
   // (C3)
   if (weight.getZero() == ZeroPointType::F32)
@@ -35,6 +44,8 @@ LogicalResult QuantizeOp::verify() {
 
 LogicalResult DequantizeOp::verify() {
   WeightType weight = getWeight().getType();
+  if (failed(verifyRowFormat(*this, weight)))
+    return failure();
   // (C1)
   if (failed(verifyShape(*this, "result", getResult(), {weight.getN(), weight.getK()})))
     return failure();
@@ -43,6 +54,8 @@ LogicalResult DequantizeOp::verify() {
 
 LogicalResult PrepackOp::verify() {
   WeightType weight = getWeight().getType();
+  if (failed(verifyRowFormat(*this, weight)))
+    return failure();
   // (C1), which does not depend on the number of rows.
   FragmentsAttr order = toAttr(getContext(), FragmentLayout::get(weight.getFormat(), /*n=*/1, weight.getK()));
   if (getOrder() != order)
@@ -63,7 +76,7 @@ template <typename OpTy>
 static LogicalResult verifyFakeQuantize(OpTy op) {
   const Format &format = op.getFormat().getFormat();
   // (C1)
-  if (format.isTable() || format.group)
+  if (format.isTable() || format.isMixed() || format.group)
     return op.emitOpError("expected a format int<b>, uint<b> or sign without a group size, got ") << format.str();
   int64_t rows = cast<RankedTensorType>(op.getInput().getType()).getDimSize(0);
   // (C2)

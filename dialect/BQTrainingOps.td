@@ -135,10 +135,10 @@ def BQ_UpdateOp : BQ_Op<"update", [Pure]> {
     to the residual.
 
     **Random numbers** are those of Philox4x32 with 7 rounds: key `counter[0..1]`; number i of row r is word `i % 64 / 16`
-    of the block of counter (i / 64 * 16 + i % 16, r, counter[2], stream). For the moments of column c of a row, or of
-    element 1024 r + c, it is number c of stream 1, whose low half is for m and whose high half for v; for the weight the
-    low half of number c / 128 * 64 + c % 64 of stream 0 where c % 128 < 64, else the high one. They do not depend on
-    threads.
+    of the block of counter (i / 64 * 16 + i % 16, r, counter[2], stream). Column c of a row, or element 1024 r + c, has
+    number c / 128 * 64 + c % 64 of two streams. That of stream 0 is for the weight: its low half where c % 128 < 64, else
+    the high one. That of stream 1 is for the moments, rotated to the left by 8 bits where c % 128 >= 64: its low half for
+    m, its high half for v. They do not depend on threads.
 
     Constraints:
 

@@ -68,6 +68,8 @@ LogicalResult WeightType::verify(function_ref<InFlightDiagnostic()> emitError, i
     return emitError() << "expected 'zero' "
                        << (format.hasZeroPoints() ? "for format " : "for formats with zero points only, got format ")
                        << format.str();
+  if (format.isMixed() && !scale.isF32())
+    return emitError() << "expected scales of type f32 for format " << format.str() << ", got " << scale;
   return success();
 }
 

@@ -2,7 +2,7 @@
 #include "passes/Passes.h"
 #include "passes/Schedules.h"
 #include "passes/SoleOp.h"
-#include "passes/cpu/LinearPlan.h"
+#include "passes/cpu/MixedLinear.h"
 
 #include "dialect/core/KernelAbi.h"
 
@@ -34,11 +34,12 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
     if (schedule.getLayout() != toAttr(&getContext(), plan.layout))
       return op->emitError() << "the schedule's layout is not that of cpu '" << target.name << "', "
                              << toAttr(&getContext(), plan.layout);
-    auto write = llvm::StringSwitch<void (*)(KernelBuilder &, const LinearPlan &, const LinearBuffers &)>(
-                     schedule.getAlgorithm())
-                     .Case("stream", writeStreamLinear)
-                     .Case("panel", writePanelLinear)
-                     .Case("reference", writeReferenceLinear)
+    using Write = void (*)(KernelBuilder &, const LinearPlan &, const LinearBuffers &);
+    const bool isMixed = plan.format.isMixed();
+    auto write = llvm::StringSwitch<Write>(schedule.getAlgorithm())
+                     .Case("stream", isMixed ? writeMixedStream : writeStreamLinear)
+                     .Case("panel", isMixed ? Write() : writePanelLinear)
+                     .Case("reference", isMixed ? writeMixedReference : writeReferenceLinear)
                      .Default(nullptr);
     if (!write)
       return op->emitError() << "no lowering for schedule '" << schedule.getAlgorithm() << "'";
@@ -48,14 +49,15 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
     OpBuilder builder(func);
     KernelBuilder b(op->getLoc(), builder, target, plan.layout.lanes);
     writePrepare(b, plan, (func.getName() + "_prepare").str());
-    func::FuncOp kernel = makeFunction(b, func.getName(), kernelArguments(b, plan));
-    write(b, plan, views(b, plan, kernel));
+    func::FuncOp kernel = makeFunction(b, func.getName(), isMixed ? mixedArguments(b, plan) : kernelArguments(b, plan));
+    write(b, plan, isMixed ? mixedViews(b, plan, kernel) : views(b, plan, kernel));
     return success();
   }
 
   /// The tile of a schedule, which may be written by hand, is one that its lowering can do.
   LogicalResult verifyTile(ProductLayer op, ScheduleAttr schedule) {
     const int64_t rows = schedule.getRows(), vectors = schedule.getVectors();
+    const auto weight = cast<WeightType>(op.getWeight().getType());
     auto refuse = [&](const Twine &rule) {
       return op->emitError() << "schedule '" << schedule.getAlgorithm() << "' takes " << rule << ", got " << rows
                              << " and " << vectors;
@@ -66,6 +68,13 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
                  : refuse("an even number of rows up to 32 and 1 to 8 vectors");
     const bool isStream = schedule.getAlgorithm() == "stream";
     const int64_t given = op.getProductRows();
+    if (weight.getFormat().isMixed()) {
+      std::string reason;
+      if (isStream && !canStreamMixed(weight.getFormat(), weight.getK(), *targetOf(op, cpu), reason))
+        return op->emitError() << "schedule 'stream' refuses: " << reason;
+      const int64_t expected = ShapedType::isDynamic(given) ? mixedRowMultiple : given;
+      return rows == expected && rows > 0 && vectors == 1 ? success() : refuse(Twine(expected) + " rows and 1 vector");
+    }
     return rows == (isStream ? given : 1) && rows > 0 && vectors == 1
                ? success()
                : refuse(isStream ? "the rows of the input and 1 vector" : "1 row and 1 vector");
@@ -107,6 +116,42 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
             index,
             index,
             index};
+  }
+
+  /// The same signature; the names of arguments for a mixed weight are in abi::MixedIndex.
+  SmallVector<Type> mixedArguments(KernelBuilder &b, const LinearPlan &plan) {
+    SmallVector<Type> types = kernelArguments(b, plan);
+    types[0] = b.pointer(b.getI8Type());
+    types[1] = MemRefType::get({2}, b.getF32Type());
+    types[2] = b.pointer(b.getI32Type());
+    types[3] = MemRefType::get({abi::MixedIndex::widths}, b.getI64Type());
+    types[5] = b.pointer(plan.isInteger() ? Type(b.getI8Type()) : b.getF32Type());
+    types[9] = MemRefType::get({mixedScratchBytes(plan)}, b.getI8Type());
+    return types;
+  }
+
+  LinearBuffers mixedViews(KernelBuilder &b, const LinearPlan &plan, func::FuncOp kernel) {
+    auto argument = [&](unsigned i) -> Value { return kernel.getArgument(i); };
+    LinearBuffers buffers;
+    const int64_t dynamic = ShapedType::kDynamic;
+    Value far = b.index(std::numeric_limits<int32_t>::max());
+    buffers.codes = b.view(argument(0), {dynamic}, far);
+    buffers.scales = argument(1);
+    buffers.zeros = b.view(argument(2), {dynamic, abi::MixedIndex::widths}, far);
+    buffers.table = argument(3);
+    buffers.bias = argument(4);
+    buffers.m = argument(11);
+    buffers.paddedRows = argument(12);
+    buffers.begin = argument(13);
+    buffers.end = argument(14);
+    const int64_t segments = plan.layout.segments();
+    buffers.data =
+        b.view(argument(5), {plan.activationPlanes(), segments, dynamic, plan.layout.segmentSize}, buffers.paddedRows);
+    buffers.sums = b.view(argument(6), {segments, dynamic}, buffers.paddedRows);
+    buffers.rowScales = b.view(argument(7), {dynamic}, buffers.paddedRows);
+    buffers.y = b.view(argument(8), {dynamic, plan.layout.n}, buffers.m, argument(10));
+    buffers.scratch = argument(9);
+    return buffers;
   }
 
   LinearBuffers views(KernelBuilder &b, const LinearPlan &plan, func::FuncOp kernel) {

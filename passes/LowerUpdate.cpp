@@ -54,25 +54,33 @@ public:
     const int64_t k = packed.getK();
     const bool isStored = part == StepPart::Codes;
     b.loop(begin, end, 1, [&](Value row) {
-      Value rowFirst = b.mul(row, k), words = weights.momentWords();
-      if (words && !isStored)
-        philox.write(row, b.index(k), RandomStream::Moments, words);
-      if (weights.weightWords() && part != StepPart::Moments)
-        philox.write(row, b.index(k), RandomStream::Weights, weights.weightWords());
-      if (moments.hasBlocks()) {
-        Value firstBlock = b.mul(row, llvm::divideCeil(k, abi::momentBlock));
-        forEachBlock(moments, rowFirst, firstBlock, b.index(k), words,
-                     [&](Value column, Value, Value direction) { b.store(direction, weights.values(), column); });
-      }
-      weights.forEachStretch([&](Value first, Value columns) {
-        weights.step(row, first, columns, [&](Value column, Value partial) -> Value {
-          if (moments.hasBlocks())
-            return b.load(b.vec(b.getF32Type(), rowStep), weights.values(), column);
-          Value random = words && !isStored ? PhiloxRows::load(b, words, column) : Value();
-          return moments.direction(b.add(rowFirst, column), partial, random, isStored);
-        });
+      Value rowFirst = b.mul(row, k), words = isStored ? Value() : weights.momentWords();
+      weights.forEachTile([&](Value first, int64_t columns) {
+        if (words)
+          philox.write(row, first, b.index(columns), RandomStream::Moments, words);
+        if (weights.weightWords() && part != StepPart::Moments)
+          philox.write(row, first, b.index(columns), RandomStream::Weights, weights.weightWords());
+        Value start = b.add(rowFirst, first);
+        weights.begin(row, first, columns);
+        if (moments.hasBlocks()) {
+          Value firstBlock = b.add(b.mul(row, llvm::divideCeil(k, abi::momentBlock)), b.div(first, abi::momentBlock));
+          moments.blocks(start, b.index(columns), firstBlock, words, isStored,
+                         [&](Value i, Value count, Value direction) {
+                           weights.move(weights.load(row, b.add(first, i), count), i, direction);
+                         });
+        } else {
+          memory.forEachStep(b.index(columns), [&](Value i, Value count) {
+            PackedStep::Old old = weights.load(row, b.add(first, i), count);
+            Value random = words ? PhiloxRows::load(b, words, i) : Value();
+            weights.move(old, i, moments.direction(b.add(start, i), count, random, isStored));
+          });
+        }
         if (part != StepPart::Moments)
-          weights.encode(row, first, columns);
+          weights.encode(row, first, columns, [&](Value i) {
+            // The next tile's, whose pages a CPU does not foresee.
+            if (moments.hasBlocks())
+              moments.prefetchBlocks(b.add(start, b.add(i, columns)));
+          });
       });
       if (part == StepPart::Moments)
         b.storeScalar(weights.wantedScale(row), rowScales, row);
@@ -80,18 +88,6 @@ public:
   }
 
 private:
-  /// use(column, count, direction) for the steps of a row of `columns` elements from `first` on, whose blocks of
-  /// moments begin at `firstBlock`.
-  void forEachBlock(MomentStep &moments, Value first, Value firstBlock, Value columns, Value words,
-                    function_ref<void(Value column, Value partial, Value direction)> use) {
-    b.loop(b.index(0), columns, abi::momentBlock, [&](Value column) {
-      Value length = b.min(b.sub(columns, column), b.index(abi::momentBlock));
-      moments.block(b.add(first, column), length, b.add(firstBlock, b.div(column, abi::momentBlock)), words, column,
-                    part == StepPart::Codes,
-                    [&](Value i, Value partial, Value direction) { use(b.add(column, i), partial, direction); });
-    });
-  }
-
   void writeDense(const StepOptions &options, PhiloxRows &philox, MomentStep &moments, Value weight) {
     Type weightType = getElementTypeOrSelf(op.getWeight().getType());
     memory.prepare(weightType);
@@ -107,13 +103,16 @@ private:
     b.loop(begin, end, 1, [&](Value row) {
       Value first = b.mul(row, size), columns = b.min(b.sub(count, first), b.index(size));
       if (words)
-        philox.write(row, columns, RandomStream::Moments, words);
+        philox.write(row, b.index(0), columns, RandomStream::Moments, words);
       if (moments.hasBlocks())
-        return forEachBlock(moments, first, b.mul(row, size / abi::momentBlock), columns, words,
-                            [&](Value column, Value partial, Value direction) {
-                              Value at = b.add(first, column);
-                              move(load(at, partial), direction, at, partial);
-                            });
+        return moments.blocks(first, columns, b.mul(row, size / abi::momentBlock), words, /*isStored=*/false,
+                              [&](Value i, Value partial, Value direction) {
+                                Value at = b.add(first, i);
+                                // The next row's.
+                                if (!partial)
+                                  moments.prefetchBlocks(b.add(at, size));
+                                move(load(at, partial), direction, at, partial);
+                              });
       memory.forEachStep(columns, [&](Value column, Value partial) {
         Value at = b.add(first, column);
         // Before anything is stored: a load behind a store to the same place in another page waits for it.

@@ -111,11 +111,38 @@ def LowerFakeQuantize : Pass<"bq-lower-fake-quantize", "::mlir::ModuleOp"> {
 def LowerUpdate : Pass<"bq-lower-update", "::mlir::ModuleOp"> {
   let summary = "Lower bq.update to a loop over rows";
   let description = [{
-    A function that is one scheduled `bq.update` becomes the kernel of `dialect/core/KernelAbi.h`: row by row, directions
-    from gradient and moments, then new values, scales and codes from them, by way of a scratch of the length of a row.
+    A function that is one scheduled `bq.update` becomes the kernel of `dialect/core/KernelAbi.h`: row by row, and in it
+    tile by tile, directions from gradient and moments, then new values, scales and codes from them, by way of a scratch
+    of the length of a tile.
     A float weight takes no scratch: its elements are loaded and stored once, and so is everything else in memory. Where
     the scale spans the tensor the kernel is two functions, of which `<name>_prepare` steps the moments and gives the
     scale that each row wants.
+  }];
+  let options = [CpuOption<>];
+  let dependentDialects = ["::bq::BQDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+}
+
+def LowerDiffqNoise : Pass<"bq-lower-diffq-noise", "::mlir::ModuleOp"> {
+  let summary = "Lower bq.diffq_noise and its gradient to loops, buffers and vectors";
+  let description = [{
+    A function that is one scheduled `bq.diffq_noise` or `bq.diffq_noise_grad` becomes a function on raw buffers with the
+    signature of `dialect/core/NoiseAbi.h`. A task is a chunk of elements: the steps of its groups are computed once, then
+    noise is made 64 elements at a time and used at once. The gradient keeps its products with the noise for a chunk, and
+    sums them group by group while they are in the cache.
+  }];
+  let options = [CpuOption<>];
+  let dependentDialects = ["::bq::BQDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+}
+
+def LowerWeightRange : Pass<"bq-lower-weight-range", "::mlir::ModuleOp"> {
+  let summary = "Lower bq.weight_range to loops, buffers and vectors";
+  let description = [{
+    A function that is one scheduled `bq.weight_range` becomes a function on raw buffers with the signature of
+    `dialect/core/NoiseAbi.h`, which reads every element once.
   }];
   let options = [CpuOption<>];
   let dependentDialects = ["::bq::BQDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
@@ -209,6 +236,21 @@ def GpuLowerFakeQuantize : Pass<"bq-gpu-lower-fake-quantize", "::mlir::ModuleOp"
     A function that is one scheduled `bq.fake_quantize` or `bq.fake_quantize_grad` becomes the kernel of
     `dialect/core/CudaAbi.h`. A block of threads does a chunk of a row, whose part of the gradient of the scale it sums in a
     fixed order.
+  }];
+  let dependentDialects = ["::bq::gpu::BQGPUDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
+}
+
+def GpuLowerUpdate : Pass<"bq-gpu-lower-update", "::mlir::ModuleOp"> {
+  let summary = "Lower bq.update to what one thread of a GPU does";
+  let description = [{
+    A function that is one scheduled `bq.update` becomes the kernels of `dialect/core/CudaUpdateAbi.h`: one that looks for
+    a gradient that is not finite, and one that takes the step, unless such a gradient was found. Where the scale is that
+    of the tensor two more come in between.
+
+    A block of threads does a row, or whole groups of a row, in rounds of eight columns a thread, each read once and
+    written once. Random numbers go from the thread that makes them to their columns by way of shared memory; so do
+    blocks of moments of 8 bits within a warp by shuffles, and new values that wait for their group's new scale.
   }];
   let dependentDialects = ["::bq::gpu::BQGPUDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
                            "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];

@@ -26,6 +26,8 @@ void bq::buildCpuPipeline(OpPassManager &manager, const std::string &cpu, const 
   manager.addPass(createLowerFakeQuantize({cpu}));
   manager.addPass(createLowerMagnitudeSums({cpu}));
   manager.addPass(createLowerUpdate({cpu}));
+  manager.addPass(createLowerDiffqNoise({cpu}));
+  manager.addPass(createLowerWeightRange({cpu}));
   if (last == Level::Tile)
     return;
   // Target: functions that have an instruction, then those that do not, then LLVM.
@@ -44,6 +46,7 @@ void bq::buildCudaPipeline(OpPassManager &manager, const std::string &arch, cons
   manager.addPass(createGpuLowerDequantize());
   manager.addPass(createGpuLowerQuantize());
   manager.addPass(createGpuLowerFakeQuantize());
+  manager.addPass(createGpuLowerUpdate());
   manager.addPass(createGpuLowerPrepack());
   manager.addPass(createCSEPass());
   if (last == Level::Tile)

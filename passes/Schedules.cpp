@@ -2,6 +2,7 @@
 #include "passes/Schedules.h"
 
 #include "dialect/core/KernelAbi.h"
+#include "passes/cpu/MixedLinear.h"
 
 using namespace mlir;
 using namespace bq;
@@ -60,6 +61,24 @@ ScheduleAttr proposeReference(Operation *op, const Target &target, std::string &
   return ScheduleAttr::get(context, "reference", 1, 1, 1, layoutOn(target, cast<ProductLayer>(op)));
 }
 
+/// A mixed weight meets all rows, or so many at a time where any number is given.
+ScheduleAttr scheduleMixed(Operation *op, const Target &target, StringRef algorithm) {
+  auto layer = cast<ProductLayer>(op);
+  const int64_t given = layer.getProductRows(), rows = ShapedType::isDynamic(given) ? mixedRowMultiple : given;
+  return ScheduleAttr::get(op->getContext(), algorithm, rows, 1, 1, layoutOn(target, layer));
+}
+
+ScheduleAttr proposeMixedStream(Operation *op, const Target &target, std::string &reason) {
+  auto weight = cast<WeightType>(cast<ProductLayer>(op).getWeight().getType());
+  if (!canStreamMixed(weight.getFormat(), weight.getK(), std::get<CpuTarget>(target), reason))
+    return {};
+  return scheduleMixed(op, target, "stream");
+}
+
+ScheduleAttr proposeMixedReference(Operation *op, const Target &target, std::string &) {
+  return scheduleMixed(op, target, "reference");
+}
+
 ScheduleAttr proposeRows(Operation *op, const Target &, std::string &) {
   return ScheduleAttr::get(op->getContext(), "rows", 0, 0, 1, {});
 }
@@ -71,27 +90,39 @@ ScheduleAttr refusePrepack(Operation *, const Target &, std::string &reason) {
 
 constexpr Candidate productCandidates[] = {
     {"stream", proposeStream}, {"panel", proposePanel}, {"reference", proposeReference}};
+constexpr Candidate mixedCandidates[] = {{"stream", proposeMixedStream}, {"reference", proposeMixedReference}};
 constexpr Candidate rowCandidates[] = {{"rows", proposeRows}};
 ScheduleAttr refuseMagnitudes(Operation *, const Target &, std::string &reason) {
   reason = "weights are decomposed on the CPU alone";
   return {};
 }
 
+ScheduleAttr refuseNoise(Operation *, const Target &, std::string &reason) {
+  reason = "noise is made on the CPU alone";
+  return {};
+}
+
 constexpr Candidate prepackCandidates[] = {{"rows", refusePrepack}};
 constexpr Candidate gpuMagnitudeCandidates[] = {{"rows", refuseMagnitudes}};
+constexpr Candidate gpuNoiseCandidates[] = {{"rows", refuseNoise}};
 
 } // namespace
 
 bool bq::isLayer(Operation *op) {
   return isa<ProductLayer, EmbeddingOp, QuantizeOp, DequantizeOp, PrepackOp, FakeQuantizeOp, FakeQuantizeGradOp,
-             MagnitudeSumsOp, UpdateOp>(op);
+             MagnitudeSumsOp, UpdateOp, WeightRangeOp, DiffqNoiseOp, DiffqNoiseGradOp>(op);
 }
 
 ArrayRef<Candidate> bq::candidatesFor(Operation *op, const Target &target) {
-  if (std::holds_alternative<CudaTarget>(target))
-    return isa<MagnitudeSumsOp>(op) ? ArrayRef<Candidate>(gpuMagnitudeCandidates) : gpuCandidatesFor(op);
-  if (isa<ProductLayer>(op))
-    return productCandidates;
+  if (std::holds_alternative<CudaTarget>(target)) {
+    if (isa<MagnitudeSumsOp>(op))
+      return gpuMagnitudeCandidates;
+    return isa<WeightRangeOp, DiffqNoiseOp, DiffqNoiseGradOp>(op) ? ArrayRef<Candidate>(gpuNoiseCandidates)
+                                                                  : gpuCandidatesFor(op);
+  }
+  if (auto layer = dyn_cast<ProductLayer>(op))
+    return cast<WeightType>(layer.getWeight().getType()).getFormat().isMixed() ? ArrayRef<Candidate>(mixedCandidates)
+                                                                               : productCandidates;
   if (isa<PrepackOp>(op))
     return prepackCandidates;
   return rowCandidates;

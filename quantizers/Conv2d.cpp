@@ -3,6 +3,7 @@
 
 #include "quantizers/InputGradient.h"
 #include "quantizers/Products.h"
+#include "quantizers/cuda/GpuLinear.h"
 
 using namespace bq;
 
@@ -106,12 +107,15 @@ Tensor bq::runConv2d(const Conv2dCall &call, const Tensor &x, const std::optiona
   if (y.numel() == 0)
     return y;
   const Tensor images = batched(x);
-  if (!x.is_cpu()) {
-    batched(y).copy_(convolveDense(call, images, bias, weight, choice));
-    return y;
-  }
   const Conv2dShape shape = call.shape(images.sizes());
   check(call.op, shape.verify());
+  abi::Conv2dGeometry geometry = shape.forward();
+  auto byTorch = [&] {
+    batched(y).copy_(convolveDense(call, images, bias, weight, choice));
+    return y;
+  };
+  if (!x.is_cpu() && gpu::isLeftToTorch(call.op, geometry.pixels(), choice.compute, weight.format))
+    return byTorch();
   const Tensor input = imagesOf(images),
                bias32 = bias && bias->defined() ? bias->to(at::kFloat).contiguous() : Tensor();
   // Kernels write channels last; where y is that already, into y itself.
@@ -121,27 +125,30 @@ Tensor bq::runConv2d(const Conv2dCall &call, const Tensor &x, const std::optiona
                       ? target.permute({0, 2, 3, 1})
                       : at::empty({shape.batch, shape.outHeight(), shape.outWidth(), shape.outChannels}, x.options());
 
-  abi::Conv2dGeometry geometry = shape.forward();
   geometry.padCode = choice.padCode;
   const std::shared_ptr<const GroupedWeight> forms = weight.grouped();
-  LinearArgs args;
+  GroupedProducts products;
+  LinearArgs &args = products.args;
   args.dataType = elementType(call.op, "x", x.scalar_type());
+  args.x = input.const_data_ptr();
   args.m = geometry.pixels();
   args.geometry = &geometry;
+  args.bias = bias32.defined() ? bias32.const_data_ptr<float>() : nullptr;
   args.compute = choice.compute;
   args.activation = choice.activation;
   args.activationBits = choice.activationBits;
   args.activationScale = choice.activationBits ? choice.activationScale.const_data_ptr<float>() : nullptr;
+  args.y = result.mutable_data_ptr();
   args.yStride = shape.outChannels;
-  const int64_t element = static_cast<int64_t>(x.element_size());
-  const int64_t channels = shape.groupChannels() * forms->together, outputs = shape.groupOutputs() * forms->together;
-  forEachProduct(call.op, static_cast<int64_t>(forms->products.size()), [&](int64_t i, ParallelFor parallel) {
-    LinearArgs own = args;
-    own.x = static_cast<const uint8_t *>(input.const_data_ptr()) + i * channels * element;
-    own.y = static_cast<uint8_t *>(result.mutable_data_ptr()) + i * outputs * element;
-    own.bias = bias32.defined() ? bias32.const_data_ptr<float>() + i * outputs : nullptr;
-    return backend(call.op).linear(*forms->products[i], own, parallel);
-  });
+  products.biasStep = shape.groupOutputs() * forms->together;
+  products.xStep = shape.groupChannels() * forms->together * static_cast<int64_t>(x.element_size());
+  products.yStep = products.biasStep * static_cast<int64_t>(x.element_size());
+  if (x.is_cpu())
+    forEachProduct(call.op, static_cast<int64_t>(forms->products.size()), [&](int64_t i, ParallelFor parallel) {
+      return backend(call.op).linear(*forms->products[i], products.at(i), parallel);
+    });
+  else if (!gpu::conv2d(call.op, gpu::currentPlace(call.op, x.device()), products, *forms))
+    return byTorch();
   if (!isDirect)
     fromImages(result, target);
   return y;

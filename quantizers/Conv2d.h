@@ -35,7 +35,7 @@ at::Tensor emptyConv2dResult(const Conv2dCall &call, const at::Tensor &x, const 
 
 /// The weight of a convolution, asked for in the form that is needed.
 struct Conv2dWeight {
-  std::function<std::shared_ptr<const GroupedWeight>()> grouped;       ///< Asked for on the CPU.
+  std::function<std::shared_ptr<const GroupedWeight>()> grouped;       ///< For x's device.
   std::function<std::shared_ptr<const TransposedWeight>()> transposed; ///< On the CPU, where canTranspose().
   /// The weight [O, I / groups, kh, kw] in a type, on x's device.
   std::function<at::Tensor(at::ScalarType type)> dense;

@@ -46,7 +46,8 @@ struct PlainWeight {
 };
 
 Conv2dWeight formsOf(const PackedPtr &weight, const Conv2dCall &call, at::Device device) {
-  return {[&] { return weight->grouped(call.layout()); }, [&] { return weight->transposed(call.layout()); },
+  return {[&, device] { return weight->grouped(call.layout(), device); },
+          [&] { return weight->transposed(call.layout()); },
           [&weight, device](at::ScalarType type) { return weight->dequantize(type, device); }, weight->format()};
 }
 

@@ -7,6 +7,7 @@
 #include "quantizers/RebuildModel.h"
 #include "quantizers/Tensors.h"
 
+#include <algorithm>
 #include <cmath>
 #include <unordered_set>
 
@@ -70,6 +71,18 @@ void checkWeightOf(const WeightSite &site) {
               " holds NaN or infinity");
 }
 
+/// What is ready must be what the plan asks for.
+void checkReady(const ConvertReport &report, const ConvertOptions &options) {
+  for (const auto &[name, weight] : options.ready) {
+    const auto layer = std::find_if(report.layers.begin(), report.layers.end(),
+                                    [&](const LayerReport &candidate) { return candidate.name == name; });
+    TORCH_CHECK(layer != report.layers.end(), "a weight is ready for '", name, "', which is no layer of the plan");
+    TORCH_CHECK(weight->format() == layer->format && weight->shape() == layer->shape, "layer '", name,
+                "': the weight that is ready is ", weight->format().str(), " ", shapeText(weight->shape()),
+                ", the plan has ", layer->format.str(), " ", shapeText(layer->shape));
+  }
+}
+
 /// The choice for a weight that several layers share: one for all of them.
 const RuleChoice &commonChoice(const WeightSite &site, const RuleChoice *choices) {
   for (size_t i = 1; i < site.places.size(); ++i) {
@@ -114,10 +127,14 @@ Plan makePlan(const torch::jit::Module &module, const ConvertOptions &options) {
     layer.format = *choice.format;
     layer.compute = options.compute;
     layer.activation = site.activation;
-    layer.bytes = canonicalBytes(*choice.format, site.weight);
+    const auto ready = options.ready.find(layer.name);
+    TORCH_CHECK(ready != options.ready.end() || !layer.format.isMixed(), "layer '", layer.name,
+                "': ", layer.format.str(), " cannot be quantized to, the bits of its groups come from the caller");
+    layer.bytes = ready != options.ready.end() ? ready->second->bytes() : canonicalBytes(layer.format, site.weight);
     layer.floatBytes = static_cast<int64_t>(site.weight.nbytes());
     plan.report.layers.push_back(std::move(layer));
   }
+  checkReady(plan.report, options);
   for (const NamedTensor &named : plan.graph.tensors()) {
     const at::Tensor &tensor = named.tensor;
     if (!replaced.count(tensor.unsafeGetTensorImpl()))
@@ -143,7 +160,10 @@ void measure(const at::Tensor &weight, const PackedWeight &packed, LayerReport &
 
 ConvertReport bq::planConversion(const torch::jit::Module &module, const ConvertOptions &options) {
   at::NoGradGuard noGrad;
-  return makePlan(module, options).report;
+  Plan plan = makePlan(module, options);
+  for (size_t i = 0; i < plan.sites.size(); ++i)
+    plan.report.layers[i].weight = plan.sites[i]->weight;
+  return std::move(plan.report);
 }
 
 ConvertReport bq::convert(torch::jit::Module &module, const ConvertOptions &options) {
@@ -153,7 +173,9 @@ ConvertReport bq::convert(torch::jit::Module &module, const ConvertOptions &opti
   for (size_t i = 0; i < plan.sites.size(); ++i) {
     LayerReport &layer = plan.report.layers[i];
     const at::Tensor &weight = plan.sites[i]->weight;
-    c10::intrusive_ptr<PackedWeight> packed = PackedWeight::quantize(weight, layer.format, options.device);
+    const auto ready = options.ready.find(layer.name);
+    c10::intrusive_ptr<PackedWeight> packed =
+        ready != options.ready.end() ? ready->second : PackedWeight::quantize(weight, layer.format, options.device);
     layer.bytes = packed->bytes();
     measure(weight, *packed, layer);
     replacements.push_back({plan.sites[i], std::move(packed), options.compute});

@@ -7,11 +7,13 @@
 #include "dialect/core/Format.h"
 #include "dialect/core/Types.h"
 #include "quantizers/Export.h"
+#include "quantizers/PackedWeight.h"
 
 #include <torch/csrc/jit/api/module.h>
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,6 +45,7 @@ struct BQ_TORCH_API LayerReport {
   int64_t floatBytes = 0;                   ///< the weight as it was
   /// ||W - Wq|| / ||W||, and the same as a ratio in dB (infinity where exact). Absent from a plan.
   std::optional<double> relativeError, sqnrDb;
+  at::Tensor weight; ///< The float weight, shared with the model; of a plan only.
 };
 
 /// A tensor or layer that stays as it is.
@@ -66,6 +69,8 @@ struct BQ_TORCH_API ConvertOptions {
   std::vector<std::string> include; ///< Where not empty: only layers in whose name one of these is found.
   std::vector<std::string> exclude; ///< Not the layers in whose name one of these is found.
   std::optional<at::Device> device; ///< Where weights are quantized; the model stays on the CPU.
+  /// By layer name, weights that are quantized already; other layers are quantized as their format says.
+  std::map<std::string, c10::intrusive_ptr<PackedWeight>> ready;
   /// Called after each layer, from the thread that called convert(). It may throw: the model is unchanged then.
   std::function<void(const LayerReport &layer, size_t done, size_t total)> progress;
 };
@@ -74,7 +79,8 @@ struct BQ_TORCH_API ConvertOptions {
 ///
 /// Throws c10::Error: a pattern that is no regular expression, that is found in no layer, or that later rules hide
 /// wholly; no layer left; a weight that is not finite, not float, half or bfloat16, or not on the CPU; a weight that
-/// two layers share but only one of them is to be quantized, or in another format. The text names rule and layers.
+/// two layers share but only one of them is to be quantized, or in another format; a weight of `ready` that no layer
+/// takes, or of another shape or format. The text names rule and layers.
 BQ_TORCH_API ConvertReport planConversion(const torch::jit::Module &module, const ConvertOptions &options);
 
 /// Replaces `module` by one whose selected layers hold a torch.classes.bq.PackedWeight in place of their float weight.

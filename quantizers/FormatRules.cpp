@@ -76,6 +76,9 @@ std::vector<RuleChoice> bq::applyRules(const std::vector<RuleSubject> &subjects,
   for (const FormatRule &rule : options.rules) {
     TORCH_CHECK(rule.format.kind != Format::Kind::Lut, "rule '", rule.str(), "': ", rule.format.str(),
                 " cannot be quantized to, its table comes from the caller; use int, uint, nf4, fp4 or sign");
+    TORCH_CHECK(
+        !rule.format.isMixed() || !options.ready.empty(), "rule '", rule.str(), "': ", rule.format.str(),
+        " cannot be quantized to, the bits of its groups come from the caller; use int, uint, nf4, fp4 or sign");
     patterns.emplace_back(rule.pattern);
     if (!rule.pattern.empty())
       requireMatch("rule", rule.str(), patterns.back(), subjects);

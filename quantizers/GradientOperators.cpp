@@ -27,14 +27,14 @@ Tensor emptyResult(const char *op, const Tensor &gradient, int64_t n, int64_t k)
   return at::empty_symint(sizes, gradient.options());
 }
 
-/// `transposed` is asked on the CPU, `dense` elsewhere: W in the type of the gradient.
+/// `transposed` is asked on the CPU where the format can be, `dense` elsewhere: W in the type of the gradient.
 template <typename Transposed, typename Dense>
-Tensor run(const char *op, const Tensor &gradient, int64_t n, int64_t k, Compute compute, Transposed transposed,
-           Dense dense) {
+Tensor run(const char *op, const Tensor &gradient, const Format &format, int64_t n, int64_t k, Compute compute,
+           Transposed transposed, Dense dense) {
   Tensor result = emptyResult(op, gradient, n, k);
   if (result.numel() == 0 || n == 0)
     return result.zero_();
-  if (!gradient.is_cpu())
+  if (!gradient.is_cpu() || !canTranspose(format, k, {}))
     return at::matmul(gradient, dense());
   const Tensor rows = linearInputGradient(op, gradient.reshape({-1, n}), *transposed(), gradientCompute(compute));
   return rows.view(result.sizes());
@@ -47,7 +47,7 @@ Tensor plainHere(const Tensor &gradient, const Tensor &codes, const Tensor &scal
   checkDevice(plainName, "codes", codes, gradient.device());
   const int64_t n = checkWeight(plainName, weight, format, k);
   return run(
-      plainName, gradient, n, k, take(plainName, parseCompute(compute)),
+      plainName, gradient, format, n, k, take(plainName, parseCompute(compute)),
       [&] { return transposedRemembered(plainName, weight, format, k, {}); },
       [&] { return dispatch::dequantize(codes, scales, zeros, format, {n, k}, groupIndex, gradient.scalar_type()); });
 }
@@ -61,7 +61,7 @@ Tensor plainMeta(const Tensor &gradient, const Tensor &codes, const Tensor &scal
 
 Tensor packedHere(const Tensor &gradient, const PackedPtr &weight, c10::string_view compute) {
   return run(
-      packedName, gradient, weight->n(), weight->k(), take(packedName, parseCompute(compute)),
+      packedName, gradient, weight->format(), weight->n(), weight->k(), take(packedName, parseCompute(compute)),
       [&] { return weight->transposed({}); },
       [&] { return weight->dequantize(gradient.scalar_type(), gradient.device()); });
 }

@@ -4,8 +4,10 @@
 #include "quantizers/Conv2d.h"
 #include "quantizers/Dispatch.h"
 #include "quantizers/Linear.h"
+#include "quantizers/Mixed.h"
 #include "quantizers/Quantize.h"
 #include "quantizers/Tensors.h"
+#include "runtime/MixedStream.h"
 
 using namespace bq;
 using namespace bq::nn;
@@ -16,6 +18,17 @@ static constexpr const char *embeddingName = "bq::nn::QuantizedEmbedding";
 
 namespace {
 
+/// Mixed codes of zeros, of one bit each.
+at::Tensor zeroMixed(const char *name, int64_t weights, int64_t groupSize) {
+  const std::vector<uint8_t> bits(static_cast<size_t>(MixedStream::groupCount(weights, groupSize)), 1);
+  const MixedStream stream = take(name, MixedStream::plan(bits.data(), weights, groupSize));
+  at::Tensor codes = at::empty({stream.bytes()}, at::kByte);
+  stream.write(
+      bits.data(), [&](int64_t group, uint16_t *levels) { std::fill_n(levels, stream.length(group), uint16_t{0}); },
+      codes.mutable_data_ptr<uint8_t>(), parallelFor);
+  return codes;
+}
+
 /// Registers the buffers of a weight of zeros on `module`, and sets its fields to them.
 template <typename Module>
 void registerWeight(const char *name, Module &module, int64_t n, int64_t k) {
@@ -23,6 +36,11 @@ void registerWeight(const char *name, Module &module, int64_t n, int64_t k) {
   TORCH_CHECK(n >= 0 && k >= 0, name, ": sizes cannot be negative, got [", n, ", ", k, "]");
   TORCH_CHECK(format.kind != Format::Kind::Lut, name, ": ", format.str(),
               " is not supported: its table comes from the caller of bq::linear");
+  if (format.isMixed()) {
+    module.codes = module.register_buffer("codes", zeroMixed(name, n * k, format.group));
+    module.scales = module.register_buffer("scales", at::zeros({2}));
+    return;
+  }
   at::DimVector scaleShape{n, format.groupCount(k)};
   if (format.hasColumnScale())
     scaleShape = {n + k};
@@ -30,6 +48,14 @@ void registerWeight(const char *name, Module &module, int64_t n, int64_t k) {
   module.scales = module.register_buffer("scales", at::zeros(scaleShape));
   if (format.hasZeroPoints())
     module.zeros = module.register_buffer("zeros", at::zeros(scaleShape, at::kByte));
+}
+
+template <typename Module>
+void setWeight(const char *name, Module &module, const MixedWeight &weight, at::IntArrayRef shape) {
+  TORCH_CHECK(at::IntArrayRef(weight.shape) == shape, name, ": expected a mixed weight ", shapeText(shape), ", got ",
+              shapeText(weight.shape));
+  module.codes.set_data(weight.codes);
+  module.scales.set_data(weight.scales);
 }
 
 template <typename Module>
@@ -42,11 +68,15 @@ void setWeight(Module &module, const at::Tensor &weight) {
     module.zeros.set_data(zeros);
 }
 
-/// Calls `to`, which moves and converts everything, then puts codes and zero points back as they were, moved only.
+/// Calls `to`, which moves and converts everything, then puts codes, zero points and the scales of mixed back as they
+/// were, moved only.
 template <typename Module, typename Function>
 void keepTypeOfCodes(Module &module, bool nonBlocking, Function to) {
   at::Tensor codes = module.codes.detach(), zeros = module.zeros.defined() ? module.zeros.detach() : at::Tensor();
+  at::Tensor scales = module.scales.detach();
   to();
+  if (Format::parse(module.options.format())->isMixed())
+    module.scales.set_data(scales.to(module.scales.device(), nonBlocking));
   module.codes.set_data(codes.to(module.codes.device(), nonBlocking));
   if (zeros.defined())
     module.zeros.set_data(zeros.to(module.zeros.device(), nonBlocking));
@@ -67,19 +97,35 @@ void QuantizedLinearImpl::reset() {
     bias = register_parameter("bias", at::zeros({options.out_features()}));
 }
 
-std::shared_ptr<QuantizedLinearImpl> QuantizedLinearImpl::fromFloat(const torch::nn::Linear &linear,
-                                                                    const std::string &format,
-                                                                    const std::string &compute,
-                                                                    const std::string &activation) {
+/// A layer like `linear` in so far, with its bias.
+static std::shared_ptr<QuantizedLinearImpl> likeLinear(const torch::nn::Linear &linear, const std::string &format,
+                                                       const std::string &compute, const std::string &activation) {
   bool hasBias = linear->bias.defined();
   auto module = std::make_shared<QuantizedLinearImpl>(
       QuantizedLinearOptions(linear->weight.size(1), linear->weight.size(0), format)
           .bias(hasBias)
           .compute(compute)
           .activation(activation));
-  setWeight(*module, linear->weight);
   if (hasBias)
     module->bias.set_data(linear->bias.detach());
+  return module;
+}
+
+std::shared_ptr<QuantizedLinearImpl> QuantizedLinearImpl::fromFloat(const torch::nn::Linear &linear,
+                                                                    const std::string &format,
+                                                                    const std::string &compute,
+                                                                    const std::string &activation) {
+  auto module = likeLinear(linear, format, compute, activation);
+  setWeight(*module, linear->weight);
+  return module;
+}
+
+std::shared_ptr<QuantizedLinearImpl> QuantizedLinearImpl::fromMixed(const torch::nn::Linear &linear,
+                                                                    const MixedWeight &weight,
+                                                                    const std::string &compute,
+                                                                    const std::string &activation) {
+  auto module = likeLinear(linear, weight.format(), compute, activation);
+  setWeight(linearName, *module, weight, linear->weight.sizes());
   return module;
 }
 
@@ -130,10 +176,9 @@ void QuantizedConv2dImpl::reset() {
     bias = register_parameter("bias", at::zeros({options.out_channels()}));
 }
 
-std::shared_ptr<QuantizedConv2dImpl> QuantizedConv2dImpl::fromFloat(const torch::nn::Conv2d &conv,
-                                                                    const std::string &format,
-                                                                    const std::string &compute,
-                                                                    const std::string &activation) {
+/// The same for a convolution.
+static std::shared_ptr<QuantizedConv2dImpl> likeConv2d(const torch::nn::Conv2d &conv, const std::string &format,
+                                                       const std::string &compute, const std::string &activation) {
   const auto &given = conv->options;
   const auto *padding = std::get_if<torch::ExpandingArray<2>>(&given.padding());
   TORCH_CHECK(padding && std::holds_alternative<torch::enumtype::kZeros>(given.padding_mode()), conv2dName,
@@ -148,9 +193,26 @@ std::shared_ptr<QuantizedConv2dImpl> QuantizedConv2dImpl::fromFloat(const torch:
           .bias(hasBias)
           .compute(compute)
           .activation(activation));
-  setWeight(*module, conv->weight);
   if (hasBias)
     module->bias.set_data(conv->bias.detach());
+  return module;
+}
+
+std::shared_ptr<QuantizedConv2dImpl> QuantizedConv2dImpl::fromFloat(const torch::nn::Conv2d &conv,
+                                                                    const std::string &format,
+                                                                    const std::string &compute,
+                                                                    const std::string &activation) {
+  auto module = likeConv2d(conv, format, compute, activation);
+  setWeight(*module, conv->weight);
+  return module;
+}
+
+std::shared_ptr<QuantizedConv2dImpl> QuantizedConv2dImpl::fromMixed(const torch::nn::Conv2d &conv,
+                                                                    const MixedWeight &weight,
+                                                                    const std::string &compute,
+                                                                    const std::string &activation) {
+  auto module = likeConv2d(conv, weight.format(), compute, activation);
+  setWeight(conv2dName, *module, weight, conv->weight.sizes());
   return module;
 }
 

@@ -15,6 +15,10 @@
 
 #include <string>
 
+namespace bq {
+struct MixedWeight;
+}
+
 namespace bq::nn {
 
 struct BQ_TORCH_API QuantizedLinearOptions {
@@ -41,9 +45,13 @@ public:
   static std::shared_ptr<QuantizedLinearImpl> fromFloat(const torch::nn::Linear &linear, const std::string &format,
                                                         const std::string &compute = "f32",
                                                         const std::string &activation = "none");
+  /// A mixed weight in the place of that of `linear`, and its bias; both shared.
+  static std::shared_ptr<QuantizedLinearImpl> fromMixed(const torch::nn::Linear &linear, const MixedWeight &weight,
+                                                        const std::string &compute = "f32",
+                                                        const std::string &activation = "none");
 
   void reset() override;
-  /// Scales and bias change type; codes and zero points stay uint8. All are moved.
+  /// Scales, but of mixed, and bias change type; codes and zero points stay uint8. All are moved.
   void to(torch::Device device, torch::Dtype dtype, bool nonBlocking = false) override;
   void to(torch::Dtype dtype, bool nonBlocking = false) override;
   void to(torch::Device device, bool nonBlocking = false) override;
@@ -91,9 +99,13 @@ public:
   static std::shared_ptr<QuantizedConv2dImpl> fromFloat(const torch::nn::Conv2d &conv, const std::string &format,
                                                         const std::string &compute = "f32",
                                                         const std::string &activation = "none");
+  /// A mixed weight in the place of that of `conv`, and its bias; both shared. Throws as fromFloat().
+  static std::shared_ptr<QuantizedConv2dImpl> fromMixed(const torch::nn::Conv2d &conv, const MixedWeight &weight,
+                                                        const std::string &compute = "f32",
+                                                        const std::string &activation = "none");
 
   void reset() override;
-  /// Scales and bias change type; codes and zero points stay uint8. All are moved.
+  /// Scales, but of mixed, and bias change type; codes and zero points stay uint8. All are moved.
   void to(torch::Device device, torch::Dtype dtype, bool nonBlocking = false) override;
   void to(torch::Dtype dtype, bool nonBlocking = false) override;
   void to(torch::Device device, bool nonBlocking = false) override;

@@ -62,6 +62,8 @@ Tensor dequantizeHere(const Tensor &codes, const Tensor &scales, const OptionalT
 Tensor dequantizeMeta(const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros, c10::string_view format,
                       at::IntArrayRef shape) {
   constexpr const char *op = dequantizeName;
+  if (parseFormat(op, format).isMixed())
+    return at::empty(shape, scales.options());
   checkWeight(op, {codes, scales, zeros, std::nullopt}, parseFormat(op, format), matrixShape(op, shape).second);
   return at::empty(shape, scales.options());
 }
@@ -84,9 +86,9 @@ struct LinearCall {
       : weight{codes, scales, zeros, groupIndex}, format(parseFormat(op, formatText)),
         choice(LinearChoice::parse(op, compute, activation)), k(inputFeatures(op, x)) {
     checkDevice(op, "codes", codes, x.device());
-    TORCH_CHECK(codes.dim() != 2 || codes.sym_size(1) == format.rowBytes(k), op, ": 'x' ", x.sym_sizes(),
-                " does not fit 'codes' ", codes.sym_sizes(), ": a row of K = ", k, " in ", format.str(), " has ",
-                format.rowBytes(k), " bytes");
+    TORCH_CHECK(format.isMixed() || codes.dim() != 2 || codes.sym_size(1) == format.rowBytes(k), op, ": 'x' ",
+                x.sym_sizes(), " does not fit 'codes' ", codes.sym_sizes(), ": a row of K = ", k, " in ", format.str(),
+                " has ", format.rowBytes(k), " bytes");
     n = checkWeight(op, weight, format, k);
   }
 };

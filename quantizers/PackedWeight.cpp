@@ -6,13 +6,14 @@
 #include "quantizers/WeightMemo.h"
 #include "quantizers/cuda/Place.h"
 #include "runtime/Fork.h"
+#include "runtime/MixedStream.h"
 
 using namespace bq;
 
 static constexpr const char *className = "torch.classes.bq.PackedWeight";
 
 static WeightTensors tensorsOf(const PackedWeight &weight) {
-  return {weight.codes(), weight.scales(), weight.zeros(), weight.groupIndex()};
+  return {weight.codes(), weight.scales(), weight.zeros(), weight.groupIndex(), /*isHeld=*/true};
 }
 
 PackedWeight::PackedWeight(at::Tensor codes, at::Tensor scales, std::optional<at::Tensor> zeros, const Format &format,
@@ -21,6 +22,12 @@ PackedWeight::PackedWeight(at::Tensor codes, at::Tensor scales, std::optional<at
       scalesTensor(std::move(scales)), zerosTensor(std::move(zeros)), groupIndexTensor(std::move(groupIndex)) {
   const auto [rows, columns] = matrixShape(className, weightShape);
   const int64_t n = checkWeight(className, tensorsOf(*this), weightFormat, columns);
+  if (weightFormat.isMixed()) {
+    const at::Tensor held = codesTensor.cpu().contiguous();
+    take(className,
+         MixedStream::parse(held.const_data_ptr<uint8_t>(), held.numel(), rows * columns, weightFormat.group));
+    codesTensor = withSlack(codesTensor);
+  }
   TORCH_CHECK(n == rows, className, ": 'codes' ", shapeText(codesTensor.sizes()), " do not fit the shape ",
               shapeText(weightShape));
   // Equal weights have one saved form.
@@ -139,11 +146,11 @@ std::shared_ptr<const PrepackedWeight> PackedWeight::prepacked(at::Device device
               [&](const WeightTensors &tensors) { return prepack(className, tensors, weightFormat, k(), device); });
 }
 
-std::shared_ptr<const GroupedWeight> PackedWeight::grouped(const WeightLayout &layout) const {
+std::shared_ptr<const GroupedWeight> PackedWeight::grouped(const WeightLayout &layout, at::Device device) const {
   auto make = [&](const WeightTensors &tensors) {
-    return makeGrouped(className, tensors.to(at::kCPU), weightFormat, k(), layout);
+    return makeGrouped(className, tensors.to(at::kCPU), weightFormat, k(), layout, device);
   };
-  auto known = form(at::kCPU, &Form::grouped, make);
+  auto known = form(device, &Form::grouped, make);
   return known->layout == layout ? known : make(tensorsOf(*this));
 }
 

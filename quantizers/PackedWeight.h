@@ -26,10 +26,12 @@ struct WeightLayout;
 struct WeightTensors;
 
 /// Always held by an intrusive_ptr. Holds the canonical tensors (shared with the caller, not copied) and saves exactly
-/// those. It follows its input's device: the first linear() on a device prepacks the weight there and keeps that form
-/// beside them, and where a device needs canonical tensors that lie elsewhere, a copy; all are made anew after an
-/// in-place change of a tensor. Inference tensors count no changes: where one of the tensors is such, the forms made
-/// first stay, and linear() goes on with the old values. Usable from any thread.
+/// those. Codes of a mixed weight, which kernels read where they are, are copied where the caller's memory ends with
+/// them (quantizeMixed() and packMixed() leave 64 bytes). It follows its input's device: the first linear() on a device
+/// prepacks the weight there and keeps that form beside them, and where a device needs canonical tensors that lie
+/// elsewhere, a copy; all are made anew after an in-place change of a tensor. Inference tensors count no changes: where
+/// one of the tensors is such, the forms made first stay, and linear() goes on with the old values. Usable from any
+/// thread.
 class BQ_TORCH_API PackedWeight : public torch::CustomClassHolder {
 public:
   /// What is pickled: version of this tuple (1), format, shape, codes, scales, zeros, group index.
@@ -78,8 +80,8 @@ public:
   int64_t residentBytes() const;
   /// The form that linear() uses on a device; makes it where needed.
   std::shared_ptr<const PrepackedWeight> prepacked(at::Device device) const;
-  /// The forms that conv2d() and gradients with respect to its, or linear()'s, input use on the CPU.
-  std::shared_ptr<const GroupedWeight> grouped(const WeightLayout &layout) const;
+  /// The forms that conv2d() uses on a device, and on the CPU gradients with respect to its, or linear()'s, input.
+  std::shared_ptr<const GroupedWeight> grouped(const WeightLayout &layout, at::Device device = at::kCPU) const;
   std::shared_ptr<const TransposedWeight> transposed(const WeightLayout &layout) const;
   /// The canonical tensors on a device: these, or a copy that is kept.
   WeightTensors canonical(at::Device device) const;

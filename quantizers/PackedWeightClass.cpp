@@ -4,6 +4,7 @@
 #include "quantizers/Dispatch.h"
 #include "quantizers/Linear.h"
 #include "quantizers/Prepare.h"
+#include "quantizers/StaticActivations.h"
 
 #include <torch/custom_class.h>
 
@@ -47,6 +48,23 @@ void bq::registerPackedWeightClass() {
                {torch::arg("x"), torch::arg("bias") = c10::IValue(), torch::arg("stride") = std::vector<int64_t>{1, 1},
                 torch::arg("padding") = std::vector<int64_t>{0, 0}, torch::arg("dilation") = std::vector<int64_t>{1, 1},
                 torch::arg("groups") = 1, torch::arg("compute") = "f32", torch::arg("activation") = "none"})
+          .def("linear_static",
+               [](const PackedPtr &self, const Tensor &x, const Tensor &scale, int64_t bits,
+                  const OptionalTensor &bias) { return linear(*self, x, bias, {scale, bits}); },
+               "",
+               {torch::arg("x"), torch::arg("activation_scale"), torch::arg("activation_bits") = 8,
+                torch::arg("bias") = c10::IValue()})
+          .def("conv2d_static",
+               [](const PackedPtr &self, const Tensor &x, const Tensor &scale, int64_t bits, const OptionalTensor &bias,
+                  std::vector<int64_t> stride, std::vector<int64_t> padding, std::vector<int64_t> dilation,
+                  int64_t groups, int64_t padCode) {
+                 return conv2d(*self, x, bias, {stride, padding, dilation, groups}, {scale, bits, padCode});
+               },
+               "",
+               {torch::arg("x"), torch::arg("activation_scale"), torch::arg("activation_bits") = 8,
+                torch::arg("bias") = c10::IValue(), torch::arg("stride") = std::vector<int64_t>{1, 1},
+                torch::arg("padding") = std::vector<int64_t>{0, 0}, torch::arg("dilation") = std::vector<int64_t>{1, 1},
+                torch::arg("groups") = 1, torch::arg("pad_code") = 0})
           .def("embedding", [](const PackedPtr &self, const Tensor &indices) { return self->embedding(indices); })
           .def("dequantize", [](const PackedPtr &self) { return self->dequantize(); })
           .def("prepare",

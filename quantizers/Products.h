@@ -9,6 +9,21 @@
 
 namespace bq {
 
+/// The products of a convolution, which differ in where they read and write.
+struct GroupedProducts {
+  LinearArgs args; ///< Of the first.
+  /// From one to the next: bytes of x and of y, elements of the bias.
+  int64_t xStep = 0, yStep = 0, biasStep = 0;
+
+  LinearArgs at(int64_t i) const {
+    LinearArgs own = args;
+    own.x = static_cast<const uint8_t *>(args.x) + i * xStep;
+    own.y = static_cast<uint8_t *>(args.y) + i * yStep;
+    own.bias = args.bias ? args.bias + i * biasStep : nullptr;
+    return own;
+  }
+};
+
 /// Calls run(i, parallel) for each product, `parallel` being the threads that it may use: one after the other on all of
 /// them, or where there are as many products as threads, side by side. Throws for the first Status that failed.
 template <typename Run>

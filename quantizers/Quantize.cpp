@@ -23,6 +23,8 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> bq::quantize(const at::Tensor &we
   TORCH_CHECK(device.is_cpu() || device.is_cuda(), op, ": expected 'weight' on cpu or cuda, got ", device);
   TORCH_CHECK(format.kind != Format::Kind::Lut, op, ": ", format.str(),
               " cannot be quantized to: its table comes from the caller");
+  TORCH_CHECK(!format.isMixed(), op, ": ", format.str(),
+              " cannot be quantized to: the bits of its groups come from the caller of bq::quantizeMixed");
   TORCH_CHECK(at::isfinite(weight).all().item<bool>(), op, ": 'weight' ", shapeText(weight.sizes()),
               " holds NaN or infinity");
 
@@ -70,6 +72,14 @@ at::Tensor bq::dequantize(const at::Tensor &codes, const at::Tensor &scales, con
   TORCH_CHECK(rows == n, op, ": 'codes' ", shapeText(codes.sizes()), " hold ", rows, " rows, 'shape' ",
               shapeText(shape), " asks for ", n);
   at::Tensor matrix = at::empty({n, k}, scales.options());
+  if (format.isMixed() && n && k) {
+    // In the order of the weight itself; kernels for GPUs there are none.
+    const WeightTensors here = weight.to(at::kCPU);
+    at::Tensor values = at::empty(shape, here.scales.options());
+    BorrowedWeight borrowed = borrow(here, format, k);
+    check(op, backend(op).dequantize(borrowed.view, values.mutable_data_ptr(), parallelFor));
+    return values.to(codes.device());
+  }
   if (n && k && codes.is_cuda()) {
     matrix = gpu::dequantize(op, gpu::currentPlace(op, codes.device()), weight, format, k);
   } else if (n && k) {

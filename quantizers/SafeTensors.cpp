@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/SafeTensors.h"
 
+#include "quantizers/PendingFile.h"
 #include "quantizers/Tensors.h"
 
 #include <nlohmann/json.hpp>
@@ -192,51 +193,8 @@ SafeTensors bq::readSafeTensors(const std::string &path) {
   return contents;
 }
 
-namespace {
-
-/// A file under a temporary name, removed unless commit() is reached.
-class PendingFile {
-public:
-  explicit PendingFile(const std::string &path)
-      : path(path), temporary(path + ".XXXXXX"), file(mkostemp(temporary.data(), O_CLOEXEC)) {
-    TORCH_CHECK(file.descriptor >= 0, path, ": cannot write: ", std::strerror(errno));
-    // mkostemp makes files private; a result is as the file that it replaces, or as the user's mask says.
-    const mode_t mask = umask(0);
-    umask(mask);
-    struct stat replaced{};
-    fchmod(file.descriptor, stat(path.c_str(), &replaced) == 0 ? replaced.st_mode & 0777 : 0666 & ~mask);
-  }
-  ~PendingFile() {
-    if (!temporary.empty())
-      unlink(temporary.c_str());
-  }
-
-  void write(const void *data, uint64_t size) {
-    const char *next = static_cast<const char *>(data);
-    while (size) {
-      const ssize_t written = ::write(file.descriptor, next, size);
-      if (written < 0 && errno == EINTR)
-        continue;
-      TORCH_CHECK(written >= 0, path, ": cannot write: ", std::strerror(errno), "; it is left as it was");
-      next += written;
-      size -= written;
-    }
-  }
-  void commit() {
-    TORCH_CHECK(fsync(file.descriptor) == 0 && rename(temporary.c_str(), path.c_str()) == 0, path,
-                ": cannot write: ", std::strerror(errno), "; it is left as it was");
-    temporary.clear();
-  }
-
-private:
-  const std::string path;
-  std::string temporary; ///< Empty once it has its name.
-  const File file;
-};
-
-} // namespace
-
-void bq::writeSafeTensors(const std::string &path, const SafeTensors &contents) {
+void bq::writeSafeTensors(const std::string &path, const SafeTensors &contents,
+                          const std::function<void(const void *, size_t)> &sink) {
   // Widest types first, by name among equals, so that all data is aligned in a file that is mapped.
   std::vector<std::pair<std::string, at::Tensor>> order;
   for (const auto &[name, tensor] : contents.tensors) {
@@ -271,10 +229,14 @@ void bq::writeSafeTensors(const std::string &path, const SafeTensors &contents) 
   TORCH_CHECK(headerBytes <= maxHeaderBytes, path, ": a header of ", headerBytes, " bytes is more than ",
               maxHeaderBytes, ": write fewer tensors or shorter names");
 
-  PendingFile file(path);
-  file.write(&headerBytes, sizeof(headerBytes));
-  file.write(text.data(), text.size());
+  sink(&headerBytes, sizeof(headerBytes));
+  sink(text.data(), text.size());
   for (const auto &[name, tensor] : order)
-    file.write(tensor.const_data_ptr(), tensor.nbytes());
+    sink(tensor.const_data_ptr(), tensor.nbytes());
+}
+
+void bq::writeSafeTensors(const std::string &path, const SafeTensors &contents) {
+  PendingFile file(path);
+  writeSafeTensors(path, contents, [&](const void *data, size_t size) { file.write(data, size); });
   file.commit();
 }

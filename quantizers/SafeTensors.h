@@ -7,6 +7,8 @@
 
 #include <ATen/ATen.h>
 
+#include <cstddef>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -30,6 +32,9 @@ BQ_TORCH_API SafeTensors readSafeTensors(const std::string &path);
 /// c10::Error, leaving nothing behind, for a type that the format does not have, a tensor named __metadata__, names and
 /// metadata that are not UTF-8, and where the file cannot be written.
 BQ_TORCH_API void writeSafeTensors(const std::string &path, const SafeTensors &contents);
+/// The bytes of that file, in order and in parts, to `sink`; errors begin with `name`.
+BQ_TORCH_API void writeSafeTensors(const std::string &name, const SafeTensors &contents,
+                                   const std::function<void(const void *, size_t)> &sink);
 
 } // namespace bq
 

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/Tensors.h"
 
+#include "dialect/core/MixedIndex.h"
+#include "runtime/MixedStream.h"
+
 #include <ATen/Parallel.h>
+
+#include <algorithm>
 
 using namespace bq;
 
@@ -62,7 +67,7 @@ WeightTensors WeightTensors::to(at::Device device) const {
   auto moved = [&](const std::optional<at::Tensor> &tensor) {
     return tensor && tensor->defined() ? tensor->to(device) : tensor;
   };
-  return {codes.to(device), scales.to(device), moved(zeros), moved(groupIndex)};
+  return {codes.to(device), scales.to(device), moved(zeros), moved(groupIndex), isHeld};
 }
 
 namespace {
@@ -80,11 +85,39 @@ bool isZeroPointType(at::ScalarType type) {
          type == at::kHalf || type == at::kBFloat16;
 }
 
+/// The number of weights that mixed codes begin with.
+int64_t mixedWeights(const char *op, const at::Tensor &codes) {
+  TORCH_CHECK(!codes.is_meta() && codes.has_storage(), op,
+              ": codes of a mixed weight say in their data how many rows there are, which 'codes' on ", codes.device(),
+              " have not: use a PackedWeight");
+  const at::Tensor header = codes.slice(0, 0, MixedStream::headerBytes).cpu().contiguous();
+  return static_cast<int64_t>(MixedStream::weightsOf(header.const_data_ptr<uint8_t>()));
+}
+
+int64_t checkMixed(const char *op, const WeightTensors &weight, const Format &format, int64_t k) {
+  const at::DimVector codes = constantSizes(weight.codes), scales = constantSizes(weight.scales);
+  TORCH_CHECK(codes.size() == 1 && codes[0] >= MixedStream::headerBytes, op, ": expected 'codes' of one dimension, ",
+              MixedStream::headerBytes, " bytes or more, for ", format.str(), ", got ", shapeText(codes));
+  TORCH_CHECK(weight.scales.scalar_type() == at::kFloat && scales.size() == 1 && scales[0] == 2, op,
+              ": expected 'scales' of type Float [2], the least and the greatest weight, for ", format.str(), ", got ",
+              weight.scales.scalar_type(), " ", shapeText(scales));
+  checkDevice(op, "scales", weight.scales, weight.codes.device());
+  for (const auto &[name, tensor] : {std::pair{"zeros", &weight.zeros}, {"g_idx", &weight.groupIndex}})
+    TORCH_CHECK(!*tensor || !(*tensor)->defined() || (*tensor)->sym_numel() == 0, op, ": ", format.str(), " has no '",
+                name, "', got ", shapeText(constantSizes(**tensor)));
+  const int64_t weights = mixedWeights(op, weight.codes);
+  TORCH_CHECK(k > 0 ? weights % k == 0 : weights == 0, op, ": 'codes' hold ", weights,
+              " weights, which are no rows of ", k);
+  return k > 0 ? weights / k : 0;
+}
+
 } // namespace
 
 int64_t bq::checkWeight(const char *op, const WeightTensors &weight, const Format &format, int64_t k) {
   TORCH_CHECK(weight.codes.scalar_type() == at::kByte, op, ": expected 'codes' of type Byte, got ",
               weight.codes.scalar_type());
+  if (format.isMixed())
+    return checkMixed(op, weight, format, k);
   at::DimVector codes = constantSizes(weight.codes);
   TORCH_CHECK(codes.size() == 2 && codes[1] == format.rowBytes(k), op, ": expected 'codes' [N, ", format.rowBytes(k),
               "] for ", format.str(), " with K = ", k, ", got ", shapeText(codes));
@@ -128,6 +161,21 @@ int64_t bq::checkWeight(const char *op, const WeightTensors &weight, const Forma
   return n;
 }
 
+/// Whether the storage goes on behind a contiguous tensor.
+static bool hasSlack(const at::Tensor &codes) {
+  const auto end = static_cast<int64_t>(codes.storage_offset() + codes.numel());
+  return codes.is_contiguous() && static_cast<int64_t>(codes.storage().nbytes()) - end >= abi::MixedIndex::slack;
+}
+
+at::Tensor bq::withSlack(const at::Tensor &codes) {
+  if (hasSlack(codes))
+    return codes;
+  const int64_t bytes = codes.numel();
+  const at::Tensor padded = at::zeros({bytes + abi::MixedIndex::slack}, codes.options());
+  padded.slice(0, 0, bytes).copy_(codes);
+  return padded.slice(0, 0, bytes);
+}
+
 BorrowedWeight bq::borrow(const WeightTensors &weight, const Format &format, int64_t k) {
   BorrowedWeight borrowed;
   auto hold = [&](const at::Tensor &tensor) {
@@ -136,9 +184,16 @@ BorrowedWeight bq::borrow(const WeightTensors &weight, const Format &format, int
   };
   CanonicalWeight &view = borrowed.view;
   view.format = format;
-  view.n = weight.codes.size(0);
+  view.n = format.isMixed() ? mixedWeights("bq", weight.codes) / std::max<int64_t>(k, 1) : weight.codes.size(0);
   view.k = k;
   view.codes = static_cast<const uint8_t *>(hold(weight.codes));
+  if (format.isMixed()) {
+    const at::Tensor &codes = borrowed.keep.back();
+    view.mixed.codeBytes = codes.numel();
+    view.mixed.streamRows = view.n;
+    if (weight.isHeld && hasSlack(codes))
+      view.mixed.owner = std::make_shared<at::Tensor>(codes);
+  }
   view.scales = hold(weight.scales);
   view.scaleType = elementType("bq", "scales", weight.scales.scalar_type());
   if (format.kind == Format::Kind::Lut) {

@@ -47,10 +47,12 @@ void checkDevice(const char *op, const char *what, const at::Tensor &tensor, at:
 
 /// A weight's tensors in canonical form, as operators take and PackedWeight holds them.
 struct WeightTensors {
-  at::Tensor codes;                     ///< uint8 [N, rowBytes(K)]
-  at::Tensor scales;                    ///< [N, groupCount(K)]; sign: [N + K]
+  at::Tensor codes;                     ///< uint8 [N, rowBytes(K)]; mixed: one stream
+  at::Tensor scales;                    ///< [N, groupCount(K)]; sign: [N + K]; mixed: float [2]
   std::optional<at::Tensor> zeros;      ///< [N, groupCount(K)]; lut: the table, [2^bits]; else none or empty
   std::optional<at::Tensor> groupIndex; ///< int32 [K]
+  /// What is made of them is held by whom they are held by, and so may keep them.
+  bool isHeld = false;
 
   /// The tensors that are there.
   std::vector<at::Tensor> all() const;
@@ -58,8 +60,9 @@ struct WeightTensors {
   WeightTensors to(at::Device device) const;
 };
 
-/// Checks types, shapes and devices for a weight [codes.size(0), k] without reading data; symbolic shapes become
-/// constants. Returns N. Throws, giving the shape expected and the shape got.
+/// Checks types, shapes and devices for a weight [codes.size(0), k] without reading data, but of mixed the number of
+/// weights that its codes begin with; symbolic shapes become constants. Returns N. Throws, giving the shape expected
+/// and the shape got.
 int64_t checkWeight(const char *op, const WeightTensors &weight, const Format &format, int64_t k);
 
 /// A CanonicalWeight and what keeps its memory alive.
@@ -68,8 +71,13 @@ struct BorrowedWeight {
   std::vector<at::Tensor> keep;
 };
 /// Copies only tensors that are not contiguous, or of a type that the runtime does not read. The weight must have
-/// passed checkWeight().
+/// passed checkWeight(). What is prepacked of a mixed weight keeps the codes where they are held, and there is room
+/// behind them (withSlack()); else it copies them.
 BorrowedWeight borrow(const WeightTensors &weight, const Format &format, int64_t k);
+
+/// Codes of a mixed weight with memory behind them that kernels may read: the same tensor where there is such, else a
+/// copy. It holds zeros.
+at::Tensor withSlack(const at::Tensor &codes);
 
 } // namespace bq
 

@@ -2,6 +2,7 @@
 #include "quantizers/Update.h"
 
 #include "quantizers/Quantize.h"
+#include "quantizers/cuda/GpuUpdate.h"
 
 using namespace bq;
 
@@ -93,7 +94,9 @@ at::Tensor setGradient(UpdateArgs &args, const std::string &name, const at::Tens
 }
 
 void run(const std::string &name, const UpdateArgs &args, at::Device device) {
-  TORCH_CHECK(device.is_cpu(), op, ": '", name, "' is on ", device, "; steps are taken on cpu");
+  if (device.is_cuda())
+    return gpu::update(op, gpu::currentPlace(op, device), args, name);
+  TORCH_CHECK(device.is_cpu(), op, ": '", name, "' is on ", device, "; steps are taken on cpu and cuda");
   if (Status status = backend(op).update(args, parallelFor); !status)
     raise(op, Error{status.error().code, "'" + name + "': " + status.error().message});
 }
@@ -190,6 +193,25 @@ void bq::update(const PackedParameter &weight, const at::Tensor &gradient, const
   for (const at::Tensor *tensor : {&weight.codes, &weight.scales, &weight.zeros, &weight.residual})
     if (tensor->defined() && !tensor->is_inference())
       tensor->unsafeGetTensorImpl()->bump_version();
+}
+
+void bq::checkSteps(at::Device device) {
+  constexpr const char *op = "bq::checkSteps";
+  if (const at::Device own = gpu::withIndex(op, device); own.is_cuda())
+    gpu::report(op, gpu::currentPlace(op, own), /*waits=*/true);
+}
+
+void bq::watchGradient(const at::Tensor &gradient, const std::string &name) {
+  constexpr const char *op = "bq::watchGradient";
+  TORCH_CHECK(gradient.defined() && gradient.is_cuda(), op, ": the gradient of '", name, "' is ",
+              gradient.defined() ? "on " + gradient.device().str() : "missing", ": use one on a GPU");
+  UpdateArgs args;
+  const at::Tensor contiguous = gradient.contiguous();
+  args.dataType = elementType(op, "gradient", gradient.scalar_type());
+  args.gradient = contiguous.const_data_ptr();
+  args.n = 1;
+  args.k = gradient.numel();
+  gpu::watch(op, gpu::currentPlace(op, gradient.device()), args, name);
 }
 
 at::Tensor bq::value(const PackedParameter &weight) {

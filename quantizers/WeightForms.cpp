@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/WeightForms.h"
 
+#include "quantizers/WeightMemo.h"
 #include "runtime/CodeBits.h"
 
 using namespace bq;
@@ -191,9 +192,24 @@ int64_t TransposedWeight::bytes() const {
 }
 
 std::shared_ptr<const GroupedWeight> bq::makeGrouped(const char *op, const WeightTensors &weight, const Format &format,
-                                                     int64_t k, const WeightLayout &layout) {
+                                                     int64_t k, const WeightLayout &layout, at::Device device) {
   auto result = std::make_shared<GroupedWeight>();
   result->layout = layout;
+  if (format.isMixed()) {
+    BorrowedWeight borrowed = borrow(weight, format, k);
+    CanonicalWeight &part = borrowed.view;
+    part.n /= layout.groups;
+    // One copy for all groups, where there must be one.
+    if (!part.mixed.owner) {
+      auto copy = std::make_shared<Tensor>(withSlack(weight.codes.contiguous().clone()));
+      part.codes = copy->const_data_ptr<uint8_t>();
+      part.mixed.owner = std::move(copy);
+    }
+    part.mixed.taps = layout.taps;
+    for (; part.mixed.firstRow < part.mixed.streamRows; part.mixed.firstRow += part.n)
+      result->products.push_back(take(op, backend(op).prepack(part, parallelFor)));
+    return result;
+  }
   const int64_t n = weight.codes.size(0), outputs = n / layout.groups, channels = k / layout.taps;
   result->together = canJoin(weight, format, k) ? groupsTogether(layout.groups, outputs) : 1;
   const int64_t rows = outputs * result->together;
@@ -215,12 +231,14 @@ std::shared_ptr<const GroupedWeight> bq::makeGrouped(const char *op, const Weigh
         format.hasColumnScale() ? at::cat({slice(weight.scales), weight.scales.slice(0, n)}) : slice(weight.scales);
     if (format.hasZeroPoints())
       part.zeros = slice(*weight.zeros);
-    result->products.push_back(prepackHere(op, part, joinedFormat, joinedColumns));
+    result->products.push_back(prepack(op, part, joinedFormat, joinedColumns, device));
   }
   return result;
 }
 
 bool bq::canTranspose(const Format &format, int64_t k, const WeightLayout &layout) {
+  if (format.isMixed())
+    return false;
   if (layout.taps == 1)
     return true;
   const int64_t channels = k / layout.taps, size = format.groupSize(k);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What is made of a canonical weight for the CPU's products beside its prepacked form: one form for each group of a
-/// convolution, and the forms that gradients with respect to an input multiply with.
+/// What is made of a canonical weight beside its prepacked form: one form for each group of a convolution, and on the
+/// CPU the forms that gradients with respect to an input multiply with.
 #ifndef BQ_QUANTIZERS_WEIGHTFORMS_H
 #define BQ_QUANTIZERS_WEIGHTFORMS_H
 
@@ -57,11 +57,11 @@ struct TransposedWeight {
 };
 
 /// The weight must have passed checkWeight(), be on the CPU and have rows and columns, and its rows and columns must
-/// divide as `layout` says.
+/// divide as `layout` says. `device`: where the products are taken; not a GPU for mixed.
 std::shared_ptr<const GroupedWeight> makeGrouped(const char *op, const WeightTensors &weight, const Format &format,
-                                                 int64_t k, const WeightLayout &layout);
-/// Whether makeTransposed() can: where a tap's channels and a group of codes do not divide each other, and for `sign`
-/// with several taps, an output has no scale that a part's channels have in common.
+                                                 int64_t k, const WeightLayout &layout, at::Device device = at::kCPU);
+/// Whether makeTransposed() can: not of mixed; where a tap's channels and a group of codes do not divide each other,
+/// and for `sign` with several taps, an output has no scale that a part's channels have in common.
 bool canTranspose(const Format &format, int64_t k, const WeightLayout &layout);
 std::shared_ptr<const TransposedWeight> makeTransposed(const char *op, const WeightTensors &weight,
                                                        const Format &format, int64_t k, const WeightLayout &layout);

@@ -2,6 +2,7 @@
 #include "runtime/Backend.h"
 
 #include "runtime/Conv2dShape.h"
+#include "runtime/MixedStream.h"
 
 #include <limits>
 #include <string>
@@ -19,6 +20,16 @@ Backend::~Backend() = default;
 
 Status Backend::magnitudeSums(const MagnitudeSumsArgs &, ParallelFor) {
   return unsupported("backend " + std::string(name()) + " has no sums of magnitudes");
+}
+
+Status Backend::diffqNoise(const DiffqNoiseArgs &, ParallelFor) {
+  return unsupported("backend " + std::string(name()) + " has no noise");
+}
+Status Backend::diffqNoiseGrad(const DiffqNoiseGradArgs &, ParallelFor) {
+  return unsupported("backend " + std::string(name()) + " has no gradient of noise");
+}
+Status Backend::weightRange(const WeightRangeArgs &, ParallelFor) {
+  return unsupported("backend " + std::string(name()) + " has no range of a weight");
 }
 
 Status Backend::update(const UpdateArgs &, ParallelFor) {
@@ -59,6 +70,30 @@ Status absent(const char *name, const void *pointer, const Format &format) {
   if (!pointer)
     return {};
   return invalidArgument(std::string(name) + " is given, but format '" + format.str() + "' has none: pass null");
+}
+
+Status verifyMixed(const CanonicalWeight &weight) {
+  const MixedPart &mixed = weight.mixed;
+  if (weight.scaleType != ElementType::F32)
+    return invalidArgument("scales are of type " + std::string(str(weight.scaleType)) + ": format '" +
+                           weight.format.str() + "' has its least and greatest weight as f32");
+  if (weight.groupIndex || weight.columnFactors)
+    return invalidArgument(std::string(weight.groupIndex ? "groupIndex" : "columnFactors") + " is given, but format '" +
+                           weight.format.str() + "' has none: pass null");
+  if (mixed.taps < 1 || weight.k % mixed.taps)
+    return invalidArgument("mixed.taps is " + std::to_string(mixed.taps) +
+                           ": use a divisor of k = " + std::to_string(weight.k));
+  if (mixed.firstRow < 0 || mixed.firstRow + weight.n > mixed.streamRows)
+    return invalidArgument("rows " + std::to_string(mixed.firstRow) + " to " +
+                           std::to_string(mixed.firstRow + weight.n) + " are asked of a stream of " +
+                           std::to_string(mixed.streamRows) + " rows");
+  if (Status status = verifySizes(mixed.streamRows, weight.k); !status)
+    return status;
+  if (!weight.n)
+    return {};
+  const Expected<MixedStream> stream =
+      MixedStream::parse(weight.codes, mixed.codeBytes, mixed.streamRows * weight.k, weight.format.group);
+  return stream ? Status() : Status(stream.error());
 }
 
 Status verifyGroupIndex(const CanonicalWeight &weight) {
@@ -103,6 +138,8 @@ Status CanonicalWeight::verify() const {
                                               : Status();
       !status)
     return status;
+  if (format.isMixed())
+    return verifyMixed(*this);
   bool hasTable = format.kind == Format::Kind::Lut;
   if (Status status = hasTable ? present("table", table, format) : absent("table", table, format); !status)
     return status;
@@ -152,10 +189,10 @@ Status LinearArgs::verify(int64_t n, int64_t k) const {
 Status QuantizeArgs::verify() const {
   if (Status status = verifyFormat(format); !status)
     return status;
-  if (format.kind == Format::Kind::Lut)
-    return invalidArgument(
-        "format '" + format.str() +
-        "' cannot be quantized to: its table comes from the caller; use int, uint, nf4, fp4 or sign");
+  if (format.kind == Format::Kind::Lut || format.isMixed())
+    return invalidArgument("format '" + format.str() + "' cannot be quantized to: its " +
+                           (format.isMixed() ? "bits come" : "table comes") +
+                           " from the caller; use int, uint, nf4, fp4 or sign");
   if (Status status = verifySizes(n, k); !status)
     return status;
   if (n > 1 && stride < k)

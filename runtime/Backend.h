@@ -18,6 +18,10 @@
 
 namespace bq {
 
+struct DiffqNoiseArgs;
+struct DiffqNoiseGradArgs;
+struct WeightRangeArgs;
+
 /// Runs body over disjoint ranges that cover [begin, end), on any threads, none shorter than `grain` but the last;
 /// returns when all are done. The caller's: at::parallel_for in LibTorch programs. bq has no threads of its own.
 using ParallelFor = void (*)(int64_t begin, int64_t end, int64_t grain,
@@ -25,12 +29,25 @@ using ParallelFor = void (*)(int64_t begin, int64_t end, int64_t grain,
 /// The ParallelFor that runs everything on the calling thread.
 void serialFor(int64_t begin, int64_t end, int64_t grain, const std::function<void(int64_t, int64_t)> &body);
 
+/// What a weight of the format `mixed` has beside the rest: its codes are a stream of more than its own rows.
+struct MixedPart {
+  int64_t codeBytes = 0;  ///< Of the whole stream.
+  int64_t streamRows = 0; ///< Rows of k weights that the stream is of.
+  int64_t firstRow = 0;   ///< Of these the weight is rows [firstRow, firstRow + n).
+  /// Columns of the weight are those of a convolution with so many taps, tap * channels + channel; the stream has them
+  /// in the order channel * taps + tap.
+  int64_t taps = 1;
+  /// What keeps the codes alive, unchanged, and 64 bytes behind them that may be read: a prepacked weight then reads
+  /// them where they are. Null: it copies them.
+  std::shared_ptr<const void> owner;
+};
+
 /// A quantized weight [n, k] in canonical form (Format), borrowed: contiguous memory that outlives the call.
 struct CanonicalWeight {
   Format format;
   int64_t n = 0, k = 0;
-  const uint8_t *codes = nullptr; ///< [n, format.rowBytes(k)]
-  const void *scales = nullptr;   ///< [n, groupCount(k)]; for sign a [n] then b [k]
+  const uint8_t *codes = nullptr; ///< [n, format.rowBytes(k)]; for mixed [mixed.codeBytes]
+  const void *scales = nullptr;   ///< [n, groupCount(k)]; for sign a [n] then b [k]; for mixed min, max, f32
   ElementType scaleType = ElementType::F32;
   const void *zeros = nullptr; ///< [n, groupCount(k)] of zeroType
   ZeroPointType zeroType = ZeroPointType::None;
@@ -41,6 +58,7 @@ struct CanonicalWeight {
   /// [k], or null: column k of W is multiplied by columnFactors[k]. For linear() alone, and not for sign, whose columns
   /// have scales of their own.
   const float *columnFactors = nullptr;
+  MixedPart mixed; ///< Of the format `mixed` alone.
 
   /// Whether the fields fit each other; errors name field, value and rule. Every Backend call checks this first.
   Status verify() const;
@@ -125,6 +143,11 @@ public:
   /// Sums of the magnitudes of a float weight; the same bits for any number of threads. Unsupported where a backend
   /// does not have it.
   virtual Status magnitudeSums(const MagnitudeSumsArgs &args, ParallelFor parallel);
+  /// A weight with noise, its gradients, and the range that noise counts in (runtime/DiffqNoiseArgs.h); the same bits
+  /// for any number of threads. Unsupported where a backend does not have them.
+  virtual Status diffqNoise(const DiffqNoiseArgs &args, ParallelFor parallel);
+  virtual Status diffqNoiseGrad(const DiffqNoiseGradArgs &args, ParallelFor parallel);
+  virtual Status weightRange(const WeightRangeArgs &args, ParallelFor parallel);
 };
 
 /// Plain loops in double precision: what every op means. Lives as long as the process.

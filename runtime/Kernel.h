@@ -6,6 +6,7 @@
 #include "codegen/Artifact.h"
 #include "codegen/KernelSpec.h"
 #include "dialect/core/KernelAbi.h"
+#include "dialect/core/NoiseAbi.h"
 #include "runtime/ElfLoader.h"
 
 #include <memory>
@@ -30,6 +31,9 @@ public:
   abi::DequantizeFn dequantize() const { return reinterpret_cast<abi::DequantizeFn>(entry); }
   abi::QuantizeFn quantize() const { return reinterpret_cast<abi::QuantizeFn>(entry); }
   abi::MagnitudeSumsFn magnitudeSums() const { return reinterpret_cast<abi::MagnitudeSumsFn>(entry); }
+  abi::DiffqNoiseFn diffqNoise() const { return reinterpret_cast<abi::DiffqNoiseFn>(entry); }
+  abi::DiffqNoiseGradFn diffqNoiseGrad() const { return reinterpret_cast<abi::DiffqNoiseGradFn>(entry); }
+  abi::WeightRangeFn weightRange() const { return reinterpret_cast<abi::WeightRangeFn>(entry); }
   abi::FakeQuantizeFn fakeQuantize() const { return reinterpret_cast<abi::FakeQuantizeFn>(entry); }
   abi::FakeQuantizeGradFn fakeQuantizeGrad() const { return reinterpret_cast<abi::FakeQuantizeGradFn>(entry); }
   abi::UpdateFn update() const { return reinterpret_cast<abi::UpdateFn>(entry); }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What tells apart the kernels that a backend has for canonical weights, for KernelTable.
+/// What tells apart the kernels that a backend has for what is done row by row, for KernelTable.
 #ifndef BQ_RUNTIME_ROWKEY_H
 #define BQ_RUNTIME_ROWKEY_H
 
@@ -7,7 +7,8 @@
 
 namespace bq {
 
-/// The fields of a KernelSpec that embedding, dequantize, quantize and prepack have.
+/// The fields of a KernelSpec that embedding, dequantize, quantize, prepack, fake quantization and optimizer steps
+/// have.
 struct RowKey {
   KernelSpec::Op op;
   Format format;
@@ -15,13 +16,21 @@ struct RowKey {
   ElementType dataType, scaleType;
   ZeroPointType zeroType;
   bool permuted;
+  ElementType weightType;
+  UpdateRule rule;
+  MomentType moments;
+  Rounding rounding;
+  ScaleUpdate scaling;
 
   explicit RowKey(const KernelSpec &spec)
       : op(spec.op), format(spec.format), k(spec.k), dataType(spec.dataType), scaleType(spec.scaleType),
-        zeroType(spec.zeroType), permuted(spec.permuted) {}
+        zeroType(spec.zeroType), permuted(spec.permuted), weightType(spec.weightType), rule(spec.rule),
+        moments(spec.moments), rounding(spec.rounding), scaling(spec.scaling) {}
   friend bool operator==(const RowKey &l, const RowKey &r) {
     return l.op == r.op && l.format == r.format && l.k == r.k && l.dataType == r.dataType &&
-           l.scaleType == r.scaleType && l.zeroType == r.zeroType && l.permuted == r.permuted;
+           l.scaleType == r.scaleType && l.zeroType == r.zeroType && l.permuted == r.permuted &&
+           l.weightType == r.weightType && l.rule == r.rule && l.moments == r.moments && l.rounding == r.rounding &&
+           l.scaling == r.scaling;
   }
 };
 

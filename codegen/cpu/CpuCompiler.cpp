@@ -4,7 +4,7 @@
 #include "codegen/Compilation.h"
 #include "codegen/cpu/ObjectEmitter.h"
 #include "passes/Pipelines.h"
-#include "passes/cpu/LinearPlan.h"
+#include "passes/cpu/MixedLinear.h"
 #include "passes/cpu/PackedStep.h"
 
 #include "llvm/Support/raw_ostream.h"
@@ -32,12 +32,15 @@ void describe(Artifact &artifact, Operation *layer, const CpuTarget &target) {
   LinearPlan plan = LinearPlan::get(product, target);
   const Layout &layout = plan.layout;
   artifact.layout = layout.str();
-  artifact.tasks = llvm::divideCeil(layout.blocks(), plan.vectors);
-  artifact.rowMultiple = plan.hasPaddedRows ? panelRowMultiple : 1;
+  artifact.tasks = plan.format.isMixed() ? abi::MixedIndex::tasks(layout.n, layout.k)
+                                         : llvm::divideCeil(layout.blocks(), plan.vectors);
+  artifact.rowMultiple = plan.rowMultiple();
   artifact.panelDataBytes = plan.activationPlanes() * layout.segments() * plan.segmentWords() * 4;
   artifact.panelSums = layout.segments();
   artifact.prepareScratchBytes = prepareScratchBytes(plan);
-  artifact.scratchBytes = schedule.getAlgorithm() == "panel" ? panelScratchBytes(plan) : streamScratchBytes(plan);
+  artifact.scratchBytes = plan.format.isMixed()                ? mixedScratchBytes(plan)
+                          : schedule.getAlgorithm() == "panel" ? panelScratchBytes(plan)
+                                                               : streamScratchBytes(plan);
 }
 
 /// The kernel, which is in the LLVM dialect, as LLVM IR ready for machine code.

@@ -8,6 +8,7 @@
 #include "passes/Passes.h"
 #include "passes/Pipelines.h"
 #include "passes/gpu/FragmentPlan.h"
+#include "passes/gpu/StepKernel.h"
 
 #include "mlir/Target/Cpp/CppEmitter.h"
 #include "mlir/Transforms/LocationSnapshot.h"
@@ -60,6 +61,8 @@ public:
     Operation *layer = compilation.layer();
     artifact.name = request.spec.name();
     llvm::raw_string_ostream(artifact.schedule) << layer->getAttrOfType<ScheduleAttr>("schedule");
+    if (auto update = dyn_cast<UpdateOp>(layer))
+      artifact.scratchBytes = updateValueBytes(update);
     auto linear = dyn_cast<ProductLayer>(layer);
     if (!linear)
       return;

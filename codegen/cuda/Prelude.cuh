@@ -121,7 +121,7 @@ BQ_DEVICE V bq_load_fresh(const T *p) {
 
 template <typename T, typename V>
 BQ_DEVICE void bq_store(T *p, V v) {
-  if constexpr (sizeof(T) < 4)
+  if constexpr (sizeof(T) < 4 && sizeof(V) == 4)
     *p = static_cast<T>(v);
   else
     *reinterpret_cast<V *>(p) = v;
@@ -239,6 +239,7 @@ BQ_DEVICE float bq_erf(float v) { return erff(v); }
 BQ_DEVICE float bq_tanh(float v) { return tanhf(v); }
 BQ_DEVICE float bq_round_even(float v) { return rintf(v); }
 BQ_DEVICE float bq_floor(float v) { return floorf(v); }
+BQ_DEVICE float bq_sqrt(float v) { return __fsqrt_rn(v); }
 BQ_DEVICE float bq_abs(float v) { return fabsf(v); }
 BQ_DEVICE float bq_fma(float a, float b, float c) { return fmaf(a, b, c); }
 BQ_DEVICE float bq_minnum(float a, float b) { return fminf(a, b); }

@@ -43,7 +43,7 @@ constexpr std::pair<uint32_t, std::string_view> spelled[] = {
     {CpuTarget::AVX512, "+avx512f,+avx512bw,+avx512dq,+avx512vl"},
     {CpuTarget::AVX512VNNI, "+avx512vnni"},
     {CpuTarget::AVX512BF16, "+avx512bf16"},
-    {CpuTarget::AVX512VBMI, "+avx512vbmi"},
+    {CpuTarget::AVX512VBMI, "+avx512vbmi,+avx512vbmi2,+popcnt"},
     {CpuTarget::AVXVNNI, "+avxvnni"},
 };
 
@@ -60,7 +60,7 @@ CpuTarget detectHost() {
       CpuTarget::AVX512);
   set(__builtin_cpu_supports("avx512vnni"), CpuTarget::AVX512VNNI);
   set(__builtin_cpu_supports("avx512bf16"), CpuTarget::AVX512BF16);
-  set(__builtin_cpu_supports("avx512vbmi"), CpuTarget::AVX512VBMI);
+  set(__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2"), CpuTarget::AVX512VBMI);
   set(__builtin_cpu_supports("avxvnni"), CpuTarget::AVXVNNI);
   // Kernels for a level ask for all of it: a host with AVX2 but without FMA or F16C counts as the level below.
   if ((host.features & v3) != v3)

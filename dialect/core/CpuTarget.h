@@ -19,7 +19,7 @@ struct CpuTarget {
     AVX512 = 1 << 3, ///< F, BW, DQ and VL together
     AVX512VNNI = 1 << 4,
     AVX512BF16 = 1 << 5,
-    AVX512VBMI = 1 << 6,
+    AVX512VBMI = 1 << 6, ///< VBMI and VBMI2 together
     AVXVNNI = 1 << 7,
   };
 

@@ -28,7 +28,7 @@ const float bq::fp4Table[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f, 
 namespace {
 
 constexpr const char *accepted =
-    "use int2..int8, uint1..uint8, nf4, fp4 or lut1..lut4 with an optional group size as in int4:g128, or sign";
+    "use int2..int8, uint1..uint8, nf4, fp4, lut1..lut4 or mixed with an optional group size as in int4:g128, or sign";
 
 /// All of `text` as a decimal number.
 bool parseNumber(std::string_view text, int64_t &value) {
@@ -48,6 +48,8 @@ constexpr Family families[] = {{"int", Format::Kind::Int, 2, 8},
                                {"nf", Format::Kind::NF4, 4, 4},
                                {"fp", Format::Kind::FP4, 4, 4},
                                {"lut", Format::Kind::Lut, 1, 4}};
+/// Groups have 1 to 15 bits, which the codes themselves say.
+constexpr Family mixedFamily = {"mixed", Format::Kind::Mixed, 15, 15};
 
 } // namespace
 
@@ -61,8 +63,22 @@ Expected<Format> Format::parse(std::string_view text) {
   std::string_view head = text.substr(0, colon);
   if (head == "sign")
     return refuse("has a group size, but sign has one scale for a row and one for a column");
-  if (head == "mixed")
-    return refuse("is not supported by this version");
+  auto parseGroup = [&](int64_t &group) -> Status {
+    if (colon == std::string_view::npos)
+      return {};
+    std::string_view tail = text.substr(colon + 1);
+    if (tail.empty() || tail[0] != 'g' || !parseNumber(tail.substr(1), group))
+      return refuse("has '" + std::string(tail) + "' where a group size is expected");
+    if (group <= 0)
+      return refuse("has group size 0, which must be positive");
+    return {};
+  };
+  if (head == mixedFamily.name) {
+    Format format{mixedFamily.kind, mixedFamily.maxBits, 0};
+    if (Status status = parseGroup(format.group); !status)
+      return status.error();
+    return format;
+  }
 
   size_t digits = head.find_first_of("0123456789");
   for (const Family &family : families) {
@@ -73,13 +89,8 @@ Expected<Format> Format::parse(std::string_view text) {
       return refuse("has no number of bits");
     if (bits < family.minBits || bits > family.maxBits)
       return refuse("has " + std::to_string(bits) + " bits");
-    if (colon != std::string_view::npos) {
-      std::string_view tail = text.substr(colon + 1);
-      if (tail.empty() || tail[0] != 'g' || !parseNumber(tail.substr(1), group))
-        return refuse("has '" + std::string(tail) + "' where a group size is expected");
-      if (group <= 0)
-        return refuse("has group size 0, which must be positive");
-    }
+    if (Status status = parseGroup(group); !status)
+      return status.error();
     return Format{family.kind, static_cast<int>(bits), group};
   }
   return refuse("is not known");
@@ -88,7 +99,7 @@ Expected<Format> Format::parse(std::string_view text) {
 std::string Format::str() const {
   if (kind == Kind::Sign)
     return "sign";
-  std::string text;
+  std::string text = isMixed() ? std::string(mixedFamily.name) : "";
   for (const Family &family : families)
     if (family.kind == kind)
       text = std::string(family.name) + std::to_string(bits);

@@ -11,15 +11,19 @@
 
 namespace bq {
 
-/// `int<b>`, `uint<b>`, `nf4`, `fp4`, `lut<b>` with an optional group size `:g<G>`, or `sign`.
+/// `int<b>`, `uint<b>`, `nf4`, `fp4`, `lut<b>` or `mixed` with an optional group size `:g<G>`, or `sign`.
 ///
 /// Canonical codes are uint8 [N, rowBytes(K)]: for each row a little-endian bit stream, code k at bits [k*b, (k+1)*b),
 /// rows padded to a byte. Scales and zero points are [N, groupCount(K)]; the last group of a row may be short.
+///
+/// Of `mixed` each group has bits of its own, and groups are G weights of the flattened weight, or all of it: codes are
+/// one stream (runtime/MixedStream.h), scales are [2], the least and the greatest weight. What is said of rows below
+/// does not hold for it.
 struct Format {
-  enum class Kind { Int, UInt, NF4, FP4, Lut, Sign };
+  enum class Kind { Int, UInt, NF4, FP4, Lut, Sign, Mixed };
 
   Kind kind = Kind::Int;
-  int bits = 8;
+  int bits = 8;      ///< mixed: the most that a group may have.
   int64_t group = 0; ///< Codes that share a scale, along K; 0 = the whole row.
 
   /// Errors name the text, the rule, and what is accepted.
@@ -33,6 +37,8 @@ struct Format {
   bool hasZeroPoints() const { return kind == Kind::UInt; }
   /// Scales are 1-D, a [N] then b [K], and there is one group.
   bool hasColumnScale() const { return kind == Kind::Sign; }
+  /// Groups have bits of their own.
+  bool isMixed() const { return kind == Kind::Mixed; }
 
   /// The least and the greatest value of a code, before zero point and scale: of int, uint and sign.
   int leastValue() const { return kind == Kind::Int ? -(1 << (bits - 1)) : kind == Kind::Sign ? -1 : 0; }

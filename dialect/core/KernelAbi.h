@@ -84,7 +84,8 @@ using PrepareFn = void (*)(const void *x, const int32_t *permutation, const floa
 /// Tasks are blocks of rows of the weight, Artifact::tasks in all. Codes are those of Layout, but for `int` formats
 /// with the sign bit flipped: value + 2^(bits-1). `codes`, `scales`, `zeros` in the order of Layout, 64-byte aligned.
 /// `bias`: f32 [n]. `y` has m rows of n elements, `yStride` elements apart. `scratch`: Artifact::scratchBytes for each
-/// thread, 64-byte aligned.
+/// thread, 64-byte aligned. For `mixed`: `codes` are the canonical stream, `scales` its two, and `zeros` and `table`
+/// the ranks and the places of MixedIndex.
 using LinearFn = void (*)(const uint8_t *codes, const void *scales, const void *zeros, const WeightTable *table,
                           const float *bias, const void *panelData, const void *panelSums, const float *panelScales,
                           void *y, void *scratch, int64_t yStride, int64_t m, int64_t paddedRows, int64_t begin,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "dialect/core/Layout.h"
 
+#include "dialect/core/MixedIndex.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -11,6 +13,20 @@ Layout Layout::get(const Format &format, int64_t n, int64_t k, const CpuTarget &
   layout.lanes = target.lanes();
   layout.bits = format.bits;
   layout.n = n;
+  if (format.isMixed()) {
+    // Codes stay where they are: this is of the activations, with zeros behind each segment, as many as a step of a
+    // kernel may read there. Where groups are listed, a segment has whole groups.
+    constexpr int64_t step = 64;
+    const int64_t group = format.group;
+    const bool isListed = abi::MixedIndex::hasWholeSteps(group) && k % group == 0;
+    const int64_t align = isListed ? std::max(step, group) : step;
+    Format row = format;
+    row.group = 0;
+    static_cast<Segments &>(layout) =
+        Segments::get(row, k, align, isListed ? abi::MixedIndex::maxListed * group / align * align : k);
+    layout.segmentSize += step;
+    return layout;
+  }
   static_cast<Segments &>(layout) = Segments::get(format, k, std::max(layout.tileCodes(), segmentAlign), maxSegment);
   return layout;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "dialect/core/Types.h"
 
+#include "dialect/core/Noise.h"
+
 #include <iterator>
 
 using namespace bq;
@@ -15,6 +17,7 @@ constexpr std::string_view updateRules[] = {"adam", "sign_momentum", "direction"
 constexpr std::string_view momentTypes[] = {"none", "f32", "f16", "bf16", "block8"};
 constexpr std::string_view roundings[] = {"nearest", "residual", "stochastic"};
 constexpr std::string_view scaleUpdates[] = {"keep", "group", "tensor"};
+constexpr std::string_view noiseKinds[] = {"gaussian", "uniform"};
 
 /// The enumerator of `text` in `names`, whose order is that of the enumeration.
 template <typename Enum, size_t Size>
@@ -40,6 +43,7 @@ std::string_view bq::str(UpdateRule rule) { return updateRules[static_cast<int>(
 std::string_view bq::str(MomentType type) { return momentTypes[static_cast<int>(type)]; }
 std::string_view bq::str(Rounding rounding) { return roundings[static_cast<int>(rounding)]; }
 std::string_view bq::str(ScaleUpdate scaling) { return scaleUpdates[static_cast<int>(scaling)]; }
+std::string_view bq::str(NoiseKind kind) { return noiseKinds[static_cast<int>(kind)]; }
 
 Expected<ElementType> bq::parseElementType(std::string_view text) {
   return parseName<ElementType>("element type", text, elementTypes);
@@ -60,4 +64,7 @@ Expected<MomentType> bq::parseMomentType(std::string_view text) {
 Expected<Rounding> bq::parseRounding(std::string_view text) { return parseName<Rounding>("rounding", text, roundings); }
 Expected<ScaleUpdate> bq::parseScaleUpdate(std::string_view text) {
   return parseName<ScaleUpdate>("scale update", text, scaleUpdates);
+}
+Expected<NoiseKind> bq::parseNoiseKind(std::string_view text) {
+  return parseName<NoiseKind>("noise kind", text, noiseKinds);
 }

@@ -29,11 +29,13 @@ static void printFragmentOfElements(OpAsmPrinter &printer, Operation *, TypeRang
 /// Checks that values of type `type` are read from and written to elements of `pointer`.
 static LogicalResult verifyMoved(Operation *op, StringRef name, Type type, PtrType pointer) {
   Type element = pointer.getElement();
-  bool isNarrow = element.isInteger(8) || element.isInteger(16);
-  if (isNarrow ? type.isInteger(32) : getElementTypeOrSelf(type) == element)
+  bool isNarrow = element.isInteger(8) || element.isInteger(16), isWhole = isNarrow && isa<VectorType>(type);
+  if (isNarrow ? getElementTypeOrSelf(type).isInteger(32) : getElementTypeOrSelf(type) == element)
     return success();
   InFlightDiagnostic diag = op->emitOpError("expected '") << name << "' ";
-  if (isNarrow)
+  if (isWhole)
+    diag << "made of i32";
+  else if (isNarrow)
     diag << "of type i32";
   else
     diag << "made of " << element;
@@ -62,9 +64,8 @@ LogicalResult LoadOp::verify() {
   PtrType pointer = getPointer().getType();
   Type type = getResult().getType();
   const bool isWhole = pointer.getElement().getIntOrFloatBitWidth() < 32 && isa<VectorType>(type);
-  if (isWhole ? !getElementTypeOrSelf(type).isInteger(32) : failed(verifyMoved(*this, "result", type, pointer)))
-    return isWhole ? emitOpError("expected 'result' made of i32 for elements of ") << pointer << ", got " << type
-                   : failure();
+  if (failed(verifyMoved(*this, "result", type, pointer)))
+    return failure();
   // (C2)
   if ((getStreamed() || getFresh()) && getPointer().getType().getShared())
     return emitOpError("expected 'pointer' in global memory for 'streamed' and 'fresh', got ")

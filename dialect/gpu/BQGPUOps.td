@@ -162,11 +162,11 @@ def BQGPU_StoreOp : BQGPU_Op<"store"> {
   let summary = "Store a scalar or a fragment";
   let description = [{
     To the element at `index`, or to as many in a row as the fragment has, aligned to all of them. To 8- and 16-bit
-    elements the low bits of an i32.
+    elements the low bits of an i32; a fragment of i32 makes the memory what it is, aligned to the fragment.
 
     Constraints:
 
-    - (C1) `value` is made of elements of `pointer`, or is i32 for i8 and i16.
+    - (C1) `value` is made of elements of `pointer`, or for i8 and i16 of i32.
 
     Example:
     ```mlir

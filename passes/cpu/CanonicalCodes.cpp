@@ -4,7 +4,7 @@
 using namespace mlir;
 using namespace bq;
 
-Value bq::writeUnpackCodes(KernelBuilder &b, Value bytes, int64_t bits) {
+Value bq::writeUnpackCodes(KernelBuilder &b, Value bytes, int64_t bits, bool isSigned) {
   // Lane i gets the two bytes that hold bits [i * bits, (i + 1) * bits), then each is shifted by what it is off.
   const int64_t count = 2 * bits;
   Value zeros = b.zero(b.vec(b.getI8Type(), count));
@@ -13,11 +13,15 @@ Value bq::writeUnpackCodes(KernelBuilder &b, Value bytes, int64_t bits) {
   for (int64_t lane = 0; lane < codesPerStep; ++lane) {
     int64_t first = lane * bits / 8;
     source.append({first, std::min(first + 1, count - 1), count, count});
-    shifts.push_back(lane * bits % 8);
+    const int64_t shift = lane * bits % 8;
+    shifts.push_back(isSigned ? 32 - bits - shift : shift);
   }
   Value pairs = vector::ShuffleOp::create(b, bytes, zeros, source);
   Value lanes = b.bitcast(b.vec(b.getI32Type(), codesPerStep), pairs);
-  return b.bitAnd(arith::ShRUIOp::create(b, lanes, b.ints(shifts)), (1 << bits) - 1);
+  if (!isSigned)
+    return b.bitAnd(arith::ShRUIOp::create(b, lanes, b.ints(shifts)), (1 << bits) - 1);
+  Value up = arith::ShLIOp::create(b, lanes, b.ints(shifts));
+  return arith::ShRSIOp::create(b, up, b.splat(cast<VectorType>(up.getType()), 32 - bits));
 }
 
 /// For widths that divide a byte: neighbours are joined, two lanes to one of twice the width, until a lane has a byte.

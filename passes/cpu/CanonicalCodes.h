@@ -10,8 +10,8 @@ namespace bq {
 /// Codes taken apart or put together in one step; they fill 2 * bits bytes.
 constexpr int64_t codesPerStep = 16;
 
-/// 16 x i32 from 2 * bits bytes (a vector of i8), zero-extended.
-mlir::Value writeUnpackCodes(KernelBuilder &b, mlir::Value bytes, int64_t bits);
+/// 16 x i32 from 2 * bits bytes (a vector of i8), zero-extended, or sign-extended.
+mlir::Value writeUnpackCodes(KernelBuilder &b, mlir::Value bytes, int64_t bits, bool isSigned = false);
 /// The inverse: 2 * bits bytes from 16 x i32, none above 2^bits - 1.
 mlir::Value writePackCodes(KernelBuilder &b, mlir::Value codes, int64_t bits);
 

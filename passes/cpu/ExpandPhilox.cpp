@@ -10,49 +10,41 @@ using namespace bq;
 
 namespace {
 
+constexpr uint32_t factors[] = {0xD2511F53, 0xCD9E8D57}, weyl[] = {0x9E3779B9, 0xBB67AE85};
+
+/// Words of a state in lanes of 64 bits, whose upper halves hold anything: CPUs multiply the lower ones, and neither
+/// the product nor the sum of a round puts its halves together again.
 class Expansion {
 public:
-  Expansion(ImplicitLocOpBuilder &b, Type type) : b(b), type(type) {
-    if (auto vector = dyn_cast<VectorType>(type))
-      pairs = VectorType::get({vector.getNumElements() / 2}, b.getI64Type());
-  }
+  Expansion(ImplicitLocOpBuilder &b, Type lanes) : b(b), lanes(lanes) {}
 
-  Value constant(Type of, uint64_t value) {
-    APInt bits(getElementTypeOrSelf(of).getIntOrFloatBitWidth(), value, /*isSigned=*/false, /*implicitTrunc=*/true);
-    if (auto vector = dyn_cast<VectorType>(of))
+  Value constant(uint64_t value) {
+    APInt bits(64, value);
+    if (auto vector = dyn_cast<VectorType>(lanes))
       return arith::ConstantOp::create(b, DenseElementsAttr::get(vector, bits));
-    return arith::ConstantOp::create(b, b.getIntegerAttr(of, bits));
+    return arith::ConstantOp::create(b, b.getIntegerAttr(lanes, bits));
   }
 
-  Value everywhere(Value key) { return pairs ? Value(vector::BroadcastOp::create(b, type, key)) : key; }
+  Value everywhere(Value key) {
+    Value wide = arith::ExtUIOp::create(b, b.getI64Type(), key);
+    return isa<VectorType>(lanes) ? Value(vector::BroadcastOp::create(b, lanes, wide)) : wide;
+  }
+  Value low(Value x) { return arith::AndIOp::create(b, x, constant(0xffffffff)); }
+  Value high(Value x) { return arith::ShRUIOp::create(b, x, constant(32)); }
+  Value up(Value x) { return arith::ShLIOp::create(b, x, constant(32)); }
   Value exclusiveOr(Value l, Value r) { return arith::XOrIOp::create(b, l, r); }
 
-  /// The high and the low half of factor * x.
-  std::pair<Value, Value> multiply(uint32_t factor, Value x) {
-    if (!pairs) {
-      Value wide =
-          arith::MulIOp::create(b, arith::ExtUIOp::create(b, b.getI64Type(), x), constant(b.getI64Type(), factor));
-      Value high = arith::ShRUIOp::create(b, wide, constant(b.getI64Type(), 32));
-      return {arith::TruncIOp::create(b, type, high), arith::TruncIOp::create(b, type, wide)};
-    }
-    // Even and odd lanes apart, each the low half of 64 bits: CPUs multiply those, and lanes stay in place.
-    Value lanes = vector::BitCastOp::create(b, pairs, x), shift = constant(pairs, 32),
-          low = constant(pairs, 0xffffffff);
-    Value wide = constant(pairs, factor);
-    Value even = arith::MulIOp::create(b, arith::AndIOp::create(b, lanes, low), wide);
-    Value odd = arith::MulIOp::create(b, arith::ShRUIOp::create(b, lanes, shift), wide);
-    auto join = [&](Value evenPart, Value oddPart) -> Value {
-      return vector::BitCastOp::create(b, cast<VectorType>(type), arith::OrIOp::create(b, evenPart, oddPart));
-    };
-    Value high = join(arith::ShRUIOp::create(b, even, shift),
-                      arith::AndIOp::create(b, odd, constant(pairs, 0xffffffff00000000)));
-    return {high, join(arith::AndIOp::create(b, even, low), arith::ShLIOp::create(b, odd, shift))};
+  void round(MutableArrayRef<Value> c, ArrayRef<Value> key) {
+    Value p0 = arith::MulIOp::create(b, low(c[0]), constant(factors[0]));
+    Value p1 = arith::MulIOp::create(b, low(c[2]), constant(factors[1]));
+    c[0] = exclusiveOr(exclusiveOr(high(p1), c[1]), key[0]);
+    c[2] = exclusiveOr(exclusiveOr(high(p0), c[3]), key[1]);
+    c[1] = p1, c[3] = p0;
   }
 
 private:
   ImplicitLocOpBuilder &b;
-  Type type;
-  VectorType pairs; ///< Null for scalars.
+  Type lanes;
 };
 
 struct ExpandPhilox : OpRewritePattern<PhiloxOp> {
@@ -60,23 +52,41 @@ struct ExpandPhilox : OpRewritePattern<PhiloxOp> {
 
   LogicalResult matchAndRewrite(PhiloxOp op, PatternRewriter &rewriter) const override {
     Type type = op.getR0().getType();
-    if (auto vector = dyn_cast<VectorType>(type); vector && vector.getNumElements() % 2)
+    auto vector = dyn_cast<VectorType>(type);
+    if (vector && vector.getNumElements() % 2)
       return rewriter.notifyMatchFailure(op, "an odd number of lanes");
     ImplicitLocOpBuilder b(op.getLoc(), rewriter);
-    Expansion expansion(b, type);
-    Value c[] = {op.getC0(), op.getC1(), op.getC2(), op.getC3()}, key[] = {op.getK0(), op.getK1()};
-    const uint32_t weyl[] = {0x9E3779B9, 0xBB67AE85};
-    for (int64_t round = 0; round < static_cast<int64_t>(op.getRounds()); ++round) {
-      auto [high0, low0] = expansion.multiply(0xD2511F53, c[0]);
-      auto [high1, low1] = expansion.multiply(0xCD9E8D57, c[2]);
-      c[0] = expansion.exclusiveOr(expansion.exclusiveOr(high1, c[1]), expansion.everywhere(key[0]));
-      c[2] = expansion.exclusiveOr(expansion.exclusiveOr(high0, c[3]), expansion.everywhere(key[1]));
-      c[1] = low1;
-      c[3] = low0;
-      for (int i = 0; i < 2; ++i)
-        key[i] = arith::AddIOp::create(b, key[i], expansion.constant(b.getI32Type(), weyl[i]));
+    Type i64 = b.getI64Type(), wide = vector ? VectorType::get({vector.getNumElements() / 2}, i64) : i64;
+    Expansion expansion(b, wide);
+    // Even lanes, and for vectors odd ones.
+    SmallVector<SmallVector<Value>> states(vector ? 2 : 1);
+    for (Value c : {op.getC0(), op.getC1(), op.getC2(), op.getC3()}) {
+      if (!vector) {
+        states[0].push_back(arith::ExtUIOp::create(b, i64, c));
+        continue;
+      }
+      Value pairs = vector::BitCastOp::create(b, cast<VectorType>(wide), c);
+      states[0].push_back(pairs);
+      states[1].push_back(expansion.high(pairs));
     }
-    rewriter.replaceOp(op, ValueRange(c));
+    Value key[] = {op.getK0(), op.getK1()};
+    for (int64_t round = 0; round < static_cast<int64_t>(op.getRounds()); ++round) {
+      Value keys[] = {expansion.everywhere(key[0]), expansion.everywhere(key[1])};
+      for (SmallVector<Value> &state : states)
+        expansion.round(state, keys);
+      for (int i = 0; i < 2; ++i)
+        key[i] = arith::AddIOp::create(b, key[i], arith::ConstantOp::create(b, b.getI32IntegerAttr(weyl[i])));
+    }
+    SmallVector<Value> results;
+    for (int64_t word = 0; word < 4; ++word) {
+      if (!vector) {
+        results.push_back(arith::TruncIOp::create(b, type, states[0][word]));
+        continue;
+      }
+      Value joined = arith::OrIOp::create(b, expansion.low(states[0][word]), expansion.up(states[1][word]));
+      results.push_back(vector::BitCastOp::create(b, vector, joined));
+    }
+    rewriter.replaceOp(op, results);
     return success();
   }
 };

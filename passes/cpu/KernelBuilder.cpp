@@ -142,6 +142,9 @@ Value KernelBuilder::toFloat(Value ints) {
   auto type = cast<VectorType>(ints.getType());
   return arith::SIToFPOp::create(*this, vec(getF32Type(), type.getNumElements()), ints);
 }
+Value KernelBuilder::roundToInt(Value floats) {
+  return LLVM::LrintOp::create(*this, vec(getI32Type(), cast<VectorType>(floats.getType()).getNumElements()), floats);
+}
 Value KernelBuilder::select(Value condition, Value yes, Value no) {
   return arith::SelectOp::create(*this, condition, yes, no);
 }

@@ -83,6 +83,8 @@ public:
   /// a * b + c, rounded once where the CPU can.
   Value fma(Value a, Value b, Value c);
   Value toFloat(Value ints);
+  /// A vector of f32 to the nearest i32, ties to even.
+  Value roundToInt(Value floats);
   Value select(Value condition, Value yes, Value no);
 
   /// f32, f16 or bf16 values as f32, and back with one rounding; scalars and vectors.

@@ -26,7 +26,8 @@ LinearPlan LinearPlan::get(ProductLayer layer, const CpuTarget &target) {
   plan.dataType = getElementTypeOrSelf(layer.getInput().getType());
   plan.scaleType = weight.getScale();
   plan.zero = weight.getZero();
-  plan.hasPaddedRows = schedule.getAlgorithm() == "panel";
+  plan.hasPaddedRows =
+      plan.format.isMixed() ? ShapedType::isDynamic(layer.getProductRows()) : schedule.getAlgorithm() == "panel";
   plan.rows = schedule.getRows();
   plan.vectors = schedule.getVectors();
   switch (layer.getCompute().getValue()) {
@@ -34,7 +35,7 @@ LinearPlan LinearPlan::get(ProductLayer layer, const CpuTarget &target) {
     plan.form = Form::F32;
     break;
   case Compute::BF16:
-    plan.roundToBF16 = !target.has(CpuTarget::AVX512BF16);
+    plan.roundToBF16 = !target.has(CpuTarget::AVX512BF16) || plan.format.isMixed();
     plan.form = plan.roundToBF16 ? Form::F32 : Form::BF16;
     break;
   case Compute::I16:
@@ -45,4 +46,8 @@ LinearPlan LinearPlan::get(ProductLayer layer, const CpuTarget &target) {
     break;
   }
   return plan;
+}
+
+int64_t LinearPlan::rowMultiple() const {
+  return !hasPaddedRows ? 1 : format.isMixed() ? mixedRowMultiple : panelRowMultiple;
 }

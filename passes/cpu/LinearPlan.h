@@ -22,8 +22,8 @@ struct LinearPlan {
   mlir::Type dataType, scaleType;
   ZeroPointType zero = ZeroPointType::None;
   Form form = Form::F32;
-  /// bf16 asked for on a CPU without its dot product: activations rounded to bf16 take part in f32 products, which are
-  /// exact.
+  /// bf16 asked for on a CPU without its dot product, or for a mixed weight: activations rounded to bf16 take part in
+  /// f32 products, which are exact.
   bool roundToBF16 = false;
   int64_t rows = 0, vectors = 0; ///< Of the schedule.
 
@@ -34,6 +34,8 @@ struct LinearPlan {
   /// Channels of an image, of those that one kernel sees.
   int64_t channels() const { return layout.k / (patchHeight * patchWidth); }
   bool isInteger() const { return form == Form::I8 || form == Form::I16; }
+  /// Rows of the panel are a multiple of this.
+  int64_t rowMultiple() const;
   /// Activations are this many planes of bytes, most significant first; 1 for float forms.
   int64_t activationPlanes() const { return form == Form::I16 ? 2 : 1; }
   /// Activations in a 32-bit word of the panel.
@@ -82,6 +84,8 @@ void writeReferenceLinear(KernelBuilder &b, const LinearPlan &plan, const Linear
 
 /// Height of the tile for the rows that whole tiles of a panel leave; a panel's rows are padded to a multiple of it.
 constexpr int64_t panelRowMultiple = 2;
+/// Rows that a mixed weight meets at a time where any number is given.
+constexpr int64_t mixedRowMultiple = 8;
 
 /// Bytes of scratch for each thread.
 int64_t prepareScratchBytes(const LinearPlan &plan);

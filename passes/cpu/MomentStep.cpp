@@ -32,8 +32,9 @@ MomentStep::MomentStep(KernelBuilder &b, RowMemory &memory, UpdateOp op, const S
   momentType = getElementTypeOrSelf(op.getState().front().getType());
   memory.prepare(momentType);
   if (hasBlocks()) {
-    blockM = memory.onStack(b.getF32Type(), abi::momentBlock);
-    blockV = memory.onStack(b.getF32Type(), abi::momentBlock);
+    blockM = memory.onStack(b.getF32Type(), blocksAtOnce * abi::momentBlock);
+    blockV = memory.onStack(b.getF32Type(), blocksAtOnce * abi::momentBlock);
+    blockGreatest = memory.onStack(b.getF32Type(), blocksAtOnce);
     SmallVector<float> entries;
     for (int code = 0; code < 16; ++code)
       entries.push_back(static_cast<float>(std::sqrt((1 + code % 8 / 8.0) * (code >= 8 ? 2 : 1)) * std::exp2(-15.5)));
@@ -48,8 +49,8 @@ Value MomentStep::loadGradient(Value at, Value count) {
   return b.extendFloat(memory.load(dataType, gradient, at, count));
 }
 
-MomentStep::Pair MomentStep::advance(const Pair &old, Value g) {
-  Value newM = b.fma(splat(options.beta1), old.m, b.mulF(splat(options.fresh1), g));
+MomentStep::Pair MomentStep::advance(const Pair &old, Value g, Value decay) {
+  Value newM = b.fma(splat(decay), old.m, b.mulF(splat(options.fresh1), g));
   if (rule == UpdateRule::SignMomentum)
     return {newM, Value()};
   return {newM, b.fma(splat(options.beta2), old.v, b.mulF(splat(options.fresh2), b.mulF(g, g)))};
@@ -87,7 +88,7 @@ Value MomentStep::direction(Value at, Value count, Value words, bool isStored) {
     memory.store(stored, buffer, at, count);
     return x;
   };
-  Pair next = advance(old, loadGradient(at, count));
+  Pair next = advance(old, loadGradient(at, count), options.beta1);
   next.m = keep(next.m, m, false);
   if (rule == UpdateRule::SignMomentum)
     next.v = meanSign(old.v, next.m);

@@ -33,10 +33,12 @@ public:
   /// The direction of elements [at, at + 16), of which `count` are there where it is not null. `words`: 16 x i32, or
   /// null. With `isStored` no moment is stepped.
   mlir::Value direction(mlir::Value at, mlir::Value count, mlir::Value words, bool isStored);
-  /// The directions of a block of `columns` elements from `at` on: use(i, count, direction) for each step of them.
-  /// `scaleAt`: the block's place among the scales. `words`: the buffer of random words, from `column` on.
-  void block(mlir::Value at, mlir::Value columns, mlir::Value scaleAt, mlir::Value words, mlir::Value column,
-             bool isStored, llvm::function_ref<void(mlir::Value i, mlir::Value count, mlir::Value direction)> use);
+  /// Asks memory for what a step of blocks() from `at` on reads; it may lie behind the end.
+  void prefetchBlocks(mlir::Value at);
+  /// The directions of `columns` elements from `at` on, block by block: use(i, count, direction) for each step of them,
+  /// `i` counting from `at`. `scaleAt`: the first block's place among the scales. `words`: a buffer of random words.
+  void blocks(mlir::Value at, mlir::Value columns, mlir::Value scaleAt, mlir::Value words, bool isStored,
+              llvm::function_ref<void(mlir::Value i, mlir::Value count, mlir::Value direction)> use);
 
 private:
   struct Pair {
@@ -50,8 +52,8 @@ private:
   mlir::Value isPositive(mlir::Value x);
 
   mlir::Value loadGradient(mlir::Value at, mlir::Value count);
-  /// The moments after the step, in f32.
-  Pair advance(const Pair &old, mlir::Value gradient);
+  /// The moments after the step, in f32. `decay`: beta1, by the unit that the old m counts in.
+  Pair advance(const Pair &old, mlir::Value gradient, mlir::Value decay);
   mlir::Value meanSign(mlir::Value v, mlir::Value m);
   mlir::Value directionOf(const Pair &stored);
   mlir::Value divide(mlir::Value m, mlir::Value root);
@@ -61,17 +63,28 @@ private:
 
   // Moments of 8 bits.
   struct Block {
-    mlir::Value mScale, vScale, rootScale;
+    mlir::Value mScale, vScale;
+    mlir::Value roots; ///< rootsFor() of vScale, for adam.
   };
   Block loadBlock(mlir::Value scaleAt);
   Pair loadCodes(mlir::Value at, mlir::Value count);
+  /// The table of decodeRoot() for a scale of v.
+  mlir::Value rootsFor(mlir::Value scale);
   /// The root of v.
-  mlir::Value decodeRoot(mlir::Value codes, mlir::Value rootScale);
+  mlir::Value decodeRoot(mlir::Value codes, mlir::Value scaledRoots);
   mlir::Value encodeSecond(mlir::Value v, mlir::Value inverseScale, mlir::Value words);
   mlir::Value encodeLinear(mlir::Value x, mlir::Value inverseScale, mlir::Value words, bool high);
   mlir::Value linearScale(mlir::Value greatest);
   void storeCodes(mlir::Value codes, mlir::Value buffer, mlir::Value at, mlir::Value count);
-  mlir::Value greatestLane(mlir::Value lanes);
+  /// Blocks whose steps are done side by side: the scale of one is known while another is at work.
+  static constexpr int64_t blocksAtOnce = 4;
+  /// body(begin, length, index) for the blocks of `columns` elements; all are indices.
+  void forEachBlock(mlir::Value columns,
+                    llvm::function_ref<void(mlir::Value begin, mlir::Value length, mlir::Value index)> body);
+  /// blocks() for at most so many, from element `first` of the words on.
+  void spanOfBlocks(mlir::Value at, mlir::Value columns, mlir::Value scaleAt, mlir::Value words, mlir::Value first,
+                    bool isStored,
+                    llvm::function_ref<void(mlir::Value i, mlir::Value count, mlir::Value direction)> use);
 
   KernelBuilder &b;
   RowMemory &memory;
@@ -80,8 +93,9 @@ private:
   mlir::Type dataType, momentType;
   const StepOptions &options;
   mlir::Value gradient, m, mScales, v, vScales;
-  mlir::Value roots;          ///< The table of decodeRoot().
-  mlir::Value blockM, blockV; ///< A block's new moments.
+  mlir::Value roots;          ///< The table of decodeRoot() for a scale of 1.
+  mlir::Value blockM, blockV; ///< New moments of blocks.
+  mlir::Value blockGreatest;  ///< And the greatest of each block.
 };
 
 } // namespace bq

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/cpu/PackedStep.h"
 
+#include "dialect/core/KernelAbi.h"
 #include "passes/cpu/CanonicalCodes.h"
 #include "passes/cpu/GroupCode.h"
 
@@ -11,18 +12,37 @@ using namespace bq;
 
 /// Residuals count in this part of a scale.
 static constexpr float residualSteps = 256;
+/// Columns that a tile has at least, so that the scales of its groups are computed side by side.
+static constexpr int64_t leastTile = 1024;
+static_assert(abi::momentBlock % philoxUnit == 0);
 
-static bool hasStretchesByGroup(WeightType weight) {
+/// Whether steps end where groups end.
+static bool hasStepsByGroup(WeightType weight) {
   const int64_t group = weight.getFormat().groupSize(weight.getK());
   return group % rowStep == 0 || group == weight.getK();
 }
 
+/// Whole groups, blocks of moments and vectors of random numbers; or the row.
+static int64_t tileColumns(WeightType weight) {
+  const int64_t k = weight.getK();
+  if (!hasStepsByGroup(weight))
+    return k;
+  const int64_t unit = std::lcm(weight.getFormat().groupSize(k), abi::momentBlock);
+  return std::min(k, unit * std::max<int64_t>(1, leastTile / unit));
+}
+
 static bool isRandom(MomentType moments) { return moments != MomentType::None && moments != MomentType::F32; }
 
+/// Floats that the factors of a tile take, and its zero points.
+static int64_t factorFloats(WeightType weight) {
+  const int64_t tile = tileColumns(weight);
+  const int64_t count = hasStepsByGroup(weight) ? weight.getFormat().groupCount(tile) : tile;
+  return llvm::alignTo(count, rowStep);
+}
+
 int64_t PackedStep::scratchFloats(UpdateOp op) {
-  const int64_t buffers = 1 + (op.getRounding().getValue() != Rounding::Nearest) + isRandom(op.getMomentType()) +
-                          (hasStretchesByGroup(op.getPackedType()) ? 0 : 2);
-  return buffers * llvm::alignTo(op.getPackedType().getK(), philoxUnit);
+  const int64_t buffers = 1 + (op.getRounding().getValue() != Rounding::Nearest) + isRandom(op.getMomentType());
+  return buffers * llvm::alignTo(tileColumns(op.getPackedType()), philoxUnit) + 2 * factorFloats(op.getPackedType());
 }
 
 PackedStep::PackedStep(KernelBuilder &b, RowMemory &memory, UpdateOp op, const StepOptions &options, Value codes,
@@ -30,25 +50,25 @@ PackedStep::PackedStep(KernelBuilder &b, RowMemory &memory, UpdateOp op, const S
     : b(b), memory(memory), format(op.getPackedType().getFormat()), scaleType(op.getPackedType().getScale()),
       zeroType(op.getPackedType().getZero()), rounding(op.getRounding().getValue()),
       scaling(op.getScaling().getValue()), k(op.getPackedType().getK()), group(format.groupSize(k)),
-      isByGroup(hasStretchesByGroup(op.getPackedType())), options(options), codes(codes), scales(scales), zeros(zeros),
-      residual(residual) {
+      tile(tileColumns(op.getPackedType())), isByGroup(hasStepsByGroup(op.getPackedType())), options(options),
+      codes(codes), scales(scales), zeros(zeros), residual(residual) {
   memory.prepare(b.getI8Type());
-  const int64_t padded = llvm::alignTo(k, philoxUnit);
   int64_t next = 0;
-  auto takeBuffer = [&]() -> Value {
-    const int64_t offset = padded * next++;
-    auto type = MemRefType::get({padded}, b.getF32Type(), StridedLayoutAttr::get(b.getContext(), offset, {1}));
-    return memref::ReinterpretCastOp::create(b, type, scratch, offset, ArrayRef<int64_t>{padded}, ArrayRef<int64_t>{1});
+  auto takeBuffer = [&](int64_t count) -> Value {
+    auto type = MemRefType::get({count}, b.getF32Type(), StridedLayoutAttr::get(b.getContext(), next, {1}));
+    Value buffer =
+        memref::ReinterpretCastOp::create(b, type, scratch, next, ArrayRef<int64_t>{count}, ArrayRef<int64_t>{1});
+    next += count;
+    return buffer;
   };
-  rowValues = takeBuffer();
+  const int64_t padded = llvm::alignTo(tile, philoxUnit), factorCount = factorFloats(op.getPackedType());
+  tileValues = takeBuffer(padded);
   if (rounding != Rounding::Nearest)
-    rowWords = takeBuffer();
+    tileWords = takeBuffer(padded);
   if (isRandom(op.getMomentType()))
-    rowMomentWords = takeBuffer();
-  if (!isByGroup) {
-    rowFactors = takeBuffer();
-    rowZeros = takeBuffer();
-  }
+    tileMomentWords = takeBuffer(padded);
+  tileFactors = takeBuffer(factorCount);
+  tileZeros = takeBuffer(factorCount);
 }
 
 Value PackedStep::splat(float value) { return arith::ConstantOp::create(b, DenseElementsAttr::get(floats(), value)); }
@@ -62,34 +82,40 @@ Value PackedStep::loadZero(Value row, Value g) {
   return zeroType == ZeroPointType::F32 ? zero : arith::UIToFPOp::create(b, b.getF32Type(), zero).getResult();
 }
 
-void PackedStep::forEachStretch(function_ref<void(Value, Value)> body) {
-  if (!isByGroup)
-    return body(b.index(0), b.index(k));
-  const int64_t whole = k / group * group;
-  b.loop(b.index(0), b.index(whole), group, [&](Value first) { body(first, b.index(group)); });
+void PackedStep::forEachTile(function_ref<void(Value, int64_t)> body) {
+  const int64_t whole = k / tile * tile;
+  b.loop(b.index(0), b.index(whole), tile, [&](Value first) { body(first, tile); });
   if (whole < k)
-    body(b.index(whole), b.index(k - whole));
+    body(b.index(whole), k - whole);
 }
 
-void PackedStep::keepFactors(Value row, Value first, function_ref<Value(Value, Value, Value)> factorOf) {
-  if (isByGroup) {
-    Value g = b.div(first, group);
-    factor = splat(factorOf(g, first, b.min(b.add(first, group), b.index(k))));
-    zero = splat(loadZero(row, g));
-    return;
-  }
-  b.loop(b.index(0), b.index(format.groupCount(k)), 1, [&](Value g) {
-    Value begin = b.mul(g, group), end = b.min(b.add(begin, group), b.index(k));
-    Value of = factorOf(g, begin, end), zeroOf = loadZero(row, g);
-    b.loop(begin, end, 1, [&](Value column) {
-      b.storeScalar(of, rowFactors, column);
-      b.storeScalar(zeroOf, rowZeros, column);
-    });
+void PackedStep::forEachGroup(int64_t columns, function_ref<void(Value, Value, Value)> body) {
+  const int64_t whole = columns / group * group;
+  b.loop(b.index(0), b.index(whole), group, [&](Value begin) { body(b.div(begin, group), begin, b.index(group)); });
+  if (whole < columns)
+    body(b.index(whole / group), b.index(whole), b.index(columns - whole));
+}
+
+void PackedStep::keepFactors(Value row, Value first, int64_t columns,
+                             function_ref<Value(Value, Value, Value)> factorOf) {
+  Value firstGroup = b.div(first, group);
+  forEachGroup(columns, [&](Value g, Value begin, Value length) {
+    Value end = b.add(begin, length), at = b.add(firstGroup, g);
+    Value of = factorOf(at, begin, end), zeroOf = format.hasZeroPoints() ? loadZero(row, at) : Value();
+    auto keep = [&](Value place) {
+      b.storeScalar(of, tileFactors, place);
+      if (zeroOf)
+        b.storeScalar(zeroOf, tileZeros, place);
+    };
+    if (isByGroup)
+      return keep(g);
+    b.loop(begin, end, 1, keep);
   });
 }
 
-Value PackedStep::factorAt(Value column) { return isByGroup ? factor : b.load(floats(), rowFactors, column); }
-Value PackedStep::zeroAt(Value column) { return isByGroup ? zero : b.load(floats(), rowZeros, column); }
+Value PackedStep::perColumn(Value ofTile, Value i) {
+  return isByGroup ? splat(b.loadScalar(ofTile, b.div(i, group))) : b.load(floats(), ofTile, i);
+}
 
 Value PackedStep::realLanes(Value count) {
   if (!count)
@@ -99,54 +125,55 @@ Value PackedStep::realLanes(Value count) {
   return arith::CmpIOp::create(b, arith::CmpIPredicate::slt, b.ints(lane), b.splat(integers(), k % rowStep));
 }
 
-void PackedStep::step(Value row, Value first, Value columns, function_ref<Value(Value, Value)> directionAt) {
-  const bool isSign = format.kind == Format::Kind::Sign;
-  if (!isSign)
-    keepFactors(row, first, [&](Value g, Value, Value) { return b.divF(options.rate, loadScale(row, g)); });
-  Value rowBegin = b.mul(row, format.rowBytes(k)), rowFirst = b.mul(row, k);
-  memory.forEachStep(columns, [&](Value i, Value count) {
-    Value column = b.add(first, i);
-    // Loaded before anything is stored: behind a store to the same place in another page a load waits.
-    Value rel, left;
-    if (!isSign) {
-      Value bytes = count ? b.div(b.add(b.mul(count, format.bits), 7), 8) : Value();
-      Value loaded = memory.load(b.getI8Type(), codes, b.add(rowBegin, b.div(b.mul(column, format.bits), 8)), bytes,
-                                 2 * format.bits);
-      rel = writeUnpackCodes(b, loaded, format.bits);
-    }
-    if (rounding == Rounding::Residual)
-      left = memory.load(b.getI8Type(), residual, b.add(rowFirst, column), count);
-    Value direction = directionAt(column, count);
-    if (isSign)
-      return b.store(direction, rowValues, column);
-    if (format.kind == Format::Kind::Int) {
-      Value up = b.shiftLeft(rel, 32 - format.bits);
-      rel = arith::ShRSIOp::create(b, up, b.splat(integers(), 32 - format.bits));
-    }
-    rel = b.toFloat(rel);
-    if (format.hasZeroPoints())
-      rel = b.subF(rel, zeroAt(column));
-    if (left)
-      rel = b.fma(b.toFloat(arith::ExtSIOp::create(b, integers(), left)), splat(1 / residualSteps), rel);
-    Value value = b.mulF(b.subF(rel, b.mulF(direction, factorAt(column))), splat(options.keep));
-    b.store(value, rowValues, column);
-  });
+void PackedStep::begin(Value row, Value first, int64_t columns) {
+  if (format.kind != Format::Kind::Sign)
+    keepFactors(row, first, columns, [&](Value g, Value, Value) { return b.divF(options.rate, loadScale(row, g)); });
+}
+
+PackedStep::Old PackedStep::load(Value row, Value column, Value count) {
+  Old old;
+  if (format.kind != Format::Kind::Sign) {
+    Value bytes = count ? b.div(b.add(b.mul(count, format.bits), 7), 8) : Value();
+    Value at = b.add(b.mul(row, format.rowBytes(k)), b.div(b.mul(column, format.bits), 8));
+    old.codes = memory.load(b.getI8Type(), codes, at, bytes, 2 * format.bits);
+  }
+  if (rounding == Rounding::Residual)
+    old.residual = memory.load(b.getI8Type(), residual, b.add(b.mul(row, k), column), count);
+  return old;
+}
+
+void PackedStep::move(const Old &old, Value i, Value direction) {
+  if (format.kind == Format::Kind::Sign)
+    return b.store(direction, tileValues, i);
+  Value rel = b.toFloat(writeUnpackCodes(b, old.codes, format.bits, format.kind == Format::Kind::Int));
+  if (format.hasZeroPoints())
+    rel = b.subF(rel, zeroAt(i));
+  if (old.residual)
+    rel = b.fma(b.toFloat(arith::ExtSIOp::create(b, integers(), old.residual)), splat(1 / residualSteps), rel);
+  b.store(b.mulF(b.subF(rel, b.mulF(direction, factorAt(i))), splat(options.keep)), tileValues, i);
 }
 
 std::pair<Value, Value> PackedStep::range(Value first, Value last) {
+  const bool isSymmetric = format.kind == Format::Kind::Int;
   Value whole = b.add(first, b.mul(b.div(b.sub(last, first), rowStep), rowStep));
-  auto widen = [&](ValueRange range, Value w) {
-    return SmallVector<Value>{writeLesser(b, w, range[0]), writeGreater(b, w, range[1])};
+  // Without zero points the least is the greatest of the other sign.
+  auto widen = [&](ValueRange range, Value w) -> SmallVector<Value> {
+    if (isSymmetric)
+      return {writeGreater(b, math::AbsFOp::create(b, w), range[0])};
+    return {writeGreater(b, w, range[0]), writeLesser(b, w, range[1])};
   };
-  SmallVector<Value> lanes =
-      b.loop(first, whole, rowStep, {splat(0.0f), splat(0.0f)},
-             [&](Value column, ValueRange carried) { return widen(carried, b.load(floats(), rowValues, column)); });
-  Value low = vector::ReductionOp::create(b, vector::CombiningKind::MINNUMF, lanes[0], arith::FastMathFlags::nnan);
-  Value high = vector::ReductionOp::create(b, vector::CombiningKind::MAXNUMF, lanes[1], arith::FastMathFlags::nnan);
-  SmallVector<Value> both = b.loop(whole, last, 1, {low, high}, [&](Value column, ValueRange carried) {
-    return widen(carried, b.loadScalar(rowValues, column));
+  auto initial = [&](Value zero) { return SmallVector<Value>(isSymmetric ? 1 : 2, zero); };
+  SmallVector<Value> lanes = b.loop(first, whole, rowStep, initial(splat(0.0f)), [&](Value i, ValueRange carried) {
+    return widen(carried, b.load(floats(), tileValues, i));
   });
-  return {both[0], both[1]};
+  SmallVector<Value> ends;
+  for (auto [i, vector] : llvm::enumerate(lanes))
+    ends.push_back(vector::ReductionOp::create(b, i ? vector::CombiningKind::MINNUMF : vector::CombiningKind::MAXNUMF,
+                                               vector, arith::FastMathFlags::nnan));
+  if (group % rowStep || k % rowStep)
+    ends = b.loop(whole, last, 1, ends,
+                  [&](Value i, ValueRange carried) { return widen(carried, b.loadScalar(tileValues, i)); });
+  return {isSymmetric ? arith::NegFOp::create(b, ends[0]).getResult() : ends[1], ends[0]};
 }
 
 Value PackedStep::wantedScale(Value row) {
@@ -184,61 +211,64 @@ Value PackedStep::regroup(Value row, Value g, Value first, Value last) {
   return factor;
 }
 
-void PackedStep::encode(Value row, Value first, Value columns) {
+void PackedStep::encode(Value row, Value first, int64_t columns, function_ref<void(Value)> meanwhile) {
   if (format.kind != Format::Kind::Sign)
-    keepFactors(row, first, [&](Value g, Value from, Value to) { return regroup(row, g, from, to); });
-  memory.forEachStep(columns, [&](Value i, Value count) { writeCodes(row, b.add(first, i), count); });
+    keepFactors(row, first, columns, [&](Value g, Value from, Value to) { return regroup(row, g, from, to); });
+  memory.forEachStep(b.index(columns), [&](Value i, Value count) {
+    if (!count)
+      meanwhile(i);
+    writeCodes(row, b.add(first, i), i, count);
+  });
 }
 
-void PackedStep::writeCodes(Value row, Value column, Value count) {
-  Value least = splat(static_cast<float>(format.leastValue())),
-        most = splat(static_cast<float>(format.greatestValue()));
-  Value value = b.load(floats(), rowValues, column), code;
-  auto clamp = [&](Value x, Value low, Value high) { return writeLesser(b, writeGreater(b, x, low), high); };
-  // Rounding to nearest is that of bq.quantize, which adds an integer zero point afterwards.
-  const bool addsLate = zeroType == ZeroPointType::U8 && rounding == Rounding::Nearest;
+Value PackedStep::codesOf(Value row, Value column, Value i, Value count) {
+  Value value = b.load(floats(), tileValues, i);
   if (format.kind == Format::Kind::Sign) {
     Value isNegative = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, value, splat(0.0f));
-    code = b.select(isNegative, b.zero(integers()), b.splat(integers(), 1));
-  } else {
-    value = b.mulF(value, factorAt(column));
-    if (format.hasZeroPoints() && !addsLate)
-      value = b.addF(value, zeroAt(column));
+    return b.select(isNegative, b.zero(integers()), b.splat(integers(), 1));
   }
-  Value unit = rowWords ? PhiloxRows::unit(b, PhiloxRows::load(b, rowWords, column)) : Value();
+  const auto least = static_cast<float>(format.leastValue()), most = static_cast<float>(format.greatestValue());
+  auto clamp = [&](Value low, Value high) { value = writeLesser(b, writeGreater(b, value, low), high); };
+  // Rounding to nearest is that of bq.quantize, which adds an integer zero point afterwards.
+  const bool addsLate = zeroType == ZeroPointType::U8 && rounding == Rounding::Nearest;
+  value = b.mulF(value, factorAt(i));
+  if (format.hasZeroPoints() && !addsLate)
+    value = b.addF(value, zeroAt(i));
+  auto carry = [&] { return PhiloxRows::load(b, tileWords, i); };
   switch (rounding) {
   case Rounding::Nearest:
-    if (code)
-      break;
-    if (addsLate) {
-      Value zero = zeroAt(column);
-      code = writeRound(b, clamp(value, b.subF(least, zero), b.subF(most, zero)));
-      code = arith::FPToSIOp::create(b, integers(), b.addF(code, zero));
-    } else {
-      code = arith::FPToSIOp::create(b, integers(), writeRound(b, clamp(value, least, most)));
+    if (!addsLate) {
+      clamp(splat(least), splat(most));
+      return b.roundToInt(value);
     }
-    break;
-  case Rounding::Stochastic:
-    code = arith::FPToSIOp::create(b, integers(), clamp(PhiloxRows::roundAtRandom(b, value, unit), least, most));
-    break;
+    clamp(b.subF(splat(least), zeroAt(i)), b.subF(splat(most), zeroAt(i)));
+    return b.addI(b.roundToInt(value), b.roundToInt(zeroAt(i)));
+  case Rounding::Stochastic: {
+    // In fixed point with as many bits behind the point as are random.
+    clamp(splat(least), splat(most));
+    Value fixed = b.addI(b.roundToInt(b.mulF(value, splat(0x1p16f))), carry());
+    return arith::ShRSIOp::create(b, fixed, b.splat(integers(), 16));
+  }
   case Rounding::Residual: {
-    // Code and residual are one number of eight more bits.
-    Value steps = clamp(b.mulF(value, splat(residualSteps)), splat((format.leastValue() - 1) * residualSteps),
-                        splat((format.greatestValue() + 1) * residualSteps));
-    Value fixed = arith::FPToSIOp::create(b, integers(), PhiloxRows::roundAtRandom(b, steps, unit));
-    Value nearest = arith::ShRSIOp::create(b, b.addI(fixed, b.splat(integers(), 128)), b.splat(integers(), 8));
-    auto within = [&](Value x, int64_t low, int64_t high) -> Value {
-      Value raised = arith::MaxSIOp::create(b, x, b.splat(integers(), low));
-      return arith::MinSIOp::create(b, raised, b.splat(integers(), high));
-    };
-    code = within(nearest, format.leastValue(), format.greatestValue());
-    Value left = within(b.subI(fixed, b.shiftLeft(code, 8)), -128, 127);
-    memory.store(arith::TruncIOp::create(b, b.vec(b.getI8Type(), rowStep), left), residual,
-                 b.add(b.mul(row, k), column), count);
-    break;
+    // Beside the nearest code: in fixed point the residual above its fraction, moved to where none is negative. A
+    // residual of 128 is the next code's of -128.
+    clamp(splat(least - 0.5f), splat(most + 0.5f - 1 / residualSteps));
+    // With more bits than these the integer part does not fit beside the fraction.
+    Value nearest = format.bits > 6 ? b.roundToInt(value) : Value();
+    Value rest = nearest ? b.subF(value, b.toFloat(nearest)) : value;
+    Value fixed = b.addI(b.roundToInt(b.fma(rest, splat(0x1p24f), splat(0x1p23f))), carry());
+    Value left = arith::TruncIOp::create(b, b.vec(b.getI8Type(), rowStep), b.shiftRight(fixed, 16));
+    left = arith::XOrIOp::create(b, left, b.splat(b.vec(b.getI8Type(), rowStep), 0x80));
+    memory.store(left, residual, b.add(b.mul(row, k), column), count);
+    Value code = arith::ShRSIOp::create(b, fixed, b.splat(integers(), 24));
+    return nearest ? b.addI(nearest, code) : code;
   }
   }
-  code = b.bitAnd(code, (1 << format.bits) - 1);
+  llvm_unreachable("all roundings are listed");
+}
+
+void PackedStep::writeCodes(Value row, Value column, Value i, Value count) {
+  Value code = b.bitAnd(codesOf(row, column, i, count), (1 << format.bits) - 1);
   // The bits that pad a row are zero.
   if (Value isReal = realLanes(count))
     code = b.select(isReal, code, b.zero(integers()));

@@ -8,7 +8,8 @@
 namespace bq {
 
 /// Works in units of the old scale: rel = (code - zero + residual / 256 - rate * direction / scale) * keep, so that an
-/// element that nothing moves comes back exactly.
+/// element that nothing moves comes back exactly. A row is done tile by tile: first the new values of all its groups,
+/// then their scales, then their codes. Columns `i` count from the start of a tile.
 class PackedStep {
 public:
   /// Buffers are 1-D; those that the op does not need may be null. `scratch`: 1-D f32, scratchFloats() of them. To be
@@ -16,24 +17,31 @@ public:
   PackedStep(KernelBuilder &b, RowMemory &memory, UpdateOp op, const StepOptions &options, mlir::Value codes,
              mlir::Value scales, mlir::Value zeros, mlir::Value residual, mlir::Value scratch);
 
-  /// Floats of scratch: values, and where they are needed random words for both streams, and factors and zero points.
+  /// Floats of scratch: values, random words for both streams where they are needed, factors and zero points.
   static int64_t scratchFloats(UpdateOp op);
 
-  /// The directions of a row, for moments that give them a block at a time.
-  mlir::Value values() const { return rowValues; }
   /// Buffers of random words; null where they are not needed.
-  mlir::Value momentWords() const { return rowMomentWords; }
-  mlir::Value weightWords() const { return rowWords; }
+  mlir::Value momentWords() const { return tileMomentWords; }
+  mlir::Value weightWords() const { return tileWords; }
 
-  /// body(first, columns) for stretches of a row that hold whole groups, and whole steps but for the last: indices.
-  void forEachStretch(llvm::function_ref<void(mlir::Value first, mlir::Value columns)> body);
-  /// A stretch of directions, directionAt(column, count) of each step, to new values. Those of sign stay directions.
-  void step(mlir::Value row, mlir::Value first, mlir::Value columns,
-            llvm::function_ref<mlir::Value(mlir::Value column, mlir::Value count)> directionAt);
+  /// body(first, columns) for the tiles of a row: whole groups, blocks of moments and vectors of random words, but for
+  /// the last.
+  void forEachTile(llvm::function_ref<void(mlir::Value first, int64_t columns)> body);
+  /// Before the new values of a tile.
+  void begin(mlir::Value row, mlir::Value first, int64_t columns);
+  /// What a step of a weight was: to be loaded before anything of the step is stored, since behind a store to the same
+  /// place in another page a load waits.
+  struct Old {
+    mlir::Value codes, residual; ///< As they are in memory; null where the new values do not need them.
+  };
+  Old load(mlir::Value row, mlir::Value column, mlir::Value count);
+  /// The new values of the step from its directions. Those of sign stay directions.
+  void move(const Old &old, mlir::Value i, mlir::Value direction);
   /// The scale that a row of one group wants for its new values, in f32: not yet rounded to its type.
   mlir::Value wantedScale(mlir::Value row);
-  /// New values of a stretch to scales, zero points, codes and residuals.
-  void encode(mlir::Value row, mlir::Value first, mlir::Value columns);
+  /// New values of a tile to scales, zero points, codes and residuals; meanwhile(i) in each whole step, in which memory
+  /// has little to do.
+  void encode(mlir::Value row, mlir::Value first, int64_t columns, llvm::function_ref<void(mlir::Value i)> meanwhile);
 
 private:
   mlir::VectorType floats() { return b.vec(b.getF32Type(), rowStep); }
@@ -43,19 +51,26 @@ private:
   mlir::Value groupAt(mlir::Value row, mlir::Value group) { return b.add(b.mul(row, format.groupCount(k)), group); }
   mlir::Value loadScale(mlir::Value row, mlir::Value group);
   mlir::Value loadZero(mlir::Value row, mlir::Value group);
-  /// Least and greatest of the columns [first, last), and 0.
+  /// Least and greatest of the tile's columns [first, last), and 0.
   std::pair<mlir::Value, mlir::Value> range(mlir::Value first, mlir::Value last);
   /// New scale and zero point of a group; gives the factor from old units to new.
   mlir::Value regroup(mlir::Value row, mlir::Value group, mlir::Value first, mlir::Value last);
-  /// Keeps what factorOf(group, first, last) writes for the groups of a stretch, and their zero points: for factorAt()
-  /// and zeroAt().
-  void keepFactors(mlir::Value row, mlir::Value first,
-                   llvm::function_ref<mlir::Value(mlir::Value group, mlir::Value first, mlir::Value last)> factorOf);
-  mlir::Value factorAt(mlir::Value column);
-  mlir::Value zeroAt(mlir::Value column);
+  /// body(g, begin, length) for the groups of a tile, the last perhaps shorter: all count from its start.
+  void forEachGroup(int64_t columns,
+                    llvm::function_ref<void(mlir::Value g, mlir::Value begin, mlir::Value length)> body);
+  /// Keeps what factorOf(group, begin, end) writes for the groups of a tile, and their zero points: for factorAt() and
+  /// zeroAt().
+  void keepFactors(mlir::Value row, mlir::Value first, int64_t columns,
+                   llvm::function_ref<mlir::Value(mlir::Value group, mlir::Value begin, mlir::Value end)> factorOf);
+  /// What a tile keeps for its groups or columns, in the lanes of a step.
+  mlir::Value perColumn(mlir::Value ofTile, mlir::Value i);
+  mlir::Value factorAt(mlir::Value i) { return perColumn(tileFactors, i); }
+  mlir::Value zeroAt(mlir::Value i) { return perColumn(tileZeros, i); }
   /// The lanes of a step that are the row's; null where all are.
   mlir::Value realLanes(mlir::Value count);
-  void writeCodes(mlir::Value row, mlir::Value column, mlir::Value count);
+  /// The new codes of a step, in i32 whose upper bits may be anything; stores the residuals.
+  mlir::Value codesOf(mlir::Value row, mlir::Value column, mlir::Value i, mlir::Value count);
+  void writeCodes(mlir::Value row, mlir::Value column, mlir::Value i, mlir::Value count);
 
   KernelBuilder &b;
   RowMemory &memory;
@@ -64,13 +79,12 @@ private:
   ZeroPointType zeroType;
   Rounding rounding;
   ScaleUpdate scaling;
-  int64_t k, group;
-  bool isByGroup; ///< Whether a stretch is a group; else groups end inside steps, and it is the row.
+  int64_t k, group, tile;
+  bool isByGroup; ///< Whether steps end where groups end; else the tile is the row.
   const StepOptions &options;
   mlir::Value codes, scales, zeros, residual;
-  mlir::Value rowValues, rowWords, rowMomentWords;
-  mlir::Value rowFactors, rowZeros; ///< Of columns, where a stretch is the row.
-  mlir::Value factor, zero;         ///< Of the stretch, where it is a group.
+  mlir::Value tileValues, tileWords, tileMomentWords;
+  mlir::Value tileFactors, tileZeros; ///< Of groups, or where groups end inside steps, of columns.
 };
 
 } // namespace bq

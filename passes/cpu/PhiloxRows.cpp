@@ -15,7 +15,7 @@ PhiloxRows::PhiloxRows(KernelBuilder &b, Value counter) : b(b) {
   step = b.loadScalar(counter, b.index(2));
 }
 
-void PhiloxRows::write(Value row, Value columns, RandomStream stream, Value words) {
+void PhiloxRows::write(Value row, Value first, Value columns, RandomStream stream, Value words) {
   VectorType integers = b.vec(b.getI32Type(), rowStep);
   SmallVector<int32_t> lane(rowStep);
   std::iota(lane.begin(), lane.end(), 0);
@@ -25,21 +25,24 @@ void PhiloxRows::write(Value row, Value columns, RandomStream stream, Value word
   };
   Value rows = everywhere(row), steps = b.broadcast(integers, step);
   Value streams = b.splat(integers, static_cast<int64_t>(stream));
-  // Numbers of 16 bits take half as many words.
-  const bool isHalves = stream == RandomStream::Weights;
-  const int64_t columnsAtOnce = isHalves ? philoxUnit : philoxUnit / 2;
-  b.loop(b.index(0), columns, columnsAtOnce, [&](Value column) {
-    Value first = b.addI(everywhere(b.div(column, columnsAtOnce / rowStep)), lanes);
-    auto random = PhiloxOp::create(b, integers, integers, integers, integers, first, rows, steps, streams, seed[0],
+  b.loop(b.index(0), columns, philoxUnit, [&](Value column) {
+    Value counter = b.addI(everywhere(b.div(b.add(first, column), philoxUnit / rowStep)), lanes);
+    auto random = PhiloxOp::create(b, integers, integers, integers, integers, counter, rows, steps, streams, seed[0],
                                    seed[1], philoxRounds);
     auto store = [&](Value numbers, int64_t offset) {
       b.store(b.bitcast(b.vec(b.getF32Type(), rowStep), numbers), words, b.add(column, offset));
     };
     for (int64_t part = 0; part < 4; ++part) {
+      const int64_t low = part * rowStep, high = low + philoxUnit / 2;
       Value word = random.getResult(part);
-      store(isHalves ? half(b, word, false) : word, part * rowStep);
-      if (isHalves)
-        store(half(b, word, true), (4 + part) * rowStep);
+      if (stream == RandomStream::Moments) {
+        store(word, low);
+        store(b.bitOr(b.shiftLeft(word, 8), b.shiftRight(word, 24)), high);
+      } else {
+        word = arith::XOrIOp::create(b, word, b.splat(integers, -1));
+        store(half(b, word, false), low);
+        store(half(b, word, true), high);
+      }
     }
   });
 }

@@ -10,7 +10,7 @@ namespace bq {
 /// What random numbers are for: the fourth word of the counter.
 enum class RandomStream { Weights = 0, Moments = 1 };
 
-/// Columns that one vector of counters serves at most: buffers of random numbers are padded to a multiple of it.
+/// Columns that one vector of counters serves: buffers of random numbers are padded to a multiple of it.
 constexpr int64_t philoxUnit = 128;
 
 /// The numbers that `bq.update` speaks of.
@@ -19,10 +19,11 @@ public:
   /// `counter`: 4 x i32, the seed in two words, then the step.
   PhiloxRows(KernelBuilder &b, mlir::Value counter);
 
-  /// Writes the numbers of columns [0, columns) of `row` to `words`, 1-D f32 whose bits they are; what follows up to a
-  /// multiple of philoxUnit is written too. Those for moments have 32 bits, those for weights 16. `row` and `columns`
-  /// are indices.
-  void write(mlir::Value row, mlir::Value columns, RandomStream stream, mlir::Value words);
+  /// Writes the numbers of columns [first, first + columns) of `row` to `words`, 1-D f32 whose bits they are; what
+  /// follows up to a multiple of philoxUnit is written too. For moments they are words. For weights they are 0xffff
+  /// less the half, which is what carries, added below the point of a number in fixed point, where that is to be
+  /// rounded up. All are indices, `first` a multiple of philoxUnit.
+  void write(mlir::Value row, mlir::Value first, mlir::Value columns, RandomStream stream, mlir::Value words);
 
   /// Sixteen of them from `at` on, as i32.
   static mlir::Value load(KernelBuilder &b, mlir::Value words, mlir::Value at);

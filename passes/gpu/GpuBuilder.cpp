@@ -104,6 +104,9 @@ Value GpuBuilder::shiftRight(Value l, Value bits) {
     return shiftRight(l, *count);
   return arith::ShRUIOp::create(*this, l, bits);
 }
+Value GpuBuilder::shiftRightSigned(Value l, int64_t bits) {
+  return bits ? arith::ShRSIOp::create(*this, l, constantLike(l, bits)) : l;
+}
 Value GpuBuilder::wide(Value narrow) {
   if (auto a = constantOf(narrow))
     return i64(*a);
@@ -126,6 +129,8 @@ Value GpuBuilder::negF(Value x) { return arith::NegFOp::create(*this, x); }
 Value GpuBuilder::absF(Value x) { return math::AbsFOp::create(*this, x); }
 Value GpuBuilder::minF(Value l, Value r) { return arith::MinNumFOp::create(*this, l, r); }
 Value GpuBuilder::maxF(Value l, Value r) { return arith::MaxNumFOp::create(*this, l, r); }
+Value GpuBuilder::sqrtF(Value x) { return math::SqrtOp::create(*this, x); }
+Value GpuBuilder::floorF(Value x) { return math::FloorOp::create(*this, x); }
 Value GpuBuilder::roundEven(Value x) { return math::RoundEvenOp::create(*this, x); }
 Value GpuBuilder::compareF(arith::CmpFPredicate predicate, Value l, Value r) {
   return arith::CmpFOp::create(*this, predicate, l, r);

@@ -58,6 +58,8 @@ public:
   /// Logical.
   Value shiftRight(Value l, int64_t bits);
   Value shiftRight(Value l, Value bits);
+  /// Of a number with sign.
+  Value shiftRightSigned(Value l, int64_t bits);
   /// By the positive count, or left by the negative one.
   Value shift(Value l, int64_t right) { return right >= 0 ? shiftRight(l, right) : shiftLeft(l, -right); }
   Value wide(Value narrow);         ///< i32 to i64, with sign.
@@ -75,6 +77,8 @@ public:
   Value absF(Value x);
   Value minF(Value l, Value r); ///< Of numbers that are not NaN, as maxF().
   Value maxF(Value l, Value r);
+  Value sqrtF(Value x); ///< Rounded to nearest.
+  Value floorF(Value x);
   Value roundEven(Value x); ///< To an integer, ties to even.
   Value compareF(mlir::arith::CmpFPredicate predicate, Value l, Value r);
   Value toInt(Value f32);   ///< Signed, towards zero.

@@ -45,15 +45,18 @@ ScheduleAttr withSplits(ProductLayer op, const Target &target, StringRef name, i
   return ScheduleAttr::get(op->getContext(), name, rows, blocks, splits, {});
 }
 
-bool hasFactors(ProductLayer op, std::string &reason) {
+/// Whether no kernel for GPUs does the layer.
+bool isLeftOut(ProductLayer op, std::string &reason) {
   if (op.getColumnFactors())
     reason = "kernels for GPUs have no column factors";
-  return op.getColumnFactors();
+  else if (cast<WeightType>(op.getWeight().getType()).getFormat().isMixed())
+    reason = "kernels for GPUs have one number of bits for all groups";
+  return !reason.empty();
 }
 
 ScheduleAttr proposeFragment(Operation *op, const Target &target, std::string &reason) {
   auto linear = cast<ProductLayer>(op);
-  if (hasFactors(linear, reason))
+  if (isLeftOut(linear, reason))
     return {};
   const int64_t rows = rowsOf(linear);
   if (linear.getCompute().getValue() != Compute::BF16) {
@@ -77,7 +80,7 @@ ScheduleAttr proposeFragment(Operation *op, const Target &target, std::string &r
 
 ScheduleAttr proposePipeline(Operation *op, const Target &target, std::string &reason) {
   auto linear = cast<ProductLayer>(op);
-  if (hasFactors(linear, reason))
+  if (isLeftOut(linear, reason))
     return {};
   Compute compute = linear.getCompute().getValue();
   if (compute != Compute::BF16 && compute != Compute::I8) {
@@ -91,7 +94,7 @@ ScheduleAttr proposePipeline(Operation *op, const Target &target, std::string &r
 
 ScheduleAttr proposeSimt(Operation *op, const Target &target, std::string &reason) {
   auto linear = cast<ProductLayer>(op);
-  if (hasFactors(linear, reason))
+  if (isLeftOut(linear, reason))
     return {};
   if (linear.getCompute().getValue() != Compute::F32) {
     reason = "multiply-adds are for compute f32, got " + std::string(str(linear.getCompute().getValue())) +

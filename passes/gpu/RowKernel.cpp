@@ -6,11 +6,16 @@
 using namespace mlir;
 using namespace bq;
 
-RowKernel::RowKernel(GpuBuilder &b, int64_t k, int64_t group) : b(b), k(k), group(group) {
+int64_t RowKernel::columnsPerBlock(int64_t k, int64_t group, int64_t blockUnit) {
   // A piece for each thread, or a little more where groups do not fit.
-  const int64_t unit = std::lcm(RowPiece::columns, std::max<int64_t>(group, 1));
+  const int64_t unit = std::lcm(blockUnit, std::max<int64_t>(group, 1));
   const int64_t wanted = threads * RowPiece::columns;
-  blockColumns = std::min(k, (wanted + unit - 1) / unit * unit);
+  return std::min(k, (wanted + unit - 1) / unit * unit);
+}
+
+RowKernel::RowKernel(GpuBuilder &b, int64_t k, int64_t group, int64_t unit)
+    : b(b), k(k), group(group), blockColumns(columnsPerBlock(k, group, unit)) {
+  static_assert(RowRound::columns == threads * RowPiece::columns);
   if (!group && blockColumns == k)
     rowsPerBlock = threads / llvm::divideCeil(k, RowPiece::columns);
 }
@@ -62,17 +67,33 @@ void RowKernel::forEachPiece(Value rows, function_ref<void(const RowPiece &)> bo
     whenThere(b.equal(number, b.i32(whole)), [&] { write(b.i32(whole), rest); });
 }
 
-void RowKernel::forEachGroup(function_ref<void(const RowGroup &)> body) {
+void RowKernel::forEachRound(function_ref<void(const RowRound &)> body) {
+  Value row = b.block(gpu::Dimension::X), first = firstOfBlock(blockColumns);
+  Value last = b.min(b.add(first, blockColumns), b.i32(k));
+  auto write = [&](Value inBlock) { body({row, b.add(first, inBlock), inBlock, last}); };
+  if (roundsPerBlock() == 1)
+    return write(b.i32(0));
+  b.loop(b.i32(0), b.i32(blockColumns), b.i32(RowRound::columns), write);
+}
+
+void RowKernel::loopOverGroups(Value begin, int64_t step, function_ref<void(const RowGroup &)> body) {
   const int64_t groups = llvm::divideCeil(k, group);
   Value row = b.block(gpu::Dimension::X), first = firstOfBlock(groupsPerBlock());
   Value count = b.min(b.i32(groupsPerBlock()), b.sub(b.i32(groups), first));
-  const int64_t teams = threads / teamThreads();
-  Value team = teams == 1 ? b.i32(0) : b.div(b.thread(), teamThreads());
-  b.loop(team, count, b.i32(teams), [&](Value inBlock) {
+  b.loop(begin, count, b.i32(step), [&](Value inBlock) {
     Value number = b.add(first, inBlock);
-    Value begin = b.mul(number, group);
-    body({row, number, inBlock, begin, b.min(b.add(begin, group), b.i32(k))});
+    Value column = b.mul(number, group);
+    body({row, number, inBlock, column, b.min(b.add(column, group), b.i32(k))});
   });
+}
+
+void RowKernel::forEachGroup(function_ref<void(const RowGroup &)> body) {
+  const int64_t teams = threads / teamThreads();
+  loopOverGroups(teams == 1 ? b.i32(0) : b.div(b.thread(), teamThreads()), teams, body);
+}
+
+void RowKernel::forEachGroupByThread(function_ref<void(const RowGroup &)> body) {
+  loopOverGroups(b.thread(), threads, body);
 }
 
 SmallVector<Value> RowKernel::fold(const RowGroup &group, ValueRange neutral,
@@ -98,3 +119,5 @@ void RowKernel::once(function_ref<void()> body) { b.when(b.equal(memberOfTeam(),
 Value RowKernel::groupInBlock(Value column) {
   return groupsPerBlock() == 1 ? b.i32(0) : b.div(b.sub(column, firstOfBlock(blockColumns)), group);
 }
+
+Value RowKernel::columnInBlock(Value column) { return b.sub(column, firstOfBlock(blockColumns)); }

@@ -18,6 +18,16 @@ struct RowPiece {
   int64_t count;      ///< Its columns: 8, or fewer at the end of a row.
 };
 
+/// Consecutive columns of a row that the threads of a block do together, a piece each.
+struct RowRound {
+  static constexpr int64_t columns = 1024; ///< Of which those from `last` on are not there.
+
+  mlir::Value row;     ///< i32
+  mlir::Value first;   ///< i32, its first column.
+  mlir::Value inBlock; ///< i32, the same counted among the columns that the block does.
+  mlir::Value last;    ///< i32, the end of the block's columns.
+};
+
 /// Columns of a row that have a scale or the like in common.
 struct RowGroup {
   mlir::Value row;         ///< i32
@@ -32,8 +42,9 @@ struct RowGroup {
 class RowKernel {
 public:
   /// `group`: columns of a group, of which the last of a row may have fewer; the groups of a piece are all done by the
-  /// same block. 0 = no groups: short rows share a block then.
-  RowKernel(GpuBuilder &b, int64_t k, int64_t group = 0);
+  /// same block. 0 = no groups: short rows share a block then. Blocks begin at multiples of `unit` columns, itself one
+  /// of RowPiece::columns.
+  RowKernel(GpuBuilder &b, int64_t k, int64_t group = 0, int64_t unit = RowPiece::columns);
 
   /// Makes the function; the builder goes to the start of its body.
   mlir::func::FuncOp begin(llvm::StringRef name, mlir::TypeRange arguments);
@@ -42,11 +53,22 @@ public:
   /// where that is shorter. `rows`: number of rows, i64.
   void forEachPiece(mlir::Value rows, llvm::function_ref<void(const RowPiece &piece)> body);
 
+  /// Writes the work on the block's columns in rounds, with groups only: all threads come to `body`, a thread's piece
+  /// begins 8 * its number behind the first column.
+  void forEachRound(llvm::function_ref<void(const RowRound &round)> body);
+  /// Columns that a block does.
+  int64_t columnsPerBlock() const { return blockColumns; }
+  /// The same for a kernel made from these.
+  static int64_t columnsPerBlock(int64_t k, int64_t group, int64_t unit);
+  int64_t roundsPerBlock() const { return (blockColumns + RowRound::columns - 1) / RowRound::columns; }
+
   /// The most groups that a block does.
   int64_t groupsPerBlock() const { return group ? (blockColumns + group - 1) / group : 0; }
   /// Writes the work on the block's groups. All threads of a team come to `body` for a group: a warp for groups of up
   /// to 1024 columns, else the whole block.
   void forEachGroup(llvm::function_ref<void(const RowGroup &group)> body);
+  /// The same with one thread for each group.
+  void forEachGroupByThread(llvm::function_ref<void(const RowGroup &group)> body);
   /// In the body of forEachGroup(): values of each column, of type f32 or i32, combined over the group; every thread of
   /// the team gets the results. Combining with `neutral`, as many values, changes nothing. combine() of the values at
   /// `index` is associative and commutative, but for rounding.
@@ -61,6 +83,8 @@ public:
   static bool keepsPieces(int64_t k, int64_t group) { return group >= k || group % RowPiece::columns == 0; }
   /// The group of a column, counted among those of the block that does it; i32.
   mlir::Value groupInBlock(mlir::Value column);
+  /// A column counted among those of the block that does it; i32.
+  mlir::Value columnInBlock(mlir::Value column);
 
 private:
   static constexpr int64_t threads = 128, warpThreads = 32;
@@ -70,6 +94,8 @@ private:
   mlir::Value memberOfTeam();
   /// The first of the block's columns, pieces or groups, where a block has `perBlock`; i32.
   mlir::Value firstOfBlock(int64_t perBlock);
+  /// Writes a loop over the block's groups, `begin` and `step` by thread.
+  void loopOverGroups(mlir::Value begin, int64_t step, llvm::function_ref<void(const RowGroup &group)> body);
 
   GpuBuilder &b;
   int64_t k, group;

@@ -215,4 +215,5 @@ void bq::populateScalarToEmitCPatterns(TypeConverter &types, RewritePatternSet &
   patterns.add<Call<math::AbsFOp>>(types, context, "bq_abs");
   patterns.add<Call<math::FmaOp>>(types, context, "bq_fma");
   patterns.add<Call<math::FloorOp>>(types, context, "bq_floor");
+  patterns.add<Call<math::SqrtOp>>(types, context, "bq_sqrt");
 }

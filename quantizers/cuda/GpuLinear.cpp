@@ -52,8 +52,36 @@ void linearByTorch(const char *op, const Place &place, const LinearRows &rows, c
   y.view({rows.x.size(0), weight.n}).copy_(activate(sum, choice.activation));
 }
 
-/// Whether a product is LibTorch's although a kernel could be made.
-bool isLeftToTorch(int64_t m, Compute compute) { return m > maxKernelRows && compute != Compute::I8; }
+bool takesTorch(int64_t m, Compute compute) { return m > maxKernelRows && compute != Compute::I8; }
+
+/// The kernel of a product; null where LibTorch takes its place, after one warning.
+const LoadedCudaKernel *kernelFor(const char *op, const Place &place, const GpuWeight &weight, const LinearArgs &args) {
+  if (!weight.isPrepacked())
+    return nullptr;
+  const Expected<const LoadedCudaKernel *> kernel = weight.kernels().kernel(args, place.stream);
+  if (!kernel && !fallsBack(weight.kernels().spec(args), kernel.error()))
+    raise(op, kernel.error());
+  return kernel ? *kernel : nullptr;
+}
+
+void launch(const char *op, const Place &place, const GpuWeight &weight, const LoadedCudaKernel &kernel,
+            const LinearArgs &args) {
+  weight.use(op, place);
+  const LinearMemoryBytes bytes = weight.kernels().memoryBytes(kernel, args.m);
+  const int64_t workspaceOffset = roundUp(bytes.panel, 256);
+  at::Tensor scratch, counters;
+  LinearMemory memory;
+  if (bytes.panel || bytes.workspace) {
+    scratch = at::empty({workspaceOffset + bytes.workspace}, at::device(place.tensors).dtype(at::kByte));
+    memory.panel = scratch.mutable_data_ptr();
+    memory.workspace = static_cast<uint8_t *>(memory.panel) + workspaceOffset;
+  }
+  if (bytes.counters) {
+    counters = weight.counters(op, place, bytes.counters);
+    memory.counters = counters.mutable_data_ptr();
+  }
+  check(op, weight.kernels().linear(kernel, args, memory, place.stream));
+}
 
 } // namespace
 
@@ -67,7 +95,7 @@ void gpu::makeKernels(const Place &place, const PrepackedWeight &weight, const L
   const CudaWeight &kernels = prepacked.kernels();
   std::vector<KernelSpec> specs;
   for (int64_t m : rows) {
-    if (isLeftToTorch(m, choice.compute))
+    if (takesTorch(m, choice.compute))
       continue;
     LinearArgs args;
     args.dataType = dataType;
@@ -83,36 +111,32 @@ void gpu::makeKernels(const Place &place, const PrepackedWeight &weight, const L
   static_cast<void>(whatRunsSayToo);
 }
 
+bool gpu::isLeftToTorch(const char *op, int64_t m, Compute compute, const Format &format) {
+  TORCH_CHECK(compute != Compute::I16, op, ": compute i16 has no kernels for GPUs: use f32, bf16 or i8");
+  return takesTorch(m, compute) || format.isMixed();
+}
+
 void gpu::linear(const char *op, const Place &place, const LinearRows &rows, const LinearWeight &weight,
                  const LinearChoice &choice) {
-  TORCH_CHECK(choice.compute != Compute::I16, op, ": compute i16 has no kernels for GPUs: use f32, bf16 or i8");
   const LinearArgs args = rows.args(choice);
-  if (isLeftToTorch(args.m, choice.compute))
+  if (isLeftToTorch(op, args.m, choice.compute, weight.format))
     return linearByTorch(op, place, rows, weight, choice);
-
   const auto prepacked = std::static_pointer_cast<const GpuWeight>(weight.prepacked());
-  if (!prepacked->isPrepacked())
-    return linearByTorch(op, place, rows, weight, choice);
-  const CudaWeight &kernels = prepacked->kernels();
-  const Expected<const LoadedCudaKernel *> kernel = kernels.kernel(args, place.stream);
-  if (!kernel) {
-    if (!fallsBack(kernels.spec(args), kernel.error()))
-      raise(op, kernel.error());
-    return linearByTorch(op, place, rows, weight, choice);
+  if (const LoadedCudaKernel *kernel = kernelFor(op, place, *prepacked, args))
+    return launch(op, place, *prepacked, *kernel, args);
+  linearByTorch(op, place, rows, weight, choice);
+}
+
+bool gpu::conv2d(const char *op, const Place &place, const GroupedProducts &products, const GroupedWeight &weight) {
+  auto productOf = [&](size_t i) { return static_cast<const GpuWeight *>(weight.products[i].get()); };
+  // Groups are all alike: there is a kernel for each, or for none.
+  std::vector<const LoadedCudaKernel *> kernels;
+  for (size_t i = 0; i < weight.products.size(); ++i) {
+    kernels.push_back(kernelFor(op, place, *productOf(i), products.at(static_cast<int64_t>(i))));
+    if (!kernels.back())
+      return false;
   }
-  prepacked->use(op, place);
-  const LinearMemoryBytes bytes = kernels.memoryBytes(**kernel, args.m);
-  const int64_t workspaceOffset = roundUp(bytes.panel, 256);
-  at::Tensor scratch, counters;
-  LinearMemory memory;
-  if (bytes.panel || bytes.workspace) {
-    scratch = at::empty({workspaceOffset + bytes.workspace}, at::device(place.tensors).dtype(at::kByte));
-    memory.panel = scratch.mutable_data_ptr();
-    memory.workspace = static_cast<uint8_t *>(memory.panel) + workspaceOffset;
-  }
-  if (bytes.counters) {
-    counters = prepacked->counters(op, place, bytes.counters);
-    memory.counters = counters.mutable_data_ptr();
-  }
-  check(op, kernels.linear(**kernel, args, memory, place.stream));
+  for (size_t i = 0; i < kernels.size(); ++i)
+    launch(op, place, *productOf(i), *kernels[i], products.at(static_cast<int64_t>(i)));
+  return true;
 }

@@ -4,6 +4,9 @@
 #define BQ_QUANTIZERS_CUDA_GPULINEAR_H
 
 #include "quantizers/Linear.h"
+#include "quantizers/Products.h"
+#include "quantizers/WeightForms.h"
+#include "quantizers/cuda/GpuWeight.h"
 #include "quantizers/cuda/Place.h"
 
 namespace bq::gpu {
@@ -18,6 +21,13 @@ constexpr int64_t maxKernelRows = 256;
 /// with one warning. Throws for sums in i16, and where a kernel is missing while the stream is captured into a graph.
 BQ_TORCH_API void linear(const char *op, const Place &place, const LinearRows &rows, const LinearWeight &weight,
                          const LinearChoice &choice);
+
+/// y = activation(convolution of x + bias) in the same way: products with `weight`, which makeGrouped() made for
+/// `place`. Whether it was done: else nothing was written, there is no kernel, and a warning has said so once.
+BQ_TORCH_API bool conv2d(const char *op, const Place &place, const GroupedProducts &products,
+                         const GroupedWeight &weight);
+/// Whether LibTorch takes a product of m rows although a kernel could be made. Throws for sums in i16.
+BQ_TORCH_API bool isLeftToTorch(const char *op, int64_t m, Compute compute, const Format &format);
 
 /// Compiles and loads, several at once, what linear() will launch for x with these numbers of rows on a weight that
 /// prepack() made for `place`. What fails is left to linear(), which says why.

@@ -82,6 +82,8 @@ bool gpu::hasKernel(const char *op, const Place &place, const KernelSpec &spec) 
 
 at::Tensor gpu::dequantize(const char *op, const Place &place, const WeightTensors &weight, const Format &format,
                            int64_t k) {
+  if (format.isMixed())
+    return bq::dequantize(weight.codes, weight.scales, weight.zeros, format, {checkWeight(op, weight, format, k), k});
   const RowWeight rows(op, place, weight, format, k);
   at::Tensor y = at::empty({rows.view.n, k}, weight.scales.options());
   if (!y.numel())
@@ -94,6 +96,10 @@ at::Tensor gpu::dequantize(const char *op, const Place &place, const WeightTenso
 
 void gpu::embedding(const char *op, const Place &place, const at::Tensor &indices, const WeightTensors &weight,
                     const Format &format, int64_t k, at::Tensor y) {
+  if (format.isMixed()) {
+    y.view({indices.numel(), k}).copy_(dequantize(op, place, weight, format, k).index_select(0, indices));
+    return;
+  }
   const int64_t n = weight.codes.size(0);
   // Kernels that come after a failed assertion do not run, so nothing reads out of range.
   at::_assert_async(indices.ge(0).logical_and_(indices.lt(n)).all(),

@@ -49,6 +49,7 @@ at::Tensor GpuWeight::counters(const char *op, const Place &place, int64_t bytes
 std::shared_ptr<const PrepackedWeight> gpu::prepack(const char *op, const Place &place, const WeightTensors &weight,
                                                     const Format &format, int64_t k) {
   checkNotCapturing(op, place, "a weight as its kernels read it");
+  TORCH_CHECK(!format.isMixed(), op, ": ", format.str(), " has no kernels for GPUs, and nothing to prepare there");
   // The host sees what is small: which columns a group has, and a table.
   WeightTensors tensors = weight.to(place.tensors);
   if (tensors.groupIndex && tensors.groupIndex->defined())

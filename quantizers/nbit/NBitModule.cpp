@@ -200,15 +200,17 @@ at::Tensor NBitModule<Derived>::forward(const at::Tensor &x) {
   at::ScalarType type = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   at::Tensor bias = settings.product.conv ? biasA.view({1, -1, 1, 1}) : biasA;
   at::Tensor input = x.to(type) + bias.to(type);
-  // Kernels take activations with one scale on the CPU.
-  const bool hasKernel = input.is_cpu() || settings.product.activations.keepsFloat();
-  if (this->is_training() || !packedEvaluation || settings.product.upstreamCompatible || !hasKernel)
+  if (this->is_training() || !packedEvaluation || settings.product.upstreamCompatible)
     return trainingPath(input).to(x.scalar_type());
   refreshQuantizedWeight();
   const at::Tensor &weightScale = scaleW.defined() ? scaleW : scales;
-  return evaluatePacked(input.to(at::kFloat), qweight, weightScale.to(at::kFloat), scaleA.detach().to(at::kFloat),
-                        settings)
+  return evaluatePacked(input.to(at::kFloat), qweight, weightScale.to(at::kFloat), activationScale(), settings)
       .to(x.scalar_type());
+}
+
+template <typename Derived>
+at::Tensor NBitModule<Derived>::activationScale() const {
+  return scaleA.detach().to(at::kFloat).clamp_min(settings.product.activations.eps);
 }
 
 template <typename Derived>

@@ -39,6 +39,9 @@ public:
   /// Throws where what is read has other shapes or types; nothing is changed then.
   void load(torch::serialize::InputArchive &archive) override;
 
+  /// scaleA as the layer uses it, 0-d: at least the rule's eps. Not differentiable.
+  at::Tensor activationScale() const;
+
   /// A parameter: floats, [0] once generateQuantizedWeight(true) has freed them; or the data of a QuantizedParameter.
   at::Tensor weight;
   at::Tensor biasA;  ///< A parameter, [in], added to the input.

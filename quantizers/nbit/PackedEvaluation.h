@@ -10,9 +10,10 @@ namespace bq::nn {
 
 /// What quantizedProduct() gives `x`, float, with a weight that packedWeight() made and its scale, 0-d or [out, 1],
 /// float: the same bits as long as sums are below 2^24. With activations as they are (16 bits), sums are taken in f32.
-/// `scaleA` is 0-d, float.
+/// `activationScale` is 0-d, float, positive.
 at::Tensor evaluatePacked(const at::Tensor &x, const c10::intrusive_ptr<PackedWeight> &weight,
-                          const at::Tensor &weightScale, const at::Tensor &scaleA, const NBitSettings &settings);
+                          const at::Tensor &weightScale, const at::Tensor &activationScale,
+                          const NBitSettings &settings);
 
 } // namespace bq::nn
 

@@ -12,9 +12,9 @@ namespace {
 /// Works on the factors as they multiply magnitudes: themselves, or their squares.
 class Balancer {
 public:
-  Balancer(const Tensor &weight, const BalanceOptions &options)
-      : weight(weight), options(options), rows(at::ones({weight.size(0)}, at::kDouble)),
-        columns(at::ones({weight.size(1)}, at::kDouble)),
+  Balancer(const Tensor &weight, const BalanceOptions &options, const Tensor &rows, const Tensor &columns)
+      : weight(weight), options(options), rows(options.magnitude == Magnitude::Square ? rows.square() : rows),
+        columns(options.magnitude == Magnitude::Square ? columns.square() : columns),
         beta(options.beta.value_or(weight.size(0) * options.alpha / weight.size(1))) {}
 
   Balance run() {
@@ -81,5 +81,10 @@ private:
 Tensor Balance::apply(const Tensor &weight) const { return (weight * rows.unsqueeze(1)).mul(columns).to(at::kFloat); }
 
 Balance bq::onebit::balance(const Tensor &weight, const BalanceOptions &options) {
-  return Balancer(weight, options).run();
+  return balance(weight, options, at::ones({weight.size(0)}, at::kDouble), at::ones({weight.size(1)}, at::kDouble));
+}
+
+Balance bq::onebit::balance(const Tensor &weight, const BalanceOptions &options, const Tensor &rows,
+                            const Tensor &columns) {
+  return Balancer(weight, options, rows, columns).run();
 }

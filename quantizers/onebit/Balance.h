@@ -26,7 +26,7 @@ struct BalanceOptions {
 };
 
 struct Balance {
-  at::Tensor rows, columns; ///< Factors, double [N] and [K]; those of rows and columns of zeros stay 1.
+  at::Tensor rows, columns; ///< Factors, double [N] and [K]; those of rows and columns of zeros stay as they were.
   /// Of each iteration: greatest distance of the norm of a row and of a column from the wanted one, and sum of the
   /// squares of the balanced matrix (0 for Magnitude::Absolute).
   std::vector<double> rowResiduals, columnResiduals, objectives;
@@ -37,6 +37,10 @@ struct Balance {
 
 /// Balances `weight`, float [N, K] on the CPU, finite. Each iteration reads the weight once.
 BQ_TORCH_API Balance balance(const at::Tensor &weight, const BalanceOptions &options);
+/// The same from factors of rows and columns that are there already, double [N] and [K], positive; the result has them
+/// in it.
+BQ_TORCH_API Balance balance(const at::Tensor &weight, const BalanceOptions &options, const at::Tensor &rows,
+                             const at::Tensor &columns);
 
 } // namespace bq::onebit
 

@@ -36,14 +36,17 @@ public:
       : weight(weight), options(options), sign(signOf(weight)),
         inputs(options.importanceScaling ? norms(inputSquares(importance), weight.size(1)) : ones(1)),
         outputs(options.importanceScaling ? norms(importance.outputNorms, weight.size(0)) : ones(0)) {
-    const bool hasHessian =
-        options.importanceScaling && importance.hessian.defined() && !importance.inputNorms.defined();
+    if (!options.importanceScaling || !importance.hessian.defined() || importance.inputNorms.defined())
+      return;
     objective.weight = weight;
     objective.rowWeights = outputs.square().to(at::kFloat);
-    objective.hessian = (hasHessian ? importance.hessian : inputs.square()).to(at::kFloat);
+    objective.hessian = importance.hessian.to(at::kFloat);
   }
 
   Factors run() {
+    // Of errors that are weighted by rows and columns alone this form is the best there is.
+    if (!objective.hessian.defined())
+      return rankOne(outputs, inputs);
     Factors best = rankOne(ones(0), ones(1));
     double error = objective.error(best);
     auto offer = [&](const Factors &start) {
@@ -53,12 +56,10 @@ public:
       best = start;
       error = reached;
     };
-    if (options.importanceScaling)
-      offer(rankOne(outputs, inputs));
+    offer(rankOne(outputs, inputs));
     if (options.balancing) {
       offer(balanced(ones(0), ones(1)));
-      if (options.importanceScaling)
-        offer(balanced(outputs, inputs));
+      offer(balanced(outputs, inputs));
     }
     return refine(objective, best, options.iterations);
   }
@@ -83,14 +84,14 @@ private:
     BalanceOptions balancing;
     balancing.iterations = options.balanceIterations;
     balancing.alpha = options.balanceAlpha;
-    Balance balance = bq::onebit::balance((weight * rows.unsqueeze(1)).mul(columns).to(at::kFloat), balancing);
-    return rankOne(rows * balance.rows, columns * balance.columns);
+    Balance balance = bq::onebit::balance(weight, balancing, rows, columns);
+    return rankOne(balance.rows, balance.columns);
   }
 
   Tensor weight;
   const DecomposeOptions &options;
   Tensor sign, inputs, outputs;
-  Objective objective;
+  Objective objective; ///< Has a Hessian where there is one that counts.
 };
 
 } // namespace

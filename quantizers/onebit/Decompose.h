@@ -45,7 +45,8 @@ struct Decomposition {
 /// forms of |W| and |O W I|, each as it is and balanced, with all factors taken out again. Best is least
 /// tr(O D H D^T O), D = W - diag(a) x diag(b), where H is the Hessian, or I^2 without one. Then each round solves for
 /// a, for b and for the signs in turn, the others fixed; the error never grows, and rounds end where it no longer
-/// falls. Rows and columns of zeros get factors of 0.
+/// falls. Without a Hessian the form of |O W I| is the best there is, and neither balanced nor refined. Rows and
+/// columns of zeros get factors of 0.
 ///
 /// Throws c10::Error where the weight is not finite, `importance` has other shapes, or an option is out of range.
 BQ_TORCH_API Decomposition decompose(const at::Tensor &weight, const DecomposeOptions &options = {},

@@ -19,7 +19,8 @@ struct RankOne {
 /// negative. `weight`: float [N, K] on the CPU, contiguous; factors: double [N] and [K], not negative. From a fixed
 /// start that is never orthogonal to the triple, so equal weights give equal triples; each iteration reads the weight
 /// once, and there are at most 100. The triple is double.
-RankOne leadingTriple(const at::Tensor &weight, const at::Tensor &rowFactors, const at::Tensor &columnFactors);
+BQ_TORCH_API RankOne leadingTriple(const at::Tensor &weight, const at::Tensor &rowFactors,
+                                   const at::Tensor &columnFactors);
 
 /// `iterations` steps of power iteration on `matrix` [N, K] from `start` [K], which need not be of length 1; in the
 /// type of the matrix. Stops early where a product is zero.

@@ -20,12 +20,10 @@ struct Factors {
 struct Objective {
   at::Tensor weight;     ///< float [N, K]
   at::Tensor rowWeights; ///< float [N]
-  at::Tensor hessian;    ///< float, symmetric [K, K]; or [K], its diagonal, where that is all there is.
+  at::Tensor hessian;    ///< float, symmetric [K, K]
 
-  /// In double.
+  /// Summed in double.
   double error(const Factors &factors) const;
-  /// values H, [N, K].
-  at::Tensor timesHessian(const at::Tensor &values) const;
 };
 
 /// Up to `rounds` rounds; each step is kept only where the error does not grow. Ends after a round that has lowered it

@@ -154,7 +154,16 @@ DiodeMixParamState &DiodeMix::paramState(const at::Tensor &parameter) {
   TORCH_CHECK(false, name, ": the parameter is not one of this optimizer's");
 }
 
-void DiodeMix::checkStep(const at::Tensor &parameter) const {
+/// Whether the step on a parameter is one kernel on a GPU, which takes none where a gradient is not finite.
+static bool isOneGpuKernel(const at::Tensor &parameter, const DiodeMixOptions &options) {
+  if (!parameter.is_cuda() || (options.galore() && projectedMatrix(parameter)))
+    return false;
+  if (QuantizedParameter::is(parameter))
+    return !QuantizedParameter(parameter).contents().upstreamCompatible;
+  return parameter.scalar_type() != at::kDouble && parameter.is_contiguous();
+}
+
+void DiodeMix::checkStep(const at::Tensor &parameter, const DiodeMixOptions &options) const {
   const at::Tensor &gradient = parameter.grad();
   TORCH_CHECK(!gradient.is_sparse(), name, ": the gradient of ", nameOf(parameter),
               " is sparse, which no rule here takes");
@@ -167,6 +176,8 @@ void DiodeMix::checkStep(const at::Tensor &parameter) const {
                 " and no quantized parameter: no rule is known for it");
   TORCH_CHECK(gradient.sizes() == shape, name, ": the gradient of ", nameOf(parameter), " has shape ", gradient.sizes(),
               ", expected ", at::IntArrayRef(shape));
+  if (isOneGpuKernel(parameter, options))
+    return watchGradient(gradient, nameOf(parameter));
   TORCH_CHECK(nn::isFinite(gradient), name, ": the gradient of ", nameOf(parameter), " holds NaN or infinity");
 }
 
@@ -178,10 +189,11 @@ at::Tensor DiodeMix::step(LossClosure closure) {
   }
   at::NoGradGuard noGrad;
   for (const OptimizerParamGroup &group : param_groups_) {
-    optionsOf(group).check();
+    const DiodeMixOptions &options = optionsOf(group);
+    options.check();
     for (const at::Tensor &parameter : group.params())
       if (parameter.grad().defined())
-        checkStep(parameter);
+        checkStep(parameter, options);
   }
   uint64_t number = 0;
   for (const OptimizerParamGroup &group : param_groups_) {

@@ -73,7 +73,8 @@ public:
 
   /// One step on all parameters that have a gradient; what `closure` returns, which is called first. Throws, naming the
   /// parameter, where a gradient is sparse, holds NaN or infinity, or does not fit its parameter, where a parameter is
-  /// empty, or of an integer type and not a quantized one. No parameter has changed then.
+  /// empty, or of an integer type and not a quantized one. No parameter has changed then. On a GPU, which nobody waits
+  /// for, NaN and infinity are reported by a later step or by checkSteps(), and until then no parameter changes.
   at::Tensor step(LossClosure closure = nullptr) override;
 
   /// The state of one of this optimizer's parameters, made where it is missing.
@@ -87,7 +88,7 @@ public:
 
 private:
   const DiodeMixOptions &optionsOf(const torch::optim::OptimizerParamGroup &group) const;
-  void checkStep(const at::Tensor &parameter) const;
+  void checkStep(const at::Tensor &parameter, const DiodeMixOptions &options) const;
 
   std::unordered_map<const c10::TensorImpl *, std::string> names;
 };

@@ -2,6 +2,9 @@
 #include "runtime/cpu/CpuBackend.h"
 
 #include "runtime/Fork.h"
+#include "runtime/MixedRows.h"
+#include "runtime/WeightParts.h"
+#include "runtime/cpu/CpuDiffqNoise.h"
 #include "runtime/cpu/CpuFakeQuantize.h"
 #include "runtime/cpu/CpuLinear.h"
 #include "runtime/cpu/CpuMagnitudeSums.h"
@@ -40,13 +43,23 @@ public:
                    ParallelFor parallel) override {
     if (Status status = weight.verifyRows(); !status)
       return status;
-    return rows.embedding(weight, indices, count, y, parallel);
+    if (!weight.format.isMixed())
+      return rows.embedding(weight, indices, count, y, parallel);
+    if (Status status = verifyIndices(weight, indices, count, y); !status || !count)
+      return status;
+    decodeMixedRows(weight, indices, count, static_cast<float *>(y), parallel);
+    return {};
   }
 
   Status dequantize(const CanonicalWeight &weight, void *y, ParallelFor parallel) override {
     if (Status status = weight.verifyRows(); !status)
       return status;
-    return rows.dequantize(weight, y, parallel);
+    if (!weight.format.isMixed() || !weight.n)
+      return rows.dequantize(weight, y, parallel);
+    if (!y)
+      return invalidArgument("y is null: the weight has " + std::to_string(weight.n) + " rows");
+    decodeMixedRows(weight, nullptr, weight.n, static_cast<float *>(y), parallel);
+    return {};
   }
 
   Status quantize(const QuantizeArgs &args, ParallelFor parallel) override {
@@ -71,6 +84,24 @@ public:
     if (Status status = args.verify(); !status)
       return status;
     return runMagnitudeSums(args, target, cache, parallel);
+  }
+
+  Status diffqNoise(const DiffqNoiseArgs &args, ParallelFor parallel) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    return runDiffqNoise(args, target, cache, parallel);
+  }
+
+  Status diffqNoiseGrad(const DiffqNoiseGradArgs &args, ParallelFor parallel) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    return runDiffqNoiseGrad(args, target, cache, parallel);
+  }
+
+  Status weightRange(const WeightRangeArgs &args, ParallelFor parallel) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    return runWeightRange(args, target, cache, parallel);
   }
 
   Status update(const UpdateArgs &args, ParallelFor parallel) override {

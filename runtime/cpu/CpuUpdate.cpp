@@ -3,6 +3,7 @@
 
 #include "dialect/core/Half.h"
 #include "runtime/AlignedBuffer.h"
+#include "runtime/NotFinite.h"
 
 #include <algorithm>
 #include <atomic>
@@ -18,7 +19,7 @@ constexpr int64_t grainElements = int64_t{1} << 15;
 /// Looks for a gradient that is not finite, before anything is changed. Each thread goes from the last element to the
 /// first, so that what the step reads first is what was read last and still in a cache.
 Status verifyGradient(const UpdateArgs &args, ParallelFor parallel) {
-  constexpr int64_t chunk = int64_t{1} << 14;
+  constexpr int64_t chunk = int64_t{1} << 18;
   std::atomic<int64_t> found{-1};
   parallel(0, args.n * args.k, grainElements, [&](int64_t begin, int64_t end) {
     for (int64_t last = end; last > begin && found.load(std::memory_order_relaxed) < 0;) {
@@ -30,9 +31,7 @@ Status verifyGradient(const UpdateArgs &args, ParallelFor parallel) {
   });
   if (found < 0)
     return {};
-  const int64_t at = found;
-  return invalidArgument("gradient[" + (args.packed ? std::to_string(at / args.k) + ", " : "") +
-                         std::to_string(at % args.k) + "] is NaN or infinite: nothing was changed");
+  return notFinite(found, args.packed ? args.k : 0);
 }
 
 class Step {

@@ -46,13 +46,15 @@ void copyReordered(const Layout &layout, const void *in, void *out, int64_t begi
 
 } // namespace
 
+size_t CpuWeight::reserve(size_t &size, size_t bytes) {
+  const size_t offset = size;
+  size = (size + bytes + AlignedBuffer::alignment - 1) / AlignedBuffer::alignment * AlignedBuffer::alignment;
+  return offset;
+}
+
 Status CpuWeight::allocate(const CanonicalWeight &weight, bool permuted) {
   size_t size = 0;
-  auto reserve = [&](size_t bytes) {
-    size_t offset = size;
-    size = (size + bytes + AlignedBuffer::alignment - 1) / AlignedBuffer::alignment * AlignedBuffer::alignment;
-    return offset;
-  };
+  auto reserve = [&](size_t bytes) { return CpuWeight::reserve(size, bytes); };
   reserve(order.codeBytes());
   scaleOffset = reserve(order.scaleCount() * sizeOf(elementType));
   if (zeroPoints != ZeroPointType::None)
@@ -102,6 +104,8 @@ Expected<std::shared_ptr<const CpuWeight>> CpuWeight::pack(const CanonicalWeight
   if (!weight.n)
     return std::shared_ptr<const CpuWeight>(packed);
   const Layout &order = packed->order = Layout::get(weight.format, weight.n, weight.k, target);
+  if (weight.format.isMixed())
+    return packMixed(std::move(packed), weight);
 
   std::vector<int32_t> permutation = columnsByGroup(weight);
   if (Status status = packed->allocate(weight, !permutation.empty()); !status)

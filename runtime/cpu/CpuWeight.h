@@ -19,7 +19,8 @@ namespace bq {
 void fillTable(abi::WeightTable &table, const float *values, int count);
 
 /// Everything is in one allocation: codes, scales and zero points in the order of the layout, then table, permutation
-/// and column scale, as KernelAbi.h describes them. Immutable but for the table of kernels.
+/// and column scale, as KernelAbi.h describes them. Codes of a mixed weight that is given with their owner are not in
+/// it: they stay where they are. Immutable but for the table of kernels.
 class CpuWeight final : public PrepackedWeight {
 public:
   /// `weight` has been verified. Parallel over blocks of rows. An error where memory runs out.
@@ -33,7 +34,7 @@ public:
 
   /// Only where n is positive; so are all below.
   const Layout &layout() const { return order; }
-  const uint8_t *codes() const { return storage.data(); }
+  const uint8_t *codes() const { return borrowed ? borrowed : storage.data(); }
   const void *scales() const { return storage.data() + scaleOffset; }
   /// Null where the format has none; so are the three below.
   const void *zeros() const { return at(zeroOffset); }
@@ -63,6 +64,11 @@ private:
   CpuWeight() = default;
   const void *at(size_t offset) const { return offset ? storage.data() + offset : nullptr; }
   Status allocate(const CanonicalWeight &weight, bool permuted);
+  /// The rest of pack() for a mixed weight.
+  static Expected<std::shared_ptr<const CpuWeight>> packMixed(std::shared_ptr<CpuWeight> packed,
+                                                              const CanonicalWeight &weight);
+  /// Where so many bytes go in an allocation that has `size` bytes before.
+  static size_t reserve(size_t &size, size_t bytes);
   void packBlocks(const CanonicalWeight &weight, const std::vector<int32_t> &permutation, int64_t begin, int64_t end);
 
   Format weightFormat;
@@ -72,6 +78,8 @@ private:
   ElementType elementType = ElementType::F32;
   ZeroPointType zeroPoints = ZeroPointType::None;
   AlignedBuffer storage;
+  const uint8_t *borrowed = nullptr; ///< Codes of a mixed weight in memory of their owner.
+  std::shared_ptr<const void> owner;
   size_t scaleOffset = 0, zeroOffset = 0, tableOffset = 0, permutationOffset = 0, columnScaleOffset = 0;
   mutable KernelTable<CallKey> known;
 };

@@ -14,6 +14,8 @@ constexpr int64_t maxThreads = 1024, maxBlocksX = INT32_MAX, maxBlocksYZ = 65535
 constexpr int64_t ordinarySharedBytes = 48 << 10;
 
 size_t kernelsOf(const KernelSpec &spec, const Artifact &artifact) {
+  if (spec.op == KernelSpec::Op::Update || spec.op == KernelSpec::Op::UpdateDense)
+    return spec.scaling == ScaleUpdate::Tensor ? 4 : 2;
   const bool isProduct = spec.op == KernelSpec::Op::Linear || spec.op == KernelSpec::Op::Conv2d;
   return isProduct && artifact.rowMajorColumns ? 2 : 1;
 }

@@ -3,6 +3,7 @@
 
 #include "runtime/emu/EmuLinear.h"
 #include "runtime/emu/EmuRows.h"
+#include "runtime/emu/EmuUpdate.h"
 
 using namespace bq;
 using namespace bq::emu;
@@ -16,6 +17,8 @@ public:
   Expected<std::shared_ptr<const PrepackedWeight>> prepack(const CanonicalWeight &weight, ParallelFor) override {
     if (Status status = weight.verify(); !status)
       return status.error();
+    if (weight.format.isMixed())
+      return unsupported("format '" + weight.format.str() + "' has no kernels for GPUs");
     if (weight.columnFactors)
       return unsupported("kernels for GPUs have no column factors: pass null");
     Expected<std::shared_ptr<const EmuWeight>> packed = EmuWeight::prepack(kernels, weight);
@@ -62,6 +65,12 @@ public:
     if (Status status = args.verify(); !status)
       return status;
     return runFakeQuantizeGrad(kernels, args);
+  }
+
+  Status update(const UpdateArgs &args, ParallelFor) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    return runUpdate(kernels, args);
   }
 
 private:

@@ -142,7 +142,7 @@ inline V bqEmuRead(const T *p) {
 }
 template <typename T, typename V>
 inline void bqEmuWrite(T *p, const V &v) {
-  if constexpr (sizeof(T) < 4)
+  if constexpr (sizeof(T) < 4 && sizeof(V) == 4)
     *p = static_cast<T>(v);
   else
     __builtin_memcpy(p, &v, sizeof(V));
@@ -243,6 +243,7 @@ inline float bq_erf(float v) { return __builtin_erff(v); }
 inline float bq_tanh(float v) { return __builtin_tanhf(v); }
 inline float bq_round_even(float v) { return __builtin_rintf(v); }
 inline float bq_floor(float v) { return __builtin_floorf(v); }
+inline float bq_sqrt(float v) { return __builtin_sqrtf(v); }
 inline float bq_abs(float v) { return __builtin_fabsf(v); }
 inline float bq_fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 inline bool bqEmuLess(float a, float b) { return a < b || (a == b && bq_bits(a) < bq_bits(b)); } // -0 before 0

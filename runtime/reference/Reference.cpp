@@ -3,7 +3,10 @@
 #include "dialect/core/Half.h"
 #include "runtime/Backend.h"
 #include "runtime/reference/FakeQuantize.h"
+#include "runtime/reference/MagnitudeMeaning.h"
+#include "runtime/reference/MixedMeaning.h"
 #include "runtime/reference/ReferenceLinear.h"
+#include "runtime/reference/ReferenceNoise.h"
 #include "runtime/reference/ReferenceUpdate.h"
 
 #include <algorithm>
@@ -134,7 +137,8 @@ GroupCode bq::reference::quantizeGroup(const Format &format, ElementType scaleTy
       codes[i] = weights[i] >= 0;
     break;
   case Format::Kind::Lut:
-    break; // QuantizeArgs::verify() refuses it
+  case Format::Kind::Mixed:
+    break; // QuantizeArgs::verify() refuses them
   }
   return group;
 }
@@ -166,9 +170,10 @@ public:
       if (indices[i] < 0 || indices[i] >= weight.n)
         return invalidArgument("index " + std::to_string(indices[i]) + " at position " + std::to_string(i) +
                                " is outside the weight: use 0.." + std::to_string(weight.n - 1));
+    const std::vector<double> mixed = weight.format.isMixed() ? mixedWeights(weight) : std::vector<double>();
     parallel(0, count, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
-        decodeRow(weight, indices[i], y, i);
+        decodeRow(weight, mixed, indices[i], y, i);
     });
     return {};
   }
@@ -176,9 +181,10 @@ public:
   Status dequantize(const CanonicalWeight &weight, void *y, ParallelFor parallel) override {
     if (Status status = weight.verifyRows(); !status)
       return status;
+    const std::vector<double> mixed = weight.format.isMixed() ? mixedWeights(weight) : std::vector<double>();
     parallel(0, weight.n, 1, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row)
-        decodeRow(weight, row, y, row);
+        decodeRow(weight, mixed, row, y, row);
     });
     return {};
   }
@@ -193,6 +199,21 @@ public:
     return {};
   }
 
+  Status diffqNoise(const DiffqNoiseArgs &args, ParallelFor parallel) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    return reference::runDiffqNoise(args, parallel);
+  }
+  Status diffqNoiseGrad(const DiffqNoiseGradArgs &args, ParallelFor parallel) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    return reference::runDiffqNoiseGrad(args, parallel);
+  }
+  Status weightRange(const WeightRangeArgs &args, ParallelFor parallel) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    return reference::runWeightRange(args, parallel);
+  }
   Status update(const UpdateArgs &args, ParallelFor parallel) override {
     if (Status status = args.verify(); !status)
       return status;
@@ -219,10 +240,21 @@ public:
     return {};
   }
 
+  Status magnitudeSums(const MagnitudeSumsArgs &args, ParallelFor) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    reference::magnitudeSums(args);
+    return {};
+  }
+
 private:
-  static void decodeRow(const CanonicalWeight &weight, int64_t row, void *y, int64_t outRow) {
-    for (int64_t column = 0; column < weight.k; ++column)
-      storeElement(weight.scaleType, y, outRow * weight.k + column, static_cast<float>(weightAt(weight, row, column)));
+  /// `mixed`: the whole of a mixed weight.
+  static void decodeRow(const CanonicalWeight &weight, const std::vector<double> &mixed, int64_t row, void *y,
+                        int64_t outRow) {
+    for (int64_t column = 0; column < weight.k; ++column) {
+      const double value = mixed.empty() ? weightAt(weight, row, column) : mixed[row * weight.k + column];
+      storeElement(weight.scaleType, y, outRow * weight.k + column, static_cast<float>(value));
+    }
   }
 
   static void quantizeRow(const QuantizeArgs &args, int64_t row) {

@@ -20,7 +20,7 @@ void setCode(uint8_t *row, int bits, int64_t column, uint8_t code);
 /// The 2^bits values of a table format: its own, or the caller's `table` for lut.
 const float *tableOf(const Format &format, const float *table);
 
-/// W[row, column] of a weight that verifies: the exact value, but for the rounding of a double.
+/// W[row, column] of a weight that verifies and is not mixed: the exact value, but for the rounding of a double.
 double weightAt(const CanonicalWeight &weight, int64_t row, int64_t column);
 
 /// What quantize stores for a group beside its codes.

@@ -2,6 +2,7 @@
 #include "runtime/reference/ReferenceLinear.h"
 
 #include "dialect/core/Half.h"
+#include "runtime/reference/MixedMeaning.h"
 #include "runtime/reference/Reference.h"
 
 #include <algorithm>
@@ -12,7 +13,9 @@ using namespace bq::reference;
 
 ReferenceWeight::ReferenceWeight(const CanonicalWeight &w)
     : weightFormat(w.format), rows(w.n), columns(w.k), isColumnScaled(w.format.hasColumnScale() || w.columnFactors),
-      values(static_cast<size_t>(w.n * w.k)) {
+      values(w.format.isMixed() ? mixedWeights(w) : std::vector<double>(static_cast<size_t>(w.n * w.k))) {
+  if (w.format.isMixed())
+    return;
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t column = 0; column < columns; ++column)
       values[row * columns + column] =

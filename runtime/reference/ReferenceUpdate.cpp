@@ -2,6 +2,7 @@
 #include "runtime/reference/ReferenceUpdate.h"
 
 #include "dialect/core/Half.h"
+#include "runtime/NotFinite.h"
 #include "runtime/reference/Reference.h"
 #include "runtime/reference/UpdateMeaning.h"
 
@@ -237,8 +238,7 @@ Status reference::runUpdate(const UpdateArgs &args, ParallelFor parallel) {
   if (!args.n)
     return {};
   if (int64_t at = firstNonFinite(args.dataType, args.gradient, 0, args.n * args.k); at >= 0)
-    return invalidArgument("gradient[" + (args.packed ? std::to_string(at / args.k) + ", " : "") +
-                           std::to_string(at % args.k) + "] is NaN or infinite: nothing was changed");
+    return notFinite(at, args.packed ? args.k : 0);
   Step step(args);
   const bool spansTensor = args.packed && args.packed->scaling == ScaleUpdate::Tensor;
   std::vector<std::vector<double>> values(spansTensor ? args.n : 0);

@@ -8,22 +8,25 @@
 
 using namespace bq;
 
-/// Word `number` of a row's stream: 0 is for weights, 1 for moments.
-static uint32_t randomWord(uint64_t seed, int64_t step, int64_t row, int64_t number, uint32_t stream) {
+/// The number of a column: two columns of 128 share one. Stream 0 is for weights, 1 for moments.
+static uint32_t randomWord(uint64_t seed, int64_t step, int64_t row, int64_t column, uint32_t stream) {
+  const int64_t number = column / 128 * 64 + column % 64;
   const auto block = static_cast<uint32_t>(number / 64 * 16 + number % 16);
   return philox4x32({block, static_cast<uint32_t>(row), static_cast<uint32_t>(step), stream},
                     {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)}, philoxRounds)[number % 64 / 16];
 }
+static bool isSecondOfPair(int64_t column) { return column % 128 >= 64; }
 
 /// A half as a number in (0, 1).
 static double halfUnit(uint32_t half) { return (half + 0.5) * 0x1p-16; }
 
 uint32_t reference::momentWord(uint64_t seed, int64_t step, int64_t row, int64_t column) {
-  return randomWord(seed, step, row, column, 1);
+  const uint32_t word = randomWord(seed, step, row, column, 1);
+  return isSecondOfPair(column) ? word << 8 | word >> 24 : word;
 }
 uint32_t reference::halfOf(uint32_t word, bool high) { return high ? word >> 16 : word & 0xffff; }
 double reference::weightUnit(uint64_t seed, int64_t step, int64_t row, int64_t column) {
-  return halfUnit(halfOf(randomWord(seed, step, row, column / 128 * 64 + column % 64, 0), column % 128 >= 64));
+  return halfUnit(halfOf(randomWord(seed, step, row, column, 0), isSecondOfPair(column)));
 }
 
 double reference::roundAtRandom(double x, double unit) {

@@ -48,7 +48,13 @@ void threadedFor(int64_t begin, int64_t end, int64_t grain, const std::function<
 } // namespace
 
 const std::vector<Candidate> &bq::conformance::candidates() {
-  const Traits gpu{Summation::Gpu, {Compute::F32, Compute::BF16, Compute::I8}, /*sample=*/100, /*hasFactors=*/false};
+  const Traits gpu{Summation::Gpu,
+                   {Compute::F32, Compute::BF16, Compute::I8},
+                   /*sample=*/100,
+                   /*hasFactors=*/false,
+                   /*hasMixed=*/false,
+                   /*hasMagnitudeSums=*/false,
+                   /*hasNoise=*/false};
   static const std::vector<Candidate> all = {
       {"reference", [] { return Expected<Backend *>(&referenceBackend()); }, {Summation::Exact}},
       {"cpu", cpuBackend, {}},

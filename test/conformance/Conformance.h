@@ -24,6 +24,12 @@ struct Traits {
   size_t sample = 0;
   /// Whether it has factors of columns.
   bool hasFactors = true;
+  /// Whether it has weights of the format `mixed`.
+  bool hasMixed = true;
+  /// Whether it has sums of magnitudes.
+  bool hasMagnitudeSums = true;
+  /// Whether it has noise, its gradient, and ranges of weights.
+  bool hasNoise = true;
 };
 
 /// A backend under test.
@@ -48,8 +54,11 @@ void addLinearTests(const Subject &subject, uint64_t seed);
 void addActivationTests(const Subject &subject);
 void addConv2dTests(const Subject &subject, uint64_t seed);
 void addRowTests(const Subject &subject, uint64_t seed);
+void addMixedTests(const Subject &subject, uint64_t seed);
 void addQuantizeTests(const Subject &subject, uint64_t seed);
 void addFakeQuantizeTests(const Subject &subject, uint64_t seed);
+void addMagnitudeSumsTests(const Subject &subject, uint64_t seed);
+void addNoiseTests(const Subject &subject, uint64_t seed);
 void addUpdateTests(const Subject &subject, uint64_t seed);
 void addRuleTests(const Subject &subject);
 

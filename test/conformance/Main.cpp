@@ -77,8 +77,11 @@ void addBackend(const Candidate &candidate, uint64_t seed) {
   addActivationTests(subject);
   addConv2dTests(subject, seed);
   addRowTests(subject, seed);
+  addMixedTests(subject, seed);
   addQuantizeTests(subject, seed);
   addFakeQuantizeTests(subject, seed);
+  addMagnitudeSumsTests(subject, seed);
+  addNoiseTests(subject, seed);
   addUpdateTests(subject, seed);
   addRuleTests(subject);
 }

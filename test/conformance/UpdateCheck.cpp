@@ -242,7 +242,9 @@ private:
     for (size_t i = 0; i < values.size(); ++i) {
       const int64_t column = first + static_cast<int64_t>(i);
       const double scaled = values[i].value * factor;
-      const double error = values[i].error * factor + 8 * e * (std::fabs(scaled) + zero);
+      // Kernels may round to as many bits behind the point as are random.
+      const double fixed = w.rounding == Rounding::Nearest ? 0 : 0x1p-17;
+      const double error = values[i].error * factor + 8 * e * (std::fabs(scaled) + zero) + fixed;
       const double random = weightUnit(args.seed, args.step, row, column);
       auto decide = [&](double value) {
         const StoredCode stored = storedCode(w.format, w.rounding, value, integerZero, random);

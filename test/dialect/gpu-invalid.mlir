@@ -106,6 +106,14 @@ func.func @store_c1_element(%v: vector<2xi32>, %p: !bqgpu.ptr<i64>, %i: i32) {
 
 // -----
 
+func.func @store_whole_bytes(%v: vector<2xf32>, %p: !bqgpu.ptr<i8>, %i: i32) {
+  // expected-error@+1 {{expected 'value' made of i32 for elements of '!bqgpu.ptr<i8>', got 'vector<2xf32>'}}
+  bqgpu.store %v, %p[%i] : vector<2xf32>, !bqgpu.ptr<i8>, i32
+  return
+}
+
+// -----
+
 func.func @copy_async_c1_target(%p: !bqgpu.ptr<i32>, %i: i32) {
   // expected-error@+1 {{expected 'source' in global and 'target' in shared memory, got '!bqgpu.ptr<i32>' and '!bqgpu.ptr<i32>'}}
   bqgpu.copy_async %p[%i], %p[%i], %i : !bqgpu.ptr<i32>, i32, !bqgpu.ptr<i32>

@@ -5,7 +5,7 @@
 // Formats
 //===----------------------------------------------------------------------===//
 
-// expected-error@+1 {{format 'int16:g32' has 16 bits: use int2..int8, uint1..uint8, nf4, fp4 or lut1..lut4 with an optional group size as in int4:g128, or sign}}
+// expected-error@+1 {{format 'int16:g32' has 16 bits: use int2..int8, uint1..uint8, nf4, fp4, lut1..lut4 or mixed with an optional group size as in int4:g128, or sign}}
 #f = #bq.format<"int16:g32">
 
 // -----
@@ -70,8 +70,8 @@
 
 // -----
 
-// expected-error@+1 {{format 'mixed:g8' is not supported by this version}}
-#f = #bq.format<"mixed:g8">
+// expected-error@+1 {{format 'mixed:g0' has group size 0, which must be positive}}
+#f = #bq.format<"mixed:g0">
 
 // -----
 
@@ -725,6 +725,42 @@ func.func @update_c5_results(%w: tensor<?xf32>, %o: tensor<9xf32>, %c: tensor<4x
 func.func @philox_c1_rounds(%c: i32) {
   // expected-error@+1 {{expected 'rounds' between 1 and 16, got 0}}
   %0:4 = bq.philox %c, %c, %c, %c, %c, %c {rounds = 0} : i32
+  return
+}
+
+// -----
+
+func.func @group_of_noise(%w: tensor<?xf32>, %b: tensor<?xf32>, %s: tensor<1xf32>, %c: tensor<4xi32>) {
+  // expected-error @below {{expected 'group' of 1 or more, or 0 for one group, got -1}}
+  bq.diffq_noise %w, %b, %s, %c {noise = #bq.noise<uniform>, group = -1 : i64, rounds = 7 : i64}
+    : (tensor<?xf32>, tensor<?xf32>, tensor<1xf32>, tensor<4xi32>) -> tensor<?xf32>
+  return
+}
+
+// -----
+
+func.func @rounds_of_noise(%w: tensor<?xf32>, %b: tensor<?xf32>, %s: tensor<1xf32>, %c: tensor<4xi32>) {
+  // expected-error @below {{expected 7 or 10 'rounds', got 8}}
+  bq.diffq_noise %w, %b, %s, %c {noise = #bq.noise<uniform>, group = 8 : i64, rounds = 8 : i64}
+    : (tensor<?xf32>, tensor<?xf32>, tensor<1xf32>, tensor<4xi32>) -> tensor<?xf32>
+  return
+}
+
+// -----
+
+func.func @bits_of_noise(%w: tensor<100xf32>, %b: tensor<12xf32>, %s: tensor<1xf32>, %c: tensor<4xi32>) {
+  // expected-error @below {{expected 'bits' of shape [13], got 'tensor<12xf32>'}}
+  bq.diffq_noise %w, %b, %s, %c {noise = #bq.noise<uniform>, group = 8 : i64, rounds = 7 : i64}
+    : (tensor<100xf32>, tensor<12xf32>, tensor<1xf32>, tensor<4xi32>) -> tensor<100xf32>
+  return
+}
+
+// -----
+
+func.func @chunks_of_noise(%g: tensor<1025xf32>, %b: tensor<1xf32>, %s: tensor<1xf32>, %c: tensor<4xi32>) {
+  // expected-error @below {{expected 'heads' of shape [2], got 'tensor<1xf32>'}}
+  bq.diffq_noise_grad %g, %b, %s, %c {noise = #bq.noise<uniform>, group = 0 : i64, rounds = 7 : i64}
+    : (tensor<1025xf32>, tensor<1xf32>, tensor<1xf32>, tensor<4xi32>) -> (tensor<1xf32>, tensor<1xf32>, tensor<2xf32>)
   return
 }
 

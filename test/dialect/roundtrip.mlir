@@ -222,3 +222,18 @@ func.func @update(%w: !u, %g: tensor<?x300xbf16>, %o: tensor<9xf32>, %c: tensor<
        tensor<?x2xf32>) -> (!s, tensor<?x300xi8>, tensor<?x2xf32>, tensor<?x300xi8>, tensor<?x2xf32>)
   return %0#0, %1#0 : !u, !s
 }
+
+// -----
+
+// CHECK-LABEL: func.func @noise
+// CHECK: bq.weight_range %{{.*}} : (tensor<?xbf16>) -> (tensor<?xf32>, tensor<?xf32>)
+// CHECK: bq.diffq_noise %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} {group = 8 : i64, noise = #bq.noise<gaussian>, rounds = 7 : i64}
+// CHECK: bq.diffq_noise_grad %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} {group = 0 : i64, noise = #bq.noise<uniform>, rounds = 10 : i64}
+func.func @noise(%w: tensor<?xbf16>, %b: tensor<?xf32>, %s: tensor<1xf32>, %c: tensor<4xi32>) {
+  %low, %high = bq.weight_range %w : (tensor<?xbf16>) -> (tensor<?xf32>, tensor<?xf32>)
+  %n = bq.diffq_noise %w, %b, %s, %c {noise = #bq.noise<gaussian>, group = 8 : i64, rounds = 7 : i64}
+    : (tensor<?xbf16>, tensor<?xf32>, tensor<1xf32>, tensor<4xi32>) -> tensor<?xbf16>
+  %g:3 = bq.diffq_noise_grad %n, %b, %s, %c {noise = #bq.noise<uniform>, group = 0 : i64, rounds = 10 : i64}
+    : (tensor<?xbf16>, tensor<?xf32>, tensor<1xf32>, tensor<4xi32>) -> (tensor<?xf32>, tensor<?xf32>, tensor<?xf32>)
+  return
+}

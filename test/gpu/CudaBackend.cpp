@@ -3,82 +3,20 @@
 
 #include "runtime/FakeQuantizeSpec.h"
 #include "runtime/LinearSpec.h"
+#include "runtime/NotFinite.h"
 #include "runtime/WeightParts.h"
 #include "runtime/cuda/CudaRows.h"
+#include "runtime/cuda/CudaUpdate.h"
 #include "runtime/cuda/CudaWeight.h"
 #include "runtime/emu/SortedRows.h"
-#include "test/gpu/DeviceMemory.h"
+#include "test/gpu/Operands.h"
 
 #include <algorithm>
-#include <deque>
 
 using namespace bq;
 using namespace bq::test;
 
 namespace {
-
-/// What one call reads and writes, on the device. Usable until an error, which status() says.
-class Operands {
-public:
-  explicit Operands(const DeviceMemory &memory) : memory(memory) {}
-
-  /// A copy of the host's bytes; null where there are none. The address has the host's remainder by `alignment`.
-  template <typename T>
-  const T *read(const T *host, int64_t bytes, size_t alignment = 1) {
-    return host ? static_cast<const T *>(copy(host, bytes, alignment)) : nullptr;
-  }
-  /// The same, and finish() copies back what is then there.
-  template <typename T>
-  T *write(T *host, int64_t bytes, size_t alignment = 1) {
-    if (!host)
-      return nullptr;
-    void *device = copy(host, bytes, alignment);
-    written.push_back({host, device, static_cast<size_t>(bytes)});
-    return static_cast<T *>(device);
-  }
-  /// Memory that begins with bytes of `value`; null where there are none.
-  void *fill(int64_t bytes, uint8_t value) {
-    return bytes ? copy(std::vector<uint8_t>(bytes, value).data(), bytes, 1) : nullptr;
-  }
-
-  const Status &status() const { return state; }
-  /// Waits for the device, and copies results back.
-  Status finish() {
-    if (state)
-      state = memory.synchronize();
-    for (const Result &result : written)
-      if (state)
-        state = memory.copyOut(result.host, result.device, result.bytes);
-    return state;
-  }
-
-private:
-  struct Result {
-    void *host;
-    const void *device;
-    size_t bytes;
-  };
-
-  void *copy(const void *host, int64_t bytes, size_t alignment) {
-    if (!state || !bytes)
-      return nullptr;
-    const size_t remainder = reinterpret_cast<uintptr_t>(host) % alignment;
-    Expected<DeviceBlock> block = DeviceBlock::allocate(memory, remainder + bytes);
-    if (!block) {
-      state = block.error();
-      return nullptr;
-    }
-    void *device = static_cast<uint8_t *>(block->data()) + remainder;
-    state = memory.copyIn(device, host, bytes);
-    blocks.push_back(std::move(*block));
-    return device;
-  }
-
-  const DeviceMemory &memory;
-  std::deque<DeviceBlock> blocks;
-  std::vector<Result> written;
-  Status state;
-};
 
 class HostWeight final : public PrepackedWeight {
 public:
@@ -238,6 +176,36 @@ public:
       return status;
     addPartials(args, partials);
     return {};
+  }
+
+  Status update(const UpdateArgs &args, ParallelFor) override {
+    if (Status status = args.verify(); !status || !args.n)
+      return status;
+    Expected<const LoadedCudaKernel *> kernel = rows.kernel(gpuUpdateSpec(args), nullptr);
+    if (!kernel)
+      return kernel.error();
+    // As LibTorch's memory is.
+    constexpr size_t alignment = 16;
+    Operands operands(memory);
+    UpdateArgs onDevice = args;
+    onDevice.gradient = operands.read(args.gradient, args.n * args.k * sizeOf(args.dataType), alignment);
+    forEachState(onDevice, [&](auto *&pointer, int64_t bytes) { pointer = operands.write(pointer, bytes, alignment); });
+    // A ticket that any place can be taken from again.
+    constexpr int64_t ticket = int64_t{1} << 62;
+    int64_t found = 0, report = 0;
+    const GradientReport reports{operands.write(&found, sizeof(found)), operands.write(&report, sizeof(report)),
+                                 ticket};
+    void *extra = operands.fill(updateMemoryBytes(args, (*kernel)->kernel().artifact().scratchBytes), 0xff);
+    if (!operands.status())
+      return operands.status();
+    if (!args.gradientIsFinite)
+      if (Status status = checkGradient(**kernel, onDevice, reports, nullptr); !status)
+        return status;
+    if (Status status = runUpdate(**kernel, onDevice, reports.found, extra, nullptr); !status)
+      return status;
+    if (Status status = operands.finish(); !status)
+      return status;
+    return report ? notFinite(report - ticket, args.packed ? args.k : 0) : Status();
   }
 
 private:

@@ -30,7 +30,8 @@ func.func @dense(%w: tensor<?xbf16>, %g: tensor<?xf32>, %o: tensor<9xf32>, %c: t
 
 // -----
 
-// Random words for a row, then group by group: new values, range and scale, codes with what is left over.
+// Random words for a tile, here a row; then its new values; then range and scale of each group; then codes with what is
+// left over.
 
 !w = !bq.weight<?x64, "int4:g32", f32>
 
@@ -41,10 +42,9 @@ func.func @dense(%w: tensor<?xbf16>, %g: tensor<?xf32>, %o: tensor<9xf32>, %c: t
 // CHECK:           scf.for
 // CHECK:             vector.load {{.*}} : memref<?xi8, {{.*}}>, vector<8xi8>
 // CHECK:             vector.load {{.*}} : memref<?xi8, {{.*}}>, vector<16xi8>
-// CHECK:             vector.reduction <minnumf>
 // CHECK:             vector.reduction <maxnumf>
 // CHECK:             memref.store {{.*}} : memref<?xf32,
-// CHECK:             math.floor
+// CHECK:             llvm.intr.lrint
 // CHECK:             vector.store {{.*}} : memref<?xi8, {{.*}}>, vector<16xi8>
 // CHECK:             vector.store {{.*}} : memref<?xi8, {{.*}}>, vector<8xi8>
 func.func @residual(%w: !w, %g: tensor<?x64xf32>, %o: tensor<9xf32>, %c: tensor<4xi32>, %r: tensor<?x64xi8>)

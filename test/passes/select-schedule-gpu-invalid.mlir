@@ -1,8 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// RUN: bq-opt %s -bq-select-schedule="arch=sm_90a" -verify-diagnostics
+// RUN: bq-opt %s -bq-select-schedule="arch=sm_90a" -split-input-file -verify-diagnostics
 
 func.func @i16(%x: tensor<3x256xf32>, %w: !bq.weight<64x256, "int4:g128", f16>) -> tensor<3x64xf32> {
   // expected-error@+1 {{multiply-adds are for compute f32, got i16; GPUs have f32, bf16 and i8}}
   %y = bq.linear %x, %w {compute = #bq.compute<i16>} : (tensor<3x256xf32>, !bq.weight<64x256, "int4:g128", f16>) -> tensor<3x64xf32>
   return %y : tensor<3x64xf32>
+}
+
+// -----
+
+func.func @noise(%w: tensor<?xf32>, %b: tensor<?xf32>, %s: tensor<1xf32>, %c: tensor<4xi32>) -> tensor<?xf32> {
+  // expected-error@+1 {{noise is made on the CPU alone}}
+  %n = bq.diffq_noise %w, %b, %s, %c {noise = #bq.noise<gaussian>, group = 8 : i64, rounds = 7 : i64}
+    : (tensor<?xf32>, tensor<?xf32>, tensor<1xf32>, tensor<4xi32>) -> tensor<?xf32>
+  return %n : tensor<?xf32>
 }

@@ -276,7 +276,7 @@ class Refusals(unittest.TestCase):
         self.refused(["compute 'i4' is not known: use one of f32, bf16, i16, i8"],
                      lambda: self.linear(x, compute="i4"))
         self.refused(["activation 'tanh' is not known", "gelu_tanh"], lambda: self.linear(x, activation="tanh"))
-        self.refused(["format 'mixed' is not supported"], lambda: self.linear(x, fmt="mixed"))
+        self.refused(["expected 'codes' of one dimension", "mixed"], lambda: self.linear(x, fmt="mixed"))
 
     def test_group_index_out_of_range(self):
         index = torch.arange(24, dtype=torch.int32) // 16

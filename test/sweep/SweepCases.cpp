@@ -109,11 +109,61 @@ std::vector<KernelSpec> rowCases() {
   return specs;
 }
 
+/// Every format that steps are taken on with every rounding and scaling, and every pair of all other things; and
+/// weights of floats.
+std::vector<KernelSpec> updateCases() {
+  enum { KindOf, RoundingOf, ScalingOf, MomentsOf, GroupOf, DataOf, ScaleOf, ColumnsOf };
+  constexpr MomentType momentTypes[] = {MomentType::F32, MomentType::F16, MomentType::BF16, MomentType::Block8,
+                                        MomentType::None};
+  constexpr int64_t columns[] = {8192, 1000, 40, 40000};
+  std::vector<KernelSpec> specs;
+  auto add = [&](KernelSpec spec, MomentType moments, bool isSign) {
+    spec.moments = moments;
+    spec.rule = isSign                        ? UpdateRule::SignMomentum
+                : moments == MomentType::None ? UpdateRule::Direction
+                                              : UpdateRule::Adam;
+    specs.push_back(spec);
+  };
+  std::vector<WeightKind> kinds;
+  for (const WeightKind &kind : weightKinds())
+    if (!kind.format.isTable())
+      kinds.push_back(kind);
+  for (const std::vector<int> &level :
+       coverPairs({static_cast<int>(kinds.size()), 3, 3, static_cast<int>(std::size(momentTypes)),
+                   static_cast<int>(std::size(groups)), 3, 3, static_cast<int>(std::size(columns))},
+                  {{KindOf, RoundingOf, ScalingOf}}, seed + 2)) {
+    KernelSpec spec;
+    spec.op = KernelSpec::Op::Update;
+    spec.format = kinds[level[KindOf]].grouped(groups[level[GroupOf]]);
+    spec.zeroType = kinds[level[KindOf]].zeroType;
+    spec.k = columns[level[ColumnsOf]];
+    spec.dataType = elementTypes[level[DataOf]];
+    const bool isSign = spec.format.kind == Format::Kind::Sign;
+    if (!isSign) {
+      spec.scaleType = elementTypes[level[ScaleOf]];
+      spec.rounding = static_cast<Rounding>(level[RoundingOf]);
+      spec.scaling = static_cast<ScaleUpdate>(level[ScalingOf]);
+      if (spec.scaling == ScaleUpdate::Tensor)
+        spec.format.group = 0;
+    }
+    add(spec, momentTypes[level[MomentsOf]], isSign);
+  }
+  for (MomentType moments : momentTypes)
+    for (ElementType type : elementTypes) {
+      KernelSpec spec;
+      spec.op = KernelSpec::Op::UpdateDense;
+      spec.weightType = type;
+      spec.dataType = type;
+      add(spec, moments, /*isSign=*/false);
+    }
+  return specs;
+}
+
 } // namespace
 
 std::vector<KernelSpec> sweep::allCases() {
   std::vector<KernelSpec> specs = linearCases();
-  for (const std::vector<KernelSpec> &others : {convolutionCases(), rowCases()})
+  for (const std::vector<KernelSpec> &others : {convolutionCases(), rowCases(), updateCases()})
     specs.insert(specs.end(), others.begin(), others.end());
   // What cannot be, such as quantizing to a table that only the caller knows.
   specs.erase(std::remove_if(specs.begin(), specs.end(), [](const KernelSpec &spec) { return !spec.verify(); }),

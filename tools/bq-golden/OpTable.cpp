@@ -5,7 +5,8 @@ using namespace bq::golden;
 
 OpTable bq::golden::allOps() {
   OpTable table;
-  for (auto *add : {addGptqOps, addLayerOps, addOneBitOps, addOptimizerOps, addQuantizerOps, addUpdateOps})
+  for (auto *add : {addDiffqModelOps, addDiffqOps, addGptqOps, addLayerOps, addOneBitOps, addOptimizerOps,
+                    addQuantizerOps, addUpdateOps})
     add(table);
   return table;
 }

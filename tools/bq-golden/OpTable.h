@@ -28,6 +28,8 @@ using OpTable = std::map<std::string, std::map<std::string, OpEntry>>;
 OpTable allOps();
 
 // One for each file in ops/.
+void addDiffqModelOps(OpTable &table);
+void addDiffqOps(OpTable &table);
 void addGptqOps(OpTable &table);
 void addLayerOps(OpTable &table);
 void addOneBitOps(OpTable &table);

@@ -40,26 +40,71 @@ double microseconds(const Function &function) {
   return (now() - start) * 1e6;
 }
 
+/// A layer, and its weight so often that no cache holds all of them.
+class RotatedLayer {
+public:
+  static Expected<RotatedLayer> make(Backend &backend, const KernelSpec &spec, int64_t m) {
+    RotatedLayer made(backend, spec, m);
+    for (int64_t held = 0; made.weights.empty() || held < bytesFor(m); held += made.layer->weightBytes()) {
+      Expected<std::shared_ptr<const PrepackedWeight>> weight = backend.prepack(made.layer->weight(), parallelFor);
+      if (!weight)
+        return weight.error();
+      made.weights.push_back(std::move(*weight));
+    }
+    return made;
+  }
+
+  Status run() { return backend->linear(*weights[next++ % weights.size()], layer->args(), parallelFor); }
+  /// Runs for 10 ms or more; adds the microseconds of each call.
+  Status time(Samples &samples) {
+    const double start = now();
+    do {
+      Status status;
+      samples.add(microseconds([&] { status = run(); }));
+      if (!status)
+        return status;
+    } while (now() - start < 0.01);
+    return {};
+  }
+
+  std::unique_ptr<BenchLayer> layer;
+  std::vector<std::shared_ptr<const PrepackedWeight>> weights;
+
+private:
+  RotatedLayer(Backend &backend, const KernelSpec &spec, int64_t m)
+      : layer(std::make_unique<BenchLayer>(spec, m)), backend(&backend) {}
+
+  Backend *backend;
+  size_t next = 0;
+};
+
+/// The layer with 4 bits in every group.
+KernelSpec evenSpec(const KernelSpec &spec) {
+  KernelSpec even = spec;
+  even.format = {Format::Kind::Int, 4, spec.format.group};
+  even.scaleType = ElementType::F16;
+  return even;
+}
+
 /// Times in microseconds, rates in operations or bytes a second.
 struct Measurements {
   Samples kernel, torchF32, torchBF16;
+  Samples even; ///< Of mixed: 4 bits in every group.
   double peak = 0, readRate = 0;
   int64_t rounds = 0;
 };
 
 /// Everything in turn, round after round, so that a change of the machine's speed meets all of it.
-Expected<Measurements> measure(Backend &backend, BenchLayer &layer,
-                               const std::vector<std::shared_ptr<const PrepackedWeight>> &weights,
-                               const std::vector<float> &dequantized, const ArithmeticClass &arithmetic, int threads) {
+Expected<Measurements> measure(RotatedLayer &kernel, RotatedLayer *even, const std::vector<float> &dequantized,
+                               const ArithmeticClass &arithmetic, int threads) {
   constexpr int minRounds = 10, maxRounds = 200;
-  constexpr double seconds = 4, kernelSecondsPerRound = 0.01;
+  constexpr double seconds = 4;
   ReadMeasurement reading(rotatedBytes);
+  BenchLayer &layer = *kernel.layer;
   const int64_t bytes = bytesFor(layer.rows());
   TorchLayer torchF32(layer, dequantized, at::kFloat, at::kCPU, bytes),
       torchBF16(layer, dequantized, at::kBFloat16, at::kCPU, bytes);
   Measurements result;
-  const LinearArgs args = layer.args();
-  size_t next = 0;
   double start = 0;
   // The first two rounds only warm up.
   for (int round = -2; round < maxRounds && (round < minRounds || now() - start < seconds); ++round) {
@@ -68,14 +113,10 @@ Expected<Measurements> measure(Backend &backend, BenchLayer &layer,
       start = now();
     }
     reading.run(parallelFor, threads);
-    const double kernelStart = now();
-    do {
-      Status status;
-      result.kernel.add(
-          microseconds([&] { status = backend.linear(*weights[next++ % weights.size()], args, parallelFor); }));
-      if (!status)
-        return status.error();
-    } while (now() - kernelStart < kernelSecondsPerRound);
+    if (Status status = kernel.time(result.kernel); !status)
+      return status.error();
+    if (Status status = even ? even->time(result.even) : Status(); !status)
+      return status.error();
     result.peak = std::max(result.peak, measurePeak(arithmetic, parallelFor, threads));
     result.torchF32.add(microseconds([&] { torchF32.run(); }));
     result.torchBF16.add(microseconds([&] { torchBF16.run(); }));
@@ -94,6 +135,10 @@ void printText(const Json &json) {
              value("torch_f32_us") / value("time_us"));
   fmt::print("torch bf16  {:.1f} us (median {:.1f}), {:.2f}x\n", value("torch_bf16_us"), value("torch_bf16_median_us"),
              value("torch_bf16_us") / value("time_us"));
+  if (json.contains("even_us"))
+    fmt::print("{:<10}  {:.1f} us (median {:.1f}), {:.2f}x; its weights {}\n", json["even_format"].get<std::string>(),
+               value("even_us"), value("even_median_us"), value("even_us") / value("time_us"),
+               sizeText(json["even_weight_bytes"].get<int64_t>()));
   fmt::print("weights     {} at {:.1f} GB/s, {:.2f} of {:.1f} GB/s read\n",
              sizeText(json["weight_bytes"].get<int64_t>()), value("gb_per_s"), value("fraction_of_read"),
              value("read_gb_per_s"));
@@ -130,15 +175,18 @@ int benchChecked(const BenchOptions &command) {
     return fail(times.error());
 
   const c10::InferenceMode inference;
-  BenchLayer layer(*spec, command.layer.m);
-  std::vector<std::shared_ptr<const PrepackedWeight>> weights;
-  for (int64_t held = 0; weights.empty() || held < bytesFor(layer.rows()); held += layer.weightBytes()) {
-    Expected<std::shared_ptr<const PrepackedWeight>> weight = (*backend)->prepack(layer.weight(), parallelFor);
-    if (!weight)
-      return fail(weight.error());
-    weights.push_back(std::move(*weight));
+  Expected<RotatedLayer> kernel = RotatedLayer::make(**backend, *spec, command.layer.m);
+  if (!kernel)
+    return fail(kernel.error());
+  std::optional<RotatedLayer> even;
+  if (spec->format.isMixed()) {
+    Expected<RotatedLayer> made = RotatedLayer::make(**backend, evenSpec(*spec), command.layer.m);
+    if (!made)
+      return fail(made.error());
+    even = std::move(*made);
   }
-  if (Status status = (*backend)->linear(*weights[0], layer.args(), parallelFor); !status)
+  const BenchLayer &layer = *kernel->layer;
+  if (Status status = kernel->run(); !status)
     return fail(status.error());
   const Expected<std::vector<float>> dequantized = layer.dequantized();
   if (!dequantized)
@@ -147,7 +195,7 @@ int benchChecked(const BenchOptions &command) {
   if (!error)
     return fail(error.error());
   const ArithmeticClass arithmetic = arithmeticClass(spec->compute, *target);
-  const Expected<Measurements> measured = measure(**backend, layer, weights, *dequantized, arithmetic, threads);
+  const Expected<Measurements> measured = measure(*kernel, even ? &*even : nullptr, *dequantized, arithmetic, threads);
   if (!measured)
     return fail(measured.error());
 
@@ -155,39 +203,45 @@ int benchChecked(const BenchOptions &command) {
   const double bytesPerSecond = static_cast<double>(layer.weightBytes()) / time * 1e6;
   const double operations = 2.0 * static_cast<double>(layer.rows()) * static_cast<double>(spec->n) *
                             static_cast<double>(spec->k) / time * 1e6;
-  const Json json{{"op", "linear"},
-                  {"m", layer.rows()},
-                  {"n", spec->n},
-                  {"k", spec->k},
-                  {"format", spec->format.str()},
-                  {"compute", str(spec->compute)},
-                  {"activation", str(spec->activation)},
-                  {"bias", spec->hasBias},
-                  {"device", "cpu"},
-                  {"threads", threads},
-                  {"target", target->str()},
-                  {"kernel", spec->name()},
-                  {"time_us", time},
-                  {"time_median_us", measured->kernel.median()},
-                  {"weight_bytes", layer.weightBytes()},
-                  {"prepacked_bytes", weights[0]->bytes()},
-                  {"rotated_weights", weights.size()},
-                  {"gb_per_s", bytesPerSecond / 1e9},
-                  {"read_gb_per_s", measured->readRate / 1e9},
-                  {"fraction_of_read", bytesPerSecond / measured->readRate},
-                  {"gop_per_s", operations / 1e9},
-                  {"peak_gop_per_s", measured->peak / 1e9},
-                  {"peak_instruction", arithmetic.name},
-                  {"fraction_of_peak", operations / measured->peak},
-                  {"torch_f32_us", measured->torchF32.minimum()},
-                  {"torch_f32_median_us", measured->torchF32.median()},
-                  {"torch_bf16_us", measured->torchBF16.minimum()},
-                  {"torch_bf16_median_us", measured->torchBF16.median()},
-                  {"max_rel_err", *error},
-                  {"cold_compile_ms", times->coldCompile},
-                  {"warm_compile_ms", times->warmCompile},
-                  {"disk_load_ms", times->diskLoad},
-                  {"rounds", measured->rounds}};
+  Json json{{"op", "linear"},
+            {"m", layer.rows()},
+            {"n", spec->n},
+            {"k", spec->k},
+            {"format", spec->format.str()},
+            {"compute", str(spec->compute)},
+            {"activation", str(spec->activation)},
+            {"bias", spec->hasBias},
+            {"device", "cpu"},
+            {"threads", threads},
+            {"target", target->str()},
+            {"kernel", spec->name()},
+            {"time_us", time},
+            {"time_median_us", measured->kernel.median()},
+            {"weight_bytes", layer.weightBytes()},
+            {"prepacked_bytes", kernel->weights[0]->bytes()},
+            {"rotated_weights", kernel->weights.size()},
+            {"gb_per_s", bytesPerSecond / 1e9},
+            {"read_gb_per_s", measured->readRate / 1e9},
+            {"fraction_of_read", bytesPerSecond / measured->readRate},
+            {"gop_per_s", operations / 1e9},
+            {"peak_gop_per_s", measured->peak / 1e9},
+            {"peak_instruction", arithmetic.name},
+            {"fraction_of_peak", operations / measured->peak},
+            {"torch_f32_us", measured->torchF32.minimum()},
+            {"torch_f32_median_us", measured->torchF32.median()},
+            {"torch_bf16_us", measured->torchBF16.minimum()},
+            {"torch_bf16_median_us", measured->torchBF16.median()},
+            {"max_rel_err", *error},
+            {"cold_compile_ms", times->coldCompile},
+            {"warm_compile_ms", times->warmCompile},
+            {"disk_load_ms", times->diskLoad},
+            {"rounds", measured->rounds}};
+  if (even) {
+    json["even_format"] = evenSpec(*spec).format.str();
+    json["even_us"] = measured->even.minimum();
+    json["even_median_us"] = measured->even.median();
+    json["even_weight_bytes"] = even->layer->weightBytes();
+  }
   if (command.output.json)
     fmt::print("{}\n", json.dump(2));
   else

@@ -2,6 +2,7 @@
 #include "tools/bqc/BenchLayer.h"
 
 #include "dialect/core/Half.h"
+#include "runtime/MixedStream.h"
 
 #include <algorithm>
 #include <cmath>
@@ -15,18 +16,21 @@ BenchLayer::BenchLayer(const KernelSpec &spec, int64_t m) : description(spec), m
   const int64_t n = spec.n, k = spec.k, groups = format.groupCount(k);
   std::mt19937_64 random(1);
 
-  codes.resize(n * format.rowBytes(k));
-  for (size_t i = 0; i < codes.size(); i += sizeof(uint64_t)) {
+  if (format.isMixed())
+    makeMixed();
+  else
+    codes.resize(n * format.rowBytes(k));
+  for (size_t i = 0; !format.isMixed() && i < codes.size(); i += sizeof(uint64_t)) {
     const uint64_t bits = random();
     std::memcpy(&codes[i], &bits, std::min(sizeof(bits), codes.size() - i));
   }
   // Padding of a canonical row is zero.
-  if (const int used = static_cast<int>(k * format.bits % 8))
+  if (const int used = format.isMixed() ? 0 : static_cast<int>(k * format.bits % 8))
     for (int64_t row = 1; row <= n; ++row)
       codes[row * format.rowBytes(k) - 1] &= (1 << used) - 1;
 
   std::uniform_real_distribution<float> scale(0.5f, 1.5f);
-  scales.resize(format.hasColumnScale() ? n + k : n * groups);
+  scales.resize(format.isMixed() ? 0 : format.hasColumnScale() ? n + k : n * groups);
   for (uint16_t &value : scales)
     value = floatToF16(scale(random) / 64);
   if (format.hasZeroPoints()) {
@@ -52,14 +56,37 @@ BenchLayer::BenchLayer(const KernelSpec &spec, int64_t m) : description(spec), m
   output.resize(m * n);
 }
 
+void BenchLayer::makeMixed() {
+  // Hundredths of the groups that have 2, 3, ... bits.
+  static constexpr int share[] = {20, 23, 24, 14, 10, 6, 3};
+  std::mt19937_64 random(3);
+  const int64_t weights = description.n * description.k;
+  std::vector<uint8_t> bits(MixedStream::groupCount(weights, description.format.group));
+  for (uint8_t &width : bits) {
+    auto left = static_cast<int>(random() % 100);
+    for (width = 2; left >= share[width - 2]; ++width)
+      left -= share[width - 2];
+  }
+  const Expected<MixedStream> stream = MixedStream::plan(bits.data(), weights, description.format.group);
+  codes.resize(stream->bytes());
+  auto levelsOf = [&](int64_t group, uint16_t *levels) {
+    for (int64_t i = 0; i < stream->length(group); ++i)
+      levels[i] = static_cast<uint16_t>(random() >> (64 - bits[group]));
+  };
+  stream->write(bits.data(), levelsOf, codes.data(), serialFor);
+  range = {-0.06f, 0.07f};
+}
+
 CanonicalWeight BenchLayer::weight() const {
   CanonicalWeight weight;
   weight.format = description.format;
   weight.n = description.n;
   weight.k = description.k;
   weight.codes = codes.data();
-  weight.scales = scales.data();
-  weight.scaleType = ElementType::F16;
+  weight.scales = range.empty() ? static_cast<const void *>(scales.data()) : range.data();
+  weight.scaleType = range.empty() ? ElementType::F16 : ElementType::F32;
+  weight.mixed.codeBytes = range.empty() ? 0 : static_cast<int64_t>(codes.size());
+  weight.mixed.streamRows = range.empty() ? 0 : description.n;
   weight.zeros = zeros.empty() ? nullptr : zeros.data();
   weight.zeroType = description.zeroType;
   weight.table = table.empty() ? nullptr : table.data();
@@ -82,14 +109,15 @@ LinearArgs BenchLayer::args() {
 
 int64_t BenchLayer::weightBytes() const {
   return static_cast<int64_t>(codes.size() + zeros.size() + sizeof(uint16_t) * scales.size() +
-                              sizeof(float) * table.size());
+                              sizeof(float) * (table.size() + range.size()));
 }
 
 Expected<std::vector<float>> BenchLayer::dequantized() const {
   std::vector<float> wide(scales.size()), result(description.n * description.k);
   std::transform(scales.begin(), scales.end(), wide.begin(), f16ToFloat);
   CanonicalWeight source = weight();
-  source.scales = wide.data();
+  if (range.empty())
+    source.scales = wide.data();
   source.scaleType = ElementType::F32;
   if (Status status = referenceBackend().dequantize(source, result.data(), serialFor); !status)
     return status.error();

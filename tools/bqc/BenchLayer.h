@@ -13,7 +13,7 @@
 namespace bq::cli {
 
 /// Random data of a linear layer, the same for equal specs: any codes, f16 scales, uint8 zero points, normal
-/// activations.
+/// activations. Groups of mixed have 2 to 8 bits, 4 in the mean.
 class BenchLayer {
 public:
   BenchLayer(const KernelSpec &spec, int64_t m);
@@ -36,10 +36,13 @@ public:
   Expected<double> maxRelativeError(const std::vector<float> &dequantized) const;
 
 private:
+  void makeMixed();
+
   KernelSpec description;
   int64_t m;
   std::vector<uint8_t> codes, zeros;
   std::vector<uint16_t> scales;
+  std::vector<float> range; ///< Least and greatest weight of mixed.
   std::vector<float> table, input, output, biasValues;
 };
 

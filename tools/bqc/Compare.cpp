@@ -137,7 +137,7 @@ int compareChecked(const CompareOptions &command) {
   if (toFile)
     if (Status status = checkOutputPath("--json", command.jsonFile, {command.a, command.b, command.inputs}); !status)
       return fail(status.error());
-  Expected<Inputs> inputs = loadInputs(command.inputs);
+  Expected<Inputs> inputs = loadInputs("--inputs", command.inputs);
   if (!inputs)
     return fail(inputs.error());
   Expected<torch::jit::Module> moduleA = loadModel(command.a);

@@ -34,3 +34,11 @@ void cli::addConv2dSizes(CLI::App &command, Conv2dOptions &conv) {
   addPair("--dilation", conv.dilation, "Pixels of the input for one of the kernel");
   command.add_option("--groups", conv.groups, "Groups of channels")->check(sizes())->capture_default_str();
 }
+
+void cli::addStep(CLI::App &command, LayerOptions &layer) {
+  command.add_option("--moments", layer.moments, "Of an update: f32, f16, bf16, block8, or none for a plain step")
+      ->capture_default_str();
+  command.add_option("--rounding", layer.rounding, "Of an update's codes: nearest, stochastic or residual")
+      ->capture_default_str();
+  command.add_option("--scaling", layer.scaling, "Of an update: keep, group or tensor")->capture_default_str();
+}

@@ -16,6 +16,9 @@ void addSizes(CLI::App &command, LayerOptions &layer);
 /// Adds the sizes of convolutions.
 void addConv2dSizes(CLI::App &command, Conv2dOptions &conv);
 
+/// Adds what optimizer steps have.
+void addStep(CLI::App &command, LayerOptions &layer);
+
 } // namespace bq::cli
 
 #endif // BQ_TOOLS_BQC_LAYERARGUMENTS_H

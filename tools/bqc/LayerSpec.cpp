@@ -53,26 +53,96 @@ Expected<Conv2dShape> cli::parseConv2d(const Conv2dOptions &options) {
   return shape;
 }
 
+static Error inOption(const char *option, const Error &error) {
+  return invalidArgument(fmt::format("--{}: {}", option, error.message));
+}
+
+/// The value of an option, or why it has none.
+template <typename T>
+static Status assign(T &field, const char *option, const Expected<T> &value) {
+  if (!value)
+    return inOption(option, value.error());
+  field = *value;
+  return {};
+}
+
+static Status setOp(KernelSpec &spec, const LayerOptions &layer) {
+  using Op = KernelSpec::Op;
+  static constexpr std::pair<const char *, Op> ops[] = {{"linear", Op::Linear},
+                                                        {"conv2d", Op::Conv2d},
+                                                        {"embedding", Op::Embedding},
+                                                        {"quantize", Op::Quantize},
+                                                        {"dequantize", Op::Dequantize},
+                                                        {"prepack", Op::Prepack},
+                                                        {"fake_quantize", Op::FakeQuantize},
+                                                        {"fake_quantize_grad", Op::FakeQuantizeGrad},
+                                                        {"update", Op::Update}};
+  std::string accepted;
+  for (auto [name, op] : ops) {
+    if (layer.op == name) {
+      // A type of numbers is no format: the weight is one of floats.
+      spec.op = op == Op::Update && parseElementType(layer.format) ? Op::UpdateDense : op;
+      return {};
+    }
+    accepted += (accepted.empty() ? "" : ", ") + std::string(name);
+  }
+  return invalidArgument(fmt::format("--op: unknown op '{}', expected one of {}", layer.op, accepted));
+}
+
+static Expected<KernelSpec> verified(const KernelSpec &spec) {
+  if (Status status = spec.verify(); !status)
+    return status.error();
+  return spec;
+}
+
+/// An optimizer step: by adam, without moments along the gradient, and on signs by their own rule.
+static Expected<KernelSpec> parseStep(KernelSpec spec, const LayerOptions &layer) {
+  if (Status status = assign(spec.dataType, "data-type", parseElementType(layer.dataType)); !status)
+    return status.error();
+  if (Status status = assign(spec.moments, "moments", parseMomentType(layer.moments)); !status)
+    return status.error();
+  if (spec.moments == MomentType::None)
+    spec.rule = UpdateRule::Direction;
+  if (spec.op == KernelSpec::Op::UpdateDense) {
+    spec.weightType = *parseElementType(layer.format);
+    return verified(spec);
+  }
+  if (Status status = assign(spec.format, "format", Format::parse(layer.format)); !status)
+    return status.error();
+  if (layer.k <= 0)
+    return invalidArgument("--k: update needs the number of columns of its weight");
+  spec.k = layer.k;
+  spec.zeroType = spec.format.hasZeroPoints() ? ZeroPointType::U8 : ZeroPointType::None;
+  if (spec.format.kind == Format::Kind::Sign) {
+    spec.rule = UpdateRule::SignMomentum;
+    return verified(spec);
+  }
+  if (Status status = assign(spec.scaleType, "scale-type", parseElementType(layer.scaleType)); !status)
+    return status.error();
+  if (Status status = assign(spec.rounding, "rounding", parseRounding(layer.rounding)); !status)
+    return status.error();
+  if (Status status = assign(spec.scaling, "scaling", parseScaleUpdate(layer.scaling)); !status)
+    return status.error();
+  return verified(spec);
+}
+
+static Expected<KernelSpec> parseFakeQuantize(KernelSpec spec, const LayerOptions &layer) {
+  if (Status status = assign(spec.format, "format", Format::parse(layer.format)); !status)
+    return status.error();
+  if (Status status = assign(spec.dataType, "data-type", parseElementType(layer.dataType)); !status)
+    return status.error();
+  spec.zeroType = spec.format.hasZeroPoints() ? ZeroPointType::F32 : ZeroPointType::None;
+  return verified(spec);
+}
+
 Expected<KernelSpec> cli::parseLayer(const LayerOptions &layer, const Target &target) {
-  const auto inOption = [](const char *option, const Error &error) {
-    return invalidArgument(fmt::format("--{}: {}", option, error.message));
-  };
   KernelSpec spec;
-  if (layer.op == "linear")
-    spec.op = KernelSpec::Op::Linear;
-  else if (layer.op == "conv2d")
-    spec.op = KernelSpec::Op::Conv2d;
-  else if (layer.op == "embedding")
-    spec.op = KernelSpec::Op::Embedding;
-  else if (layer.op == "quantize")
-    spec.op = KernelSpec::Op::Quantize;
-  else if (layer.op == "dequantize")
-    spec.op = KernelSpec::Op::Dequantize;
-  else if (layer.op == "prepack")
-    spec.op = KernelSpec::Op::Prepack;
-  else
-    return invalidArgument(fmt::format(
-        "--op: unknown op '{}', expected linear, conv2d, embedding, quantize, dequantize or prepack", layer.op));
+  if (Status status = setOp(spec, layer); !status)
+    return status.error();
+  if (spec.op == KernelSpec::Op::Update || spec.op == KernelSpec::Op::UpdateDense)
+    return parseStep(spec, layer);
+  if (spec.op == KernelSpec::Op::FakeQuantize || spec.op == KernelSpec::Op::FakeQuantizeGrad)
+    return parseFakeQuantize(spec, layer);
   const bool linear = spec.op == KernelSpec::Op::Linear, conv2d = spec.op == KernelSpec::Op::Conv2d;
 
   Expected<Format> format = Format::parse(layer.format);
@@ -97,7 +167,7 @@ Expected<KernelSpec> cli::parseLayer(const LayerOptions &layer, const Target &ta
 
   spec.format = *format;
   spec.k = layer.k;
-  spec.scaleType = *scaleType;
+  spec.scaleType = format->isMixed() ? ElementType::F32 : *scaleType;
   spec.zeroType = format->hasZeroPoints() ? ZeroPointType::U8 : ZeroPointType::None;
   if (linear || conv2d || spec.op == KernelSpec::Op::Quantize)
     spec.dataType = *dataType;

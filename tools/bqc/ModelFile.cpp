@@ -134,18 +134,17 @@ Expected<c10::IValue> cli::loadPickle(std::string_view option, const std::string
   }
 }
 
-Expected<std::vector<std::vector<c10::IValue>>> cli::loadInputs(const std::string &path) {
-  const Expected<c10::IValue> loaded =
-      loadPickle("--inputs", path, "a list of tuples of tensors as torch.save writes it");
+Expected<std::vector<std::vector<c10::IValue>>> cli::loadInputs(std::string_view option, const std::string &path) {
+  const Expected<c10::IValue> loaded = loadPickle(option, path, "a list of tuples of tensors as torch.save writes it");
   if (!loaded)
     return loaded.error();
   const c10::IValue &value = *loaded;
   if (!value.isList() || value.toListRef().empty())
     return invalidArgument(
-        fmt::format("--inputs {}: expected a list of at least one tuple of tensors, got {}", path, value.tagKind()));
+        fmt::format("{} {}: expected a list of at least one tuple of tensors, got {}", option, path, value.tagKind()));
   std::vector<std::vector<c10::IValue>> inputs;
   for (const c10::IValue &element : value.toListRef()) {
-    Expected<std::vector<c10::IValue>> tuple = asTuple(element, inputs.size(), "--inputs " + path);
+    Expected<std::vector<c10::IValue>> tuple = asTuple(element, inputs.size(), fmt::format("{} {}", option, path));
     if (!tuple)
       return tuple.error();
     inputs.push_back(std::move(*tuple));

@@ -36,8 +36,9 @@ Status saveModel(const torch::jit::Module &module, const std::string &path);
 /// `expected`.
 Expected<c10::IValue> loadPickle(std::string_view option, const std::string &path, std::string_view expected);
 
-/// Reads what torch.save wrote of a list of input tuples; a single tensor stands for a tuple of one.
-Expected<std::vector<std::vector<c10::IValue>>> loadInputs(const std::string &path);
+/// Reads what torch.save wrote of a list of input tuples; a single tensor stands for a tuple of one. Errors begin with
+/// `option`.
+Expected<std::vector<std::vector<c10::IValue>>> loadInputs(std::string_view option, const std::string &path);
 
 /// Size of the file.
 int64_t fileSize(const std::string &path);

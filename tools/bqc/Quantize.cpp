@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/Convert.h"
+#include "tools/bqc/BitSearch.h"
+#include "tools/bqc/CalibratedLayers.h"
 #include "tools/bqc/Device.h"
 #include "tools/bqc/KernelReport.h"
 #include "tools/bqc/Measure.h"
@@ -7,15 +9,16 @@
 #include "tools/bqc/Output.h"
 #include "tools/bqc/OutputFile.h"
 #include "tools/bqc/Progress.h"
+#include "tools/bqc/QuantizeReport.h"
+#include "tools/bqc/ReportPage.h"
 #include "tools/bqc/TorchCommands.h"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
-#include <algorithm>
-#include <cmath>
-#include <map>
-#include <tuple>
+#include <memory>
+#include <string_view>
+#include <utility>
 
 using namespace bq;
 using namespace bq::cli;
@@ -40,90 +43,77 @@ Expected<ConvertOptions> parseOptions(const QuantizeOptions &command) {
   return options;
 }
 
-/// JSON has no infinity, which is the ratio of an exact layer.
-Json number(const std::optional<double> &value) {
-  return value && std::isfinite(*value) ? Json(*value) : Json(nullptr);
+bool endsWith(const std::string &text, std::string_view ending) {
+  return text.size() >= ending.size() && text.compare(text.size() - ending.size(), ending.size(), ending) == 0;
 }
 
-Json toJson(const LayerReport &layer) {
-  const bool hasCompute = layer.op != "embedding";
-  return {{"name", layer.name},
-          {"op", layer.op},
-          {"shape", layer.shape},
-          {"format", layer.format.str()},
-          {"compute", hasCompute ? Json(str(layer.compute)) : Json(nullptr)},
-          {"activation", hasCompute ? Json(str(layer.activation)) : Json(nullptr)},
-          {"bytes", layer.bytes},
-          {"float_bytes", layer.floatBytes},
-          {"relative_error", number(layer.relativeError)},
-          {"sqnr_db", number(layer.sqnrDb)}};
+/// The files that are written beside the model, each with the option that names it.
+std::vector<std::pair<const char *, std::string>> otherFiles(const QuantizeOptions &command) {
+  std::vector<std::pair<const char *, std::string>> files;
+  for (const std::string &path : command.reports)
+    files.emplace_back("--report", path);
+  if (!command.calibration.results.empty())
+    files.emplace_back("--results", command.calibration.results);
+  return files;
 }
 
-Json toJson(const QuantizeOptions &command, const ConvertReport &report) {
-  Json object{{"in", command.in},           {"out", command.out},        {"formats", command.formats},
-              {"compute", command.compute}, {"dry_run", command.dryRun}, {"layers", Json::array()}};
-  for (const LayerReport &layer : report.layers)
-    object["layers"].push_back(toJson(layer));
-  object["kept"] = Json::array();
-  for (const KeptTensor &tensor : report.kept)
-    object["kept"].push_back(
-        {{"name", tensor.name}, {"shape", tensor.shape}, {"bytes", tensor.bytes}, {"reason", tensor.reason}});
-  object["in_weight_bytes"] = report.floatBytes();
-  object["out_weight_bytes"] = report.bytes();
-  object["in_file_bytes"] = fileSize(command.in);
-  return object;
-}
-
-void printPlan(const ConvertReport &report) {
-  size_t width = 5;
-  for (const LayerReport &layer : report.layers)
-    width = std::max(width, layer.name.size());
-  fmt::print("{:<{}}  {:<9}  {:<15}  {:<12}  {:<7}  {:<10}  {:>9}  {:>9}\n", "layer", width, "op", "shape", "format",
-             "compute", "activation", "float", "bytes");
-  for (const LayerReport &layer : report.layers) {
-    const bool hasCompute = layer.op != "embedding";
-    fmt::print("{:<{}}  {:<9}  {:<15}  {:<12}  {:<7}  {:<10}  {:>9}  {:>9}\n", layer.name, width, layer.op,
-               shapeText(layer.shape), layer.format.str(), hasCompute ? str(layer.compute) : "-",
-               hasCompute ? str(layer.activation) : "-", sizeText(layer.floatBytes), sizeText(layer.bytes));
+/// Done where all files can be written, and none is an input or another one; else the exit code.
+int checkPaths(const QuantizeOptions &command) {
+  std::vector<std::string> inputs{command.in};
+  if (!command.calibration.data.empty())
+    inputs.push_back(command.calibration.data);
+  if (Status status = checkOutputPath("-o", command.out, inputs); !status)
+    return fail(status.error());
+  std::vector<std::string> outputs{command.out};
+  for (const auto &[option, path] : otherFiles(command)) {
+    if (Status status = checkOutputPath(option, path, inputs); !status)
+      return fail(status.error());
+    for (const std::string &output : outputs)
+      if (isSameFile(path, output))
+        return failUsage(fmt::format("{} {}: is the file of {} too; give another name", option, path,
+                                     output == command.out ? "the model" : "another result"));
+    outputs.push_back(path);
   }
-  int64_t keptBytes = 0;
-  for (const KeptTensor &tensor : report.kept) {
-    keptBytes += tensor.bytes;
-    if (!tensor.reason.empty())
-      fmt::print("kept {} {}: {}\n", tensor.name, shapeText(tensor.shape), tensor.reason);
+  return Done;
+}
+
+/// Decomposes, converts and saves. The report is complete then.
+Status quantizeModel(const QuantizeOptions &command, torch::jit::Module &module, ConvertOptions &options,
+                     CalibratedLayers *calibrated, ConvertReport &report) {
+  if (calibrated) {
+    calibrated->run();
+    options.ready = calibrated->packed();
   }
-  std::map<std::tuple<std::string, std::string>, int> counts;
-  for (const LayerReport &layer : report.layers)
-    ++counts[{layer.op, layer.format.str()}];
-  fmt::print("plan      ");
-  for (const auto &[kind, count] : counts)
-    fmt::print("{} {} -> {}, ", count, std::get<0>(kind), std::get<1>(kind));
-  fmt::print("{} tensors kept ({})\n", report.kept.size(), sizeText(keptBytes));
-  fmt::print("weights   {} -> {} ({:.2f}x)\n", sizeText(report.floatBytes()), sizeText(report.bytes()),
-             static_cast<double>(report.floatBytes()) / static_cast<double>(report.bytes()));
+  {
+    Progress progress("quantize", command.output);
+    options.progress = [&](const LayerReport &layer, size_t done, size_t total) {
+      progress.step(done, total, layer.name, errorOf(layer));
+    };
+    report = convert(module, options);
+  }
+  Status saved = saveModel(module, command.out);
+  if (!saved && calibrated)
+    return ioError(fmt::format("{}; finished layers are in {}, --resume goes on from there", saved.error().message,
+                               calibrated->journalPath()));
+  return saved;
 }
 
-std::string errorOf(const LayerReport &layer) {
-  if (!layer.relativeError)
-    return "";
-  return layer.sqnrDb && std::isfinite(*layer.sqnrDb)
-             ? fmt::format("error {:.2e}, {:.1f} dB", *layer.relativeError, *layer.sqnrDb)
-             : fmt::format("error {:.2e}", *layer.relativeError);
-}
-
-void printResult(const QuantizeOptions &command, const ConvertReport &report, double seconds) {
-  const auto worse = [](const LayerReport &l, const LayerReport &r) {
-    return l.relativeError.value_or(0) < r.relativeError.value_or(0);
-  };
-  const LayerReport &worst = *std::max_element(report.layers.begin(), report.layers.end(), worse);
-  if (command.output.quiet || command.output.verbose)
-    for (const LayerReport &layer : report.layers)
-      fmt::print("{}  {}\n", layer.name, errorOf(layer));
-  fmt::print("worst     {}  {}\n", worst.name, errorOf(worst));
-  const int64_t before = fileSize(command.in), after = fileSize(command.out);
-  fmt::print("file      {} -> {} ({:.2f}x)  {}\n", sizeText(before), sizeText(after),
-             static_cast<double>(before) / static_cast<double>(after), command.out);
-  fmt::print("time      {:.1f} s\n", seconds);
+/// Everything that is written once the model is; the text of an error says that it is.
+Status writeOthers(const QuantizeOptions &command, CalibratedLayers *calibrated, const Json &report) {
+  Status written;
+  if (calibrated && !command.dryRun && !command.calibration.results.empty()) {
+    try {
+      onebit::saveResults(command.calibration.results, calibrated->results());
+    } catch (const c10::Error &error) {
+      written = ioError("--results " + modelErrorText(error));
+    }
+  }
+  for (const std::string &path : command.reports)
+    if (written)
+      written = writeOutputFile(path, endsWith(path, ".html") ? reportPage(report) : report.dump(2) + "\n");
+  if (!written && !command.dryRun)
+    return ioError(written.error().message + "; the model " + command.out + " is written");
+  return written;
 }
 
 int quantizeChecked(const QuantizeOptions &command) {
@@ -135,46 +125,51 @@ int quantizeChecked(const QuantizeOptions &command) {
     return fail(device.error());
   if (device->is_cuda())
     options->device = *device;
-  if (Status status = checkOutputPath("-o", command.out, {command.in}); !status)
-    return fail(status.error());
-  if (!command.report.empty()) {
-    if (Status status = checkOutputPath("--report", command.report, {command.in}); !status)
-      return fail(status.error());
-    if (isSameFile(command.report, command.out))
-      return failUsage(fmt::format("--report {}: is the file of the model too; give another name", command.report));
-  }
+  if (const int code = checkPaths(command); code != Done)
+    return code;
+  if (command.threads)
+    at::set_num_threads(command.threads);
   Expected<torch::jit::Module> module = loadModel(command.in);
   if (!module)
     return fail(module.error());
 
   const double start = now();
-  ConvertReport report = planConversion(*module, *options);
-  if (!command.output.json)
-    printPlan(report);
-  if (!command.dryRun) {
-    std::fflush(stdout);
-    {
-      Progress progress("quantize", command.output);
-      options->progress = [&](const LayerReport &layer, size_t done, size_t total) {
-        progress.step(done, total, layer.name, errorOf(layer));
-      };
-      report = convert(*module, *options);
-    }
-    if (Status status = saveModel(*module, command.out); !status)
-      return fail(status.error());
+  if (command.targetBits > 0) {
+    Expected<std::vector<FormatRule>> rules = searchBits(command, *options);
+    if (!rules)
+      return fail(rules.error());
+    options->rules = std::move(*rules);
   }
+  ConvertReport report = planConversion(*module, *options);
+  std::unique_ptr<CalibratedLayers> calibrated;
+  if (!command.calibration.data.empty() && command.targetBits == 0) {
+    Expected<std::unique_ptr<CalibratedLayers>> layers = CalibratedLayers::create(command, *module, report);
+    if (!layers)
+      return fail(layers.error());
+    calibrated = std::move(*layers);
+  }
+  if (!command.output.json) {
+    printPlan(report);
+    if (calibrated)
+      calibrated->printPlan();
+    std::fflush(stdout);
+  }
+  if (!command.dryRun)
+    if (Status status = quantizeModel(command, *module, *options, calibrated.get(), report); !status)
+      return fail(status.error());
 
-  Json object = toJson(command, report);
+  Json object = toJson(command, report, calibrated.get());
   if (!command.dryRun) {
     object["out_file_bytes"] = fileSize(command.out);
     object["seconds"] = now() - start;
     object["kernels"] = kernelReport();
     if (!command.output.json)
-      printResult(command, report, now() - start);
+      printResult(command, report, calibrated.get(), now() - start);
   }
-  if (!command.report.empty())
-    if (Status status = writeOutputFile(command.report, object.dump(2) + "\n"); !status)
-      return fail(status.error().message + (command.dryRun ? "" : "; the model " + command.out + " is written"));
+  if (Status status = writeOthers(command, calibrated.get(), object); !status)
+    return fail(status.error());
+  if (calibrated && !command.dryRun)
+    calibrated->removeJournal();
   if (command.output.json)
     fmt::print("{}\n", object.dump(2));
   return Done;

@@ -20,7 +20,10 @@ extern "C" __attribute__((visibility("default"))) const TorchCommands *bqcTorchC
                                       runCompare,
                                       runBench,
                                       runBenchUpdate,
+                                      runBenchNoise,
+                                      runBenchOneBit,
                                       runTrain,
-                                      runBenchTrain};
+                                      runBenchTrain,
+                                      runDistill};
   return &commands;
 }

@@ -11,8 +11,11 @@ int runQuantize(const QuantizeOptions &command);
 int runCompare(const CompareOptions &command);
 int runBench(const BenchOptions &command);
 int runBenchUpdate(const BenchUpdateOptions &command);
+int runBenchNoise(const BenchNoiseOptions &command);
+int runBenchOneBit(const BenchOneBitOptions &command);
 int runTrain(const TrainOptions &command);
 int runBenchTrain(const TrainOptions &command);
+int runDistill(const DistillOptions &command);
 
 } // namespace bq::cli
 

@@ -44,6 +44,36 @@ int withTorch(const std::function<int(const TorchCommands &)> &run) {
   return commands ? run(**commands) : fail(commands.error());
 }
 
+void addCalibration(CLI::App &command, CalibrationOptions &options) {
+  CLI::Option *data = command.add_option("--calibrate", options.data,
+                                         "Inputs that decide how linear layers of the format sign are decomposed: what "
+                                         "torch.save wrote of a list of input tuples");
+  const auto flag = [&](const char *name, bool &value, const char *meaning) {
+    command.add_flag(name, value, meaning)->needs(data);
+  };
+  flag("--layer-by-layer", options.layerByLayer, "A pass over the inputs for each layer, which holds one Hessian");
+  flag("--qep", options.qep, "Layers make up for the error of those before them, two passes for each layer");
+  command.add_option("--hessian", options.hessian, "How the Hessian is summed: f32 or f64")
+      ->check(CLI::IsMember({"f32", "f64"}))
+      ->capture_default_str()
+      ->needs(data);
+  command.add_option("--rounds", options.rounds, "Rounds of refinement")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str()
+      ->needs(data);
+  command
+      .add_option("--damping", options.damping,
+                  "What inputs will be off by once the layers before are quantized, as part of their mean square")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->needs(data);
+  flag("--no-importance", options.noImportance, "Errors of all inputs count the same");
+  flag("--no-balancing", options.noBalancing, "Do not try balanced starts");
+  flag("--resume", options.resume, "Go on from the journal of a run that was stopped, OUT.journal, where there is one");
+  command.add_option("--results", options.results, "File for a, b and signs of the decomposed layers, as safetensors")
+      ->needs(data);
+}
+
 void addQuantize(CLI::App &app, QuantizeOptions &options, Run &run) {
   CLI::App *command = app.add_subcommand("quantize", "Quantize the layers of a TorchScript model");
   command->add_option("in", options.in, "TorchScript model")->required();
@@ -56,7 +86,15 @@ void addQuantize(CLI::App &app, QuantizeOptions &options, Run &run) {
   addDevice(*command, options.device, "Where weights are quantized: cpu or cuda; the model stays on the cpu");
   command->add_option("--include", options.include, "Only layers whose name matches one of these patterns");
   command->add_option("--exclude", options.exclude, "Not the layers whose name matches one of these patterns");
-  command->add_option("--report", options.report, "File for the report, as JSON");
+  addCalibration(*command, options.calibration);
+  command
+      ->add_option("--target-bits", options.targetBits,
+                   "Mean bits of the layers of format int: each gets 2 to 8 by what they cost on the calibration data")
+      ->check(CLI::Range(2.0, 8.0))
+      ->needs("--calibrate");
+  command->add_option("--report", options.reports,
+                      "Files for the report: JSON, or a page where the name ends in .html");
+  command->add_option("--threads", options.threads, "Threads to use")->check(CLI::Range(1, 1024));
   command->add_flag("--dry-run", options.dryRun, "Check everything and print the plan, but write nothing");
   addOutput(*command, options.output);
   command->callback(
@@ -115,12 +153,34 @@ void addTrainSettings(CLI::App &command, TrainOptions &options) {
   command.add_option("--threads", options.threads, "Threads to use")->check(CLI::Range(1, 1024))->capture_default_str();
 }
 
+/// How bits are learned.
+void addBitSettings(CLI::App &command, TrainOptions &options) {
+  command.add_option("--quantizer", options.quantizer, "none, or diffq: learn the bits of groups of weights")
+      ->check(CLI::IsMember({"none", "diffq"}))
+      ->capture_default_str();
+  command.add_option("--penalty", options.penalty, "What a MB of the model adds to the loss")->capture_default_str();
+  command.add_option("--target-size", options.targetSize,
+                     "MB of the packed state as a file, to reach by steering the penalty");
+  command.add_option("--group-size", options.groupSize, "Weights that share a number of bits; 0: a whole parameter")
+      ->check(CLI::Range(0, 1 << 30))
+      ->capture_default_str();
+  command.add_option("--noise", options.noise, "In place of rounding: gaussian or uniform")
+      ->check(CLI::IsMember({"gaussian", "uniform"}))
+      ->capture_default_str();
+  command.add_option("--init-bits", options.initBits, "Bits to begin with")->capture_default_str();
+  command.add_option("--bits-lr", options.bitsLr, "Learning rate of the bits")->capture_default_str();
+  command.add_option("--min-size", options.minSize, "MB of floats up to which a parameter stays as it is")
+      ->capture_default_str();
+  command.add_option("--report", options.report, "File for a page of HTML on bits and sizes");
+}
+
 void addTrain(CLI::App &app, TrainOptions &options, Run &run) {
   CLI::App *command = app.add_subcommand("train", "Train a classifier with quantized layers");
   addTrainSettings(*command, options);
   command->add_option("--epochs", options.epochs, "Passes over the data")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
+  addBitSettings(*command, options);
   command->add_option("-o,--out", options.out, "File for the model with packed weights, as TorchScript");
   CLI::Option *checkpoint = command->add_option("--checkpoint", options.checkpoint, "File to write after each epoch");
   command->add_flag("--resume", options.resume, "Go on from the checkpoint, with its settings")->needs(checkpoint);
@@ -134,7 +194,81 @@ void addTrain(CLI::App &app, TrainOptions &options, Run &run) {
   });
 }
 
-void addBench(CLI::App &app, BenchOptions &options, BenchUpdateOptions &update, TrainOptions &train, Run &run) {
+void addBenchOneBit(CLI::App &bench, BenchOneBitOptions &options, Run &run) {
+  CLI::App *command = bench.add_subcommand("onebit", "Balancing and decomposition of a weight, beside eager LibTorch");
+  command->add_option("--n", options.n, "Rows")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  command->add_option("--k", options.k, "Columns")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  command->add_option("--threads", options.threads, "Threads to use")->check(CLI::Range(1, 1024));
+  addOutput(*command, options.output);
+  command->callback(
+      [&] { run = [&] { return withTorch([&](const TorchCommands &torch) { return torch.benchOneBit(options); }); }; });
+}
+
+void addDistill(CLI::App &app, DistillOptions &options, Run &run) {
+  CLI::App *command = app.add_subcommand("distill", "Train a TorchScript model's linear layers at one bit a weight");
+  command->add_option("teacher", options.teacher, "TorchScript model")->required();
+  command->add_option("-o,--out", options.out, "File for the model with packed signs, as TorchScript")->required();
+  command->add_option("--data", options.data, "Inputs to train on: what torch.save wrote of a list of input tuples")
+      ->required();
+  command->add_option("--test", options.test, "Inputs, in the same form, on which the models are compared");
+  command->add_option("--include", options.include, "Only layers whose name matches one of these patterns");
+  command->add_option("--exclude", options.exclude, "Not the layers whose name matches one of these patterns");
+  command->add_option("--compute", options.compute, "How packed layers take sums: f32, bf16, i16 or i8")
+      ->capture_default_str();
+  command->add_option("--loss", options.loss, "Between results: cosine, mse, or kl for logits")
+      ->check(CLI::IsMember({"cosine", "mse", "kl"}))
+      ->capture_default_str();
+  command->add_option("--output-weight", options.outputWeight, "Of the loss between results")->capture_default_str();
+  command->add_option("--hidden-weight", options.hiddenWeight, "Of the loss between the layers' outputs")
+      ->capture_default_str();
+  command->add_option("--calibrate", options.calibrate, "How many inputs calibrate the start; 0: none")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--lr", options.lr, "Learning rate")->capture_default_str();
+  command->add_option("--epochs", options.epochs, "Passes over the data")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  CLI::Option *steps = command->add_option("--steps", options.steps, "Steps, one input tuple each, in place of epochs")
+                           ->check(CLI::Range(1, 1 << 30));
+  command->add_option("--minutes", options.minutes, "As many steps as fit, by the time of the first")
+      ->check(CLI::PositiveNumber)
+      ->excludes(steps);
+  command->add_option("--seed", options.seed, "Of the order of the data")->capture_default_str();
+  command->add_option("--threads", options.threads, "Threads to use")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command->add_option("--report", options.report, "File for the report, as JSON");
+  CLI::Option *checkpoint = command->add_option("--checkpoint", options.checkpoint, "File from which --resume goes on");
+  command->add_option("--checkpoint-steps", options.checkpointSteps, "Steps from one writing of it to the next")
+      ->check(CLI::Range(1, 1 << 30))
+      ->needs(checkpoint)
+      ->capture_default_str();
+  command->add_flag("--resume", options.resume, "Go on from the checkpoint, with the same options")->needs(checkpoint);
+  command->add_flag("--dry-run", options.dryRun, "Check everything and print the plan, but train and write nothing");
+  addOutput(*command, options.output);
+  command->callback(
+      [&] { run = [&] { return withTorch([&](const TorchCommands &torch) { return torch.distill(options); }); }; });
+}
+
+void addBenchNoise(CLI::App &bench, BenchNoiseOptions &options, Run &run) {
+  CLI::App *command = bench.add_subcommand("noise", "A weight with DiffQ's noise, beside LibTorch's operators");
+  command->add_option("--parameters", options.parameters, "Elements of the weight")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 31))
+      ->capture_default_str();
+  command->add_option("--group", options.group, "Elements that share a number of bits; 0 = all")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 31))
+      ->capture_default_str();
+  command->add_option("--noise", options.noise, "gaussian or uniform")
+      ->check(CLI::IsMember({"gaussian", "uniform"}))
+      ->capture_default_str();
+  command->add_option("--threads", options.threads, "Threads to use")->check(CLI::Range(1, 1024));
+  addOutput(*command, options.output);
+  command->callback(
+      [&] { run = [&] { return withTorch([&](const TorchCommands &torch) { return torch.benchNoise(options); }); }; });
+}
+
+void addBench(CLI::App &app, BenchOptions &options, BenchUpdateOptions &update, BenchNoiseOptions &noise,
+              BenchOneBitOptions &oneBit, TrainOptions &train, Run &run) {
   CLI::App *command = app.add_subcommand("bench", "Measure one kernel beside LibTorch's own and the machine's limits");
   command->require_subcommand(1);
   CLI::App *linear = command->add_subcommand("linear", "A linear layer");
@@ -162,6 +296,8 @@ void addBench(CLI::App &app, BenchOptions &options, BenchUpdateOptions &update, 
   addOutput(*step, update.output);
   step->callback(
       [&] { run = [&] { return withTorch([&](const TorchCommands &torch) { return torch.benchUpdate(update); }); }; });
+  addBenchNoise(*command, noise, run);
+  addBenchOneBit(*command, oneBit, run);
   CLI::App *training = command->add_subcommand("train", "Steps of training, beside the same model in float");
   addTrainSettings(*training, train);
   addOutput(*training, train.output);
@@ -171,10 +307,15 @@ void addBench(CLI::App &app, BenchOptions &options, BenchUpdateOptions &update, 
 
 void addExplain(CLI::App &app, ExplainOptions &options, Run &run) {
   CLI::App *command = app.add_subcommand("explain", "Show how a kernel is chosen, and its code at every stage");
-  command->add_option("--op", options.layer.op, "linear, conv2d, embedding, quantize or dequantize")->required();
+  command
+      ->add_option("--op", options.layer.op,
+                   "linear, conv2d, embedding, quantize, dequantize, prepack, fake_quantize, fake_quantize_grad or "
+                   "update; an update with --format f32, f16 or bf16 is one of a float weight")
+      ->required();
   addLayer(*command, options.layer);
   addSizes(*command, options.layer);
   addConv2dSizes(*command, options.layer.conv);
+  addStep(*command, options.layer);
   command->add_option("--data-type", options.layer.dataType, "Of activations: f32, f16 or bf16")->capture_default_str();
   command->add_option("--scale-type", options.layer.scaleType, "Of scales: f32, f16 or bf16")->capture_default_str();
   command
@@ -257,7 +398,10 @@ int main(int argc, char **argv) {
   CompareOptions compare;
   BenchOptions bench;
   BenchUpdateOptions benchUpdate;
+  BenchNoiseOptions benchNoise;
+  BenchOneBitOptions benchOneBit;
   TrainOptions train, benchTrain;
+  DistillOptions distill;
   ExplainOptions explain;
   CacheOptions cache;
   OutputOptions doctor;
@@ -266,7 +410,8 @@ int main(int argc, char **argv) {
   addQuantize(app, quantize, run);
   addCompare(app, compare, run);
   addTrain(app, train, run);
-  addBench(app, bench, benchUpdate, benchTrain, run);
+  addDistill(app, distill, run);
+  addBench(app, bench, benchUpdate, benchNoise, benchOneBit, benchTrain, run);
   addExplain(app, explain, run);
   addCache(app, cache, run);
   addDoctor(app, doctor, run);

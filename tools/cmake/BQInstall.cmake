@@ -18,6 +18,8 @@ set(headers
   dialect/core/Format.h
   dialect/core/Half.h
   dialect/core/Layout.h
+  dialect/core/Noise.h
+  dialect/core/NoiseAbi.h
   dialect/core/Segments.h
   dialect/core/Status.h
   dialect/core/Target.h
@@ -44,12 +46,25 @@ install(EXPORT bqTargets NAMESPACE bq:: DESTINATION "${BQ_INSTALL_PACKAGE}")
 
 if(BQ_ENABLE_TORCH)
   list(APPEND headers
+    quantizers/Conv2dSteps.h
     quantizers/Convert.h
+    quantizers/DiffqNoise.h
     quantizers/Export.h
+    quantizers/Mixed.h
     quantizers/Modules.h
     quantizers/PackedWeight.h
+    quantizers/SafeTensors.h
+    quantizers/StaticActivations.h
     quantizers/Tensors.h
     quantizers/Update.h
+    quantizers/diffq/BitLogits.h
+    quantizers/diffq/DiffQuantizer.h
+    quantizers/diffq/LSQ.h
+    quantizers/diffq/ModelQuantizer.h
+    quantizers/diffq/ModelView.h
+    quantizers/diffq/Selection.h
+    quantizers/diffq/UniformQuantizer.h
+    quantizers/diffq/WeightScope.h
     quantizers/nbit/Gba.h
     quantizers/nbit/Gptq.h
     quantizers/nbit/IntegerRule.h
@@ -60,6 +75,16 @@ if(BQ_ENABLE_TORCH)
     quantizers/nbit/NBitSettings.h
     quantizers/nbit/Parameters.h
     quantizers/nbit/QuantizedProduct.h
+    quantizers/onebit/Calibration.h
+    quantizers/onebit/Decompose.h
+    quantizers/onebit/Journal.h
+    quantizers/onebit/LayerFilter.h
+    quantizers/onebit/ModelLayers.h
+    quantizers/onebit/OneBit.h
+    quantizers/onebit/OneBitFiles.h
+    quantizers/onebit/OneBitLinear.h
+    quantizers/onebit/OneBitOptions.h
+    quantizers/onebit/OneBitResult.h
     quantizers/optim/DiodeMix.h
     quantizers/optim/GaLoreProjector.h)
   # The real folder, which is there also when the clone with its .venv is gone.

@@ -165,6 +165,13 @@ TEST(KernelSpec, TextHasEveryFieldOfTheOpInOneLine) {
   EXPECT_EQ(fakeQuantizeSpec(Op::FakeQuantizeGrad, "sign").str(),
             "op=fake_quantize_grad format=sign data=f32 zero=none");
   EXPECT_EQ(denseSpec().str(), "op=update_dense data=f32 weight=f32 rule=adam moments=f32 correction=0");
+  KernelSpec noise;
+  noise.op = Op::DiffqNoiseGrad;
+  noise.groupSize = 8;
+  EXPECT_EQ(noise.str(), "op=diffq_noise_grad data=f32 noise=gaussian group=8 rounds=7");
+  EXPECT_EQ(noise.name(), "bq_f32_diffq_noise_grad_gaussian_g8_philox7");
+  noise.rounds = 8;
+  expectRefused(noise, "kernel spec field rounds='8': must be 7 or 10");
 }
 
 TEST(KernelSpec, ParseIsTheInverseOfStr) {
@@ -329,8 +336,11 @@ TEST(KernelSpec, VerifyKnowsWhatEachOpCanHold) {
   spec = rowSpec(Op::Embedding, "lut3");
   EXPECT_TRUE(spec.verify());
   spec.dataType = ElementType::F16;
-  expectRefused(spec, "kernel spec field data='f16': belongs to linear, quantize, update, update_dense, conv2d, "
-                      "fake_quantize, fake_quantize_grad and magnitude_sums, must be f32 for embedding");
+  expectRefused(
+      spec,
+      "kernel spec field data='f16': belongs to linear, quantize, update, update_dense, conv2d, "
+      "fake_quantize, fake_quantize_grad, magnitude_sums, diffq_noise, diffq_noise_grad and weight_range, must be f32 "
+      "for embedding");
   spec = rowSpec(Op::Quantize, "int4");
   spec.dataType = ElementType::BF16;
   EXPECT_TRUE(spec.verify());

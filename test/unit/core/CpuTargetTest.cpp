@@ -74,7 +74,8 @@ TEST(CpuTarget, FeatureStringIsWhatLLVMReads) {
   EXPECT_EQ(CpuTarget().str(), "x86-64");
   EXPECT_EQ(CpuTarget::parse("haswell")->featureString(), "+avx2,+fma,+f16c");
   EXPECT_EQ(CpuTarget::parse("znver4")->str(),
-            "znver4:+avx2,+fma,+f16c,+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512vnni,+avx512bf16,+avx512vbmi");
+            "znver4:+avx2,+fma,+f16c,+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512vnni,+avx512bf16,+avx512vbmi,"
+            "+avx512vbmi2,+popcnt");
 }
 
 TEST(CpuTarget, TheEnvironmentChooses) {

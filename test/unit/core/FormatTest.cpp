@@ -50,8 +50,8 @@ TEST(Format, FieldsSayWhatTheTextSays) {
 }
 
 TEST(Format, ErrorsNameTextRuleAndWhatIsAccepted) {
-  EXPECT_EQ(errorOf("int9"), "format 'int9' has 9 bits: use int2..int8, uint1..uint8, nf4, fp4 or lut1..lut4 with an "
-                             "optional group size as in int4:g128, or sign");
+  EXPECT_EQ(errorOf("int9"), "format 'int9' has 9 bits: use int2..int8, uint1..uint8, nf4, fp4, lut1..lut4 or mixed "
+                             "with an optional group size as in int4:g128, or sign");
   const std::pair<const char *, const char *> bad[] = {
       {"", "'' is not known"},
       {"int", "has no number of bits"},
@@ -80,8 +80,9 @@ TEST(Format, ErrorsNameTextRuleAndWhatIsAccepted) {
       {"int4:g99999999999999999999", "where a group size is expected"},
       {"sign:g8", "has a group size, but sign has one scale for a row and one for a column"},
       {"sign1", "is not known"},
-      {"mixed", "is not supported by this version"},
-      {"mixed:g8", "is not supported by this version"},
+      {"mixed4", "is not known"},
+      {"mixed:g0", "group size 0"},
+      {"mixed:8", "'8' where a group size is expected"},
   };
   for (auto [text, why] : bad) {
     const std::string error = errorOf(text);

@@ -2,10 +2,12 @@
 #include "FakeDriver.h"
 
 #include "dialect/core/CudaAbi.h"
+#include "dialect/core/CudaUpdateAbi.h"
 #include "runtime/emu/Emulator.h"
 
 #include <cstring>
 #include <new>
+#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <vector>
@@ -69,6 +71,17 @@ bool readsPatches(const std::string &name) {
 /// By KernelSpec::name(), which says what a function does.
 Status runByName(const FakeLaunch &launch) {
   auto has = [&](const char *part) { return launch.name.find(part) != std::string::npos; };
+  auto endsWith = [&](std::string_view end) {
+    return launch.name.size() >= end.size() &&
+           launch.name.compare(launch.name.size() - end.size(), end.size(), end) == 0;
+  };
+  if (has("_update_")) {
+    if (endsWith("_check"))
+      return run(launch, reinterpret_cast<cuda::GradientCheckFn>(launch.entry));
+    if (endsWith("_scale"))
+      return run(launch, reinterpret_cast<cuda::TensorScaleFn>(launch.entry));
+    return run(launch, reinterpret_cast<cuda::UpdateFn>(launch.entry));
+  }
   if (has("_conv2d_") && has("_prepare"))
     return run(launch, reinterpret_cast<cuda::WithPatches<cuda::PrepareFn>::Fn>(launch.entry));
   if (readsPatches(launch.name))

@@ -70,11 +70,12 @@ everything(const int8_t *i8, const int16_t *i16, const int32_t *i32, const int64
   l ^= bq_min_signed(l, wide) ^ bq_max_signed(l, wide) ^ bq_min_unsigned(l, wide) ^ bq_max_unsigned(l, wide);
   f += bq_float(v) + bq_f32_from_f16(v) + bq_f32_from_bf16(v);
   v ^= bq_f16_from_f32(f) ^ bq_bf16_from_f32(f) ^ bq_bf16x2_from_f32(f, f2.x);
-  f += bq_exp(f) + bq_erf(f) + bq_tanh(f) + bq_round_even(f) + bq_floor(f) + bq_abs(f) + bq_fma(f, f, f);
+  f += bq_exp(f) + bq_erf(f) + bq_tanh(f) + bq_round_even(f) + bq_floor(f) + bq_sqrt(f) + bq_abs(f) + bq_fma(f, f, f);
   f += bq_minnum(f, f2.x) + bq_maxnum(f, f2.y) + bq_minimum(f, g2.x) + bq_maximum(f, g2.y);
 
   bq_store(to8 + t, v);
   bq_store(to16 + t, v);
+  bq_store(to8 + 8 * (t % 16), bq_pack_i32x2(v, n));
   bq_store(to32 + 8 * t, v);
   bq_store(to32 + 8 * t + 2, bq_pack_i32x2(v, n));
   bq_store(to32 + 8 * t + 4, counts);

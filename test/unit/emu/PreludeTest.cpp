@@ -40,6 +40,7 @@ TEST(Prelude, FunctionsOfFloatsAreThoseOfTheLibrary) {
       {"bq_tanh(x)", [](float x) { return std::tanh(x); }},
       {"bq_round_even(x)", [](float x) { return std::nearbyint(x); }},
       {"bq_floor(x)", [](float x) { return std::floor(x); }},
+      {"bq_sqrt(x)", [](float x) { return std::sqrt(x); }},
       {"bq_abs(x)", [](float x) { return std::fabs(x); }},
       {"bq_fma(x, 3.0f, 0.1f)", [](float x) { return std::fma(x, 3.0f, 0.1f); }},
       {"bq_float(bq_bits(x))", [](float x) { return x; }},

@@ -57,6 +57,21 @@ TEST(Balance, LeavesRowsAndColumnsOfZerosAlone) {
   EXPECT_EQ(balance.columns[7].item<double>(), 1.0);
 }
 
+TEST(Balance, GoesOnFromFactors) {
+  at::manual_seed(6);
+  Tensor weight = at::randn({20, 12}), rows = at::rand({20}, at::kDouble) + 0.5,
+         columns = at::rand({12}, at::kDouble) + 0.5;
+  for (Magnitude magnitude : {Magnitude::Absolute, Magnitude::Square}) {
+    BalanceOptions options;
+    options.magnitude = magnitude;
+    Balance from = bq::onebit::balance(weight, options, rows, columns);
+    Balance scaled = bq::onebit::balance((weight * rows.unsqueeze(1) * columns).to(at::kFloat), options);
+    // Balanced matrices are the same; sums of 20 terms in float, a few iterations of them.
+    EXPECT_TRUE(
+        at::allclose(from.apply(weight), scaled.apply((weight * rows.unsqueeze(1) * columns).to(at::kFloat)), 1e-5, 0));
+  }
+}
+
 TEST(Balance, StopsAtOnceForZeros) {
   Balance balance = bq::onebit::balance(at::zeros({4, 4}), BalanceOptions());
   EXPECT_EQ(balance.rowResiduals.size(), 3u);

@@ -112,11 +112,31 @@ TEST(StaticActivations, AreThoseOfFakeQuantize) {
 TEST(StaticActivations, RefuseWhatDoesNotFit) {
   const auto weight = PackedWeight::quantize(at::randn({7, 5}), *Format::parse("int4"));
   const at::Tensor x = at::randn({2, 5}), scale = at::ones({});
-  EXPECT_THAT(messageOf([&] { linear(*weight, x, std::nullopt, {scale, 9}); }), HasSubstr("'bits' is 9: use 1 to 8"));
+  EXPECT_THAT(messageOf([&] { linear(*weight, x, std::nullopt, {scale, 9}); }),
+              HasSubstr("'activation_bits' is 9: use 1 to 8"));
+  EXPECT_THAT(messageOf([&] { linear(*weight, x, std::nullopt, {scale, 4, 1}); }), HasSubstr("'pad_code' is 1: use 0"));
   EXPECT_THAT(messageOf([&] { linear(*weight, x, std::nullopt, {at::ones({2}), 4}); }),
               HasSubstr("one floating point"));
   EXPECT_THAT(messageOf([&] { linear(*weight, at::randn({2, 6}), std::nullopt, {scale, 4}); }),
               HasSubstr("'x' [2, 6] does not fit the weight [7, 5]"));
+}
+
+TEST(StaticActivations, AreMethodsInTorchScript) {
+  torch::jit::Module module("Layers");
+  const auto type = c10::getCustomClassType<c10::intrusive_ptr<PackedWeight>>();
+  const auto filter = PackedWeight::quantize(at::randn({6, 8, 3, 3}), *Format::parse("int4"));
+  const auto matrix = PackedWeight::quantize(at::randn({7, 6}), *Format::parse("int8"));
+  module.register_attribute("filter", type, filter);
+  module.register_attribute("matrix", type, matrix);
+  module.register_buffer("scale", at::full({}, 0.125));
+  module.define(R"(
+def forward(self, x):
+  y = self.filter.conv2d_static(x, self.scale, 1, None, [2, 2], [1, 1], pad_code=-1)
+  return self.matrix.linear_static(torch.mean(y, [2, 3]), self.scale, 4)
+)");
+  const at::Tensor x = at::randn({3, 8, 6, 5}), scale = at::full({}, 0.125);
+  const at::Tensor y = conv2d(*filter, x, std::nullopt, {2, 1, 1, 1}, {scale, 1, -1});
+  EXPECT_TRUE(at::equal(module.forward({x}).toTensor(), linear(*matrix, y.mean({2, 3}), std::nullopt, {scale, 4})));
 }
 
 TEST(WeightGradients, AreThoseOfLibTorch) {

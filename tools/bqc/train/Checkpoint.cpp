@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "tools/bqc/train/Checkpoint.h"
 
+#include "tools/bqc/CheckpointFile.h"
 #include "tools/bqc/ModelFile.h"
-#include "tools/bqc/OutputFile.h"
 #include "tools/bqc/train/Settings.h"
+#include "tools/bqc/train/TrainReport.h"
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <fmt/format.h>
 #include <torch/serialize/archive.h>
-#include <xxhash.h>
-
-#include <fstream>
 
 using namespace bq;
 using namespace bq::cli;
@@ -18,26 +16,7 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-constexpr std::string_view version = "bqc checkpoint 1";
-
-uint64_t checksumOf(std::string_view bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
-
-/// The first line, which the checksum of the rest ends.
-std::string firstLine(std::string_view rest) { return fmt::format("{} {:016x}\n", version, checksumOf(rest)); }
-
-template <typename Part>
-void savePart(torch::serialize::OutputArchive &archive, const char *name, const Part &part) {
-  torch::serialize::OutputArchive child(archive.compilation_unit());
-  part.save(child);
-  archive.write(name, child);
-}
-
-template <typename Part>
-void loadPart(torch::serialize::InputArchive &archive, const char *name, Part &part) {
-  torch::serialize::InputArchive child;
-  archive.read(name, child);
-  part.load(child);
-}
+constexpr CheckpointKind kind{"bqc train", "bqc checkpoint 1"};
 
 at::Tensor loadTensor(torch::serialize::InputArchive &archive, const char *name) {
   at::Tensor tensor;
@@ -50,42 +29,25 @@ at::Tensor loadTensor(torch::serialize::InputArchive &archive, const char *name)
 Status cli::saveCheckpoint(const Trainer &trainer, const std::string &path) {
   Json header{{"settings", settingsOf(trainer.options)}, {"data", trainer.data.train.hash}, {"epochs", Json::array()}};
   for (const EpochResult &epoch : trainer.history)
-    header["epochs"].push_back({{"loss", epoch.loss}, {"accuracy", epoch.accuracy}});
+    header["epochs"].push_back(epochJson(epoch));
+  if (trainer.bits)
+    header["penalty"] = trainer.bits->penalty;
   torch::serialize::OutputArchive archive;
   savePart(archive, "model", *trainer.model);
   savePart(archive, "optimizer", *trainer.optimizer);
   archive.write("order", trainer.order.get_state(), /*is_buffer=*/true);
   archive.write("random", at::detail::getDefaultCPUGenerator().get_state(), /*is_buffer=*/true);
-  std::string rest = header.dump() + "\n";
-  archive.save_to([&](const void *data, size_t size) {
-    rest.append(static_cast<const char *>(data), size);
-    return size;
-  });
-  return writeOutputFile(path, firstLine(rest) + rest);
+  return CheckpointFile::write(kind, header, archive, path);
 }
 
 Expected<Checkpoint> Checkpoint::read(const std::string &path) {
-  if (Status status = checkReadable(path); !status)
-    return notFound("--checkpoint " + status.error().message);
-  std::ifstream stream(path, std::ios::binary);
-  const std::string bytes((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
-  const std::string_view kind = version.substr(0, version.rfind(' '));
-  if (bytes.compare(0, kind.size(), kind) != 0)
-    return invalidArgument(fmt::format("--checkpoint {}: is no checkpoint of bqc train", path));
-  const size_t end = bytes.find('\n') + 1;
-  if (end && bytes.compare(0, version.size() + 1, std::string(version) + " ") != 0)
-    return unsupported(fmt::format("--checkpoint {}: is '{}', this bqc reads '{}'", path,
-                                   bytes.substr(0, bytes.find(' ', version.size() - 1)), version));
-  const std::string rest = bytes.substr(end);
-  if (!end || bytes.substr(0, end) != firstLine(rest))
-    return invalidArgument(fmt::format("--checkpoint {}: is truncated or damaged, its checksum is wrong; begin the run "
-                                       "again with another file",
-                                       path));
+  Expected<CheckpointFile> file = CheckpointFile::read(kind, path);
+  if (!file)
+    return file.error();
   Checkpoint checkpoint;
-  const size_t headerEnd = rest.find('\n');
   checkpoint.path = path;
-  checkpoint.header = Json::parse(rest.substr(0, headerEnd), nullptr, /*allow_exceptions=*/false);
-  checkpoint.archive = rest.substr(headerEnd + 1);
+  checkpoint.header = std::move(file->header);
+  checkpoint.archive = std::move(file->archive);
   return checkpoint;
 }
 
@@ -105,6 +67,9 @@ Status Checkpoint::restore(Trainer &trainer) const {
     return invalidArgument(fmt::format("--checkpoint {}: does not fit this run: {}", path, modelErrorText(error)));
   }
   for (const Json &epoch : header["epochs"])
-    trainer.history.push_back({epoch["loss"].get<double>(), epoch["accuracy"].get<double>()});
+    trainer.history.push_back({epoch["loss"].get<double>(), epoch["accuracy"].get<double>(),
+                               epoch.value("size_mb", 0.0), epoch.value("mean_bits", 0.0)});
+  if (trainer.bits)
+    trainer.bits->penalty = header.value("penalty", trainer.bits->penalty);
   return {};
 }

@@ -119,6 +119,14 @@ at::Tensor Network::forwardPacked(const at::Tensor &x) {
   return run(x, [](TrainLayer &layer, const at::Tensor &y) { return layer.forwardPacked(y); });
 }
 
+void Network::usePacked(const std::vector<PackedParameter> &packed) {
+  for (const PackedParameter &parameter : packed) {
+    for (Block &block : blocks)
+      block.layer->usePacked(parameter);
+    last->usePacked(parameter);
+  }
+}
+
 std::vector<TrainLayerInfo> Network::layers() const {
   std::vector<TrainLayerInfo> infos;
   const auto add = [&](const TrainLayer &layer) {

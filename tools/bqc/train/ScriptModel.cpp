@@ -2,6 +2,7 @@
 #include "tools/bqc/train/ScriptModel.h"
 
 #include "quantizers/FakeQuantize.h"
+#include "quantizers/diffq/ModelView.h"
 #include "tools/bqc/ModelFile.h"
 #include "tools/bqc/Output.h"
 
@@ -10,6 +11,7 @@
 #include <torch/utils.h>
 
 #include <algorithm>
+#include <regex>
 
 using namespace bq;
 using namespace bq::cli;
@@ -91,6 +93,7 @@ ScriptModel::ScriptModel(torch::jit::Module model, const Normalization &normaliz
   script.register_buffer("mean", normalization.mean);
   script.register_buffer("stddev", normalization.stddev);
   script.define("def forward(self, x):\n  return self.model.forward((x - self.mean) / self.stddev)\n");
+  diffq::shareTensorObjects(script);
   registerTensors();
 }
 
@@ -128,12 +131,30 @@ at::Tensor ScriptModel::forward(const at::Tensor &x) {
   return script.forward({x}).toTensor();
 }
 
+void ScriptModel::usePacked(const std::vector<PackedParameter> &weights) {
+  ConvertOptions all;
+  all.rules = {*FormatRule::parse("int8")};
+  conversion = {};
+  report = {};
+  for (const LayerReport &layer : planConversion(script, all).layers)
+    for (const PackedParameter &packed : weights)
+      if (layer.weight.is_same(packed.parameter)) {
+        const std::string pattern = std::regex_replace(layer.name, std::regex(R"([.\[\]*+?^$(){}|\\])"), R"(\$&)");
+        conversion.include.push_back("^" + pattern + "$");
+        conversion.rules.push_back({"^" + pattern + "$", packed.weight->format()});
+        conversion.ready[layer.name] = packed.weight;
+      }
+  if (!conversion.ready.empty())
+    report = planConversion(script, conversion);
+  converted.reset();
+}
+
 torch::jit::Module ScriptModel::toScript() {
   if (!converted) {
     for (Layer &layer : packed)
       layer.holder.setattr("weight", layer.weight.detach());
     torch::jit::Module module = script;
-    if (!packed.empty())
+    if (!report.layers.empty())
       convert(module, conversion);
     converted = std::move(module);
   }

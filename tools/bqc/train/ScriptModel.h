@@ -23,6 +23,7 @@ public:
   at::Tensor forwardPacked(const at::Tensor &x) override;
   std::vector<TrainLayerInfo> layers() const override;
   int64_t keptBytes() const override;
+  void usePacked(const std::vector<PackedParameter> &packed) override;
   torch::jit::Module toScript() override;
   void train(bool on = true) override;
 

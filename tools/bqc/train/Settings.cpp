@@ -32,6 +32,14 @@ void forEachSetting(Options &options, const Visit &visit) {
   visit("batch", options.batch);
   visit("seed", options.seed);
   visit("threads", options.threads);
+  visit("quantizer", options.quantizer);
+  visit("penalty", options.penalty);
+  visit("target-size", options.targetSize);
+  visit("group-size", options.groupSize);
+  visit("noise", options.noise);
+  visit("init-bits", options.initBits);
+  visit("bits-lr", options.bitsLr);
+  visit("min-size", options.minSize);
 }
 
 std::string text(const Json &value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
@@ -69,6 +77,39 @@ Status cli::restoreSettings(TrainOptions &options, const Json &saved, const std:
   return status;
 }
 
+void cli::setQuantizerDefaults(TrainOptions &options) {
+  if (options.quantizer == "none")
+    return;
+  if (!isGiven(options, "layer"))
+    options.layer = "float";
+  if (!isGiven(options, "optimizer"))
+    options.optimizer = "adamw";
+}
+
+static Status checkQuantizer(const TrainOptions &options) {
+  if (options.quantizer == "none") {
+    if (!options.resume)
+      for (const char *name :
+           {"penalty", "target-size", "group-size", "noise", "init-bits", "bits-lr", "min-size", "report"})
+        if (isGiven(options, name))
+          return invalidArgument(fmt::format("--{}: needs --quantizer diffq", name));
+    return {};
+  }
+  if (options.layer != "float")
+    return invalidArgument(fmt::format("--layer {}: --quantizer {} quantizes float layers, expected float",
+                                       options.layer, options.quantizer));
+  if (!(options.penalty >= 0) || !std::isfinite(options.penalty))
+    return invalidArgument(fmt::format("--penalty {}: expected a number, 0 or more", options.penalty));
+  if (!(options.targetSize >= 0) || !std::isfinite(options.targetSize) ||
+      (isGiven(options, "target-size") && options.targetSize == 0))
+    return invalidArgument(fmt::format("--target-size {}: expected MB, above 0", options.targetSize));
+  if (options.targetSize > 0 && options.penalty == 0)
+    return invalidArgument("--penalty 0: --target-size steers the penalty from its first value, expected above 0");
+  if (!(options.bitsLr > 0) || !std::isfinite(options.bitsLr))
+    return invalidArgument(fmt::format("--bits-lr {}: expected a number above 0", options.bitsLr));
+  return {};
+}
+
 Status cli::checkSettings(const TrainOptions &options) {
   const bool packed = options.layer == "mpq";
   if (!(options.lr > 0) || !std::isfinite(options.lr))
@@ -85,11 +126,11 @@ Status cli::checkSettings(const TrainOptions &options) {
     return invalidArgument(
         fmt::format("--activation-bits: --layer {} has activations of its own, expected nbit", options.layer));
   if (options.activationBits > 8 && options.activationBits != 16)
-    return invalidArgument(fmt::format("--activation-bits {}: expected 1 to 8, or 16 for floats as they are",
-                                       options.activationBits));
+    return invalidArgument(
+        fmt::format("--activation-bits {}: expected 1 to 8, or 16 for floats as they are", options.activationBits));
   for (const char *name : {"rounding", "moments"})
     if (isGiven(options, name) && options.optimizer != "diodemix")
       return invalidArgument(
           fmt::format("--{}: --optimizer {} has none, expected --optimizer diodemix", name, options.optimizer));
-  return {};
+  return checkQuantizer(options);
 }

@@ -17,6 +17,9 @@ nlohmann::ordered_json settingsOf(const TrainOptions &options);
 /// wrote `checkpoint`. The error names an option that the command line gives another value, and both values.
 Status restoreSettings(TrainOptions &options, const nlohmann::ordered_json &saved, const std::string &checkpoint);
 
+/// Sets what the command line leaves open as `options.quantizer` needs it.
+void setQuantizerDefaults(TrainOptions &options);
+
 /// What does not go together, or is out of range; without a look at data or files.
 Status checkSettings(const TrainOptions &options);
 

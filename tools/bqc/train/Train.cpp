@@ -5,6 +5,7 @@
 #include "tools/bqc/OutputFile.h"
 #include "tools/bqc/Progress.h"
 #include "tools/bqc/TorchCommands.h"
+#include "tools/bqc/train/BitReport.h"
 #include "tools/bqc/train/Checkpoint.h"
 #include "tools/bqc/train/Settings.h"
 #include "tools/bqc/train/TrainReport.h"
@@ -30,6 +31,9 @@ std::vector<std::string> inputsOf(const TrainOptions &options) {
 Status checkFiles(const TrainOptions &options) {
   if (!options.out.empty())
     if (Status status = checkOutputPath("-o", options.out, inputsOf(options)); !status)
+      return status;
+  if (!options.report.empty())
+    if (Status status = checkOutputPath("--report", options.report, inputsOf(options)); !status)
       return status;
   if (options.checkpoint.empty())
     return {};
@@ -75,7 +79,8 @@ Expected<Trainer> openRun(TrainOptions options) {
 /// All epochs that are left; the seconds they took.
 Expected<double> runEpochs(Trainer &trainer) {
   const TrainOptions &options = trainer.options;
-  const std::string size = sizeText(bytesOf(*trainer.model).packed);
+  // That of learned bits changes with the epochs.
+  const std::string size = trainer.bits ? "" : sizeText(bytesOf(*trainer.model).packed);
   Progress progress("train", options.output);
   double seconds = 0;
   while (static_cast<int64_t>(trainer.history.size()) < options.epochs) {
@@ -92,7 +97,8 @@ Expected<double> runEpochs(Trainer &trainer) {
   return seconds;
 }
 
-int trainChecked(const TrainOptions &command) {
+int trainChecked(TrainOptions command) {
+  setQuantizerDefaults(command);
   if (Status status = checkSettings(command); !status)
     return failUsage(status.error().message);
   Expected<Trainer> trainer = openRun(command);
@@ -110,6 +116,8 @@ int trainChecked(const TrainOptions &command) {
   const Expected<double> seconds = runEpochs(*trainer);
   if (!seconds)
     return fail(seconds.error());
+  if (trainer->bits)
+    trainer->bits->finish(*trainer->model);
   const Evaluation evaluation = evaluate(*trainer);
   const int64_t tested = trainer->data.test.x.size(0);
   const double steps = static_cast<double>((trainer->history.size() - before) * trainer->stepsPerEpoch());
@@ -120,6 +128,11 @@ int trainChecked(const TrainOptions &command) {
   object["same_class"] = evaluation.same;
   object["seconds"] = *seconds;
   object["steps_per_second"] = *seconds > 0 ? Json(steps / *seconds) : Json(nullptr);
+  if (trainer->bits)
+    object.update(bitsJson(*trainer));
+  if (!command.report.empty())
+    if (Status status = writeOutputFile(command.report, bitsPage(object)); !status)
+      return fail(status.error());
   if (!trainer->options.out.empty()) {
     if (Status status = saveModel(trainer->model->toScript(), trainer->options.out); !status)
       return fail(status.error());
@@ -129,6 +142,8 @@ int trainChecked(const TrainOptions &command) {
     fmt::print("{}\n", object.dump(2));
     return Done;
   }
+  if (trainer->bits)
+    printBits(*trainer);
   fmt::print("accuracy  {:.2f} % by the training path, {:.2f} % by the packed kernels, {} of {} examples in the same "
              "class\n",
              100 * evaluation.trained, 100 * evaluation.packed, evaluation.same, tested);

@@ -29,9 +29,23 @@ public:
   }
 
   at::Tensor forward(const at::Tensor &x) override { return conv ? conv(x) : linear(x); }
-  at::Tensor forwardPacked(const at::Tensor &x) override { return forward(x); }
-  int64_t packedBytes() const override { return shape.weightCount() * 4; }
+  at::Tensor forwardPacked(const at::Tensor &x) override {
+    if (!packed)
+      return forward(x);
+    return conv ? packed->conv2d(x, std::nullopt, shape.stride, shape.kernel / 2) : packed->linear(x, std::nullopt);
+  }
+  int64_t packedBytes() const override { return packed ? packed->bytes() : shape.weightCount() * 4; }
+  void usePacked(const PackedParameter &given) override {
+    if (given.parameter.is_same(conv ? conv->weight : linear->weight))
+      packed = given.weight;
+  }
   std::string addToScript(torch::jit::Module &module, const std::string &name) override {
+    if (packed) {
+      module.register_attribute(name + "_weight", c10::getCustomClassType<c10::intrusive_ptr<PackedWeight>>(), packed);
+      return conv ? fmt::format("self.{0}_weight.conv2d(x, None, [{1}, {1}], [{2}, {2}])", name, shape.stride,
+                                shape.kernel / 2)
+                  : fmt::format("self.{}_weight.linear(x, None)", name);
+    }
     module.register_parameter(name + "_weight", (conv ? conv->weight : linear->weight).detach(), /*is_buffer=*/false);
     if (!conv)
       return fmt::format("torch.linear(x, self.{}_weight)", name);
@@ -42,6 +56,7 @@ public:
 private:
   torch::nn::Conv2d conv = nullptr;
   torch::nn::Linear linear = nullptr;
+  c10::intrusive_ptr<PackedWeight> packed; ///< In the place of the weight; null: none.
 };
 
 /// A layer of bq::nn, whose evaluation has both paths.
@@ -80,29 +95,23 @@ public:
                               packedWeight());
     const at::Tensor bias = layer->biasA.detach();
     module.register_buffer(name + "_bias", shape.kernel ? bias.view({-1, 1, 1}) : bias);
-    module.register_buffer(name + "_scale", layer->scaleA.detach());
-    const std::string input = activations(name);
-    if (!shape.kernel)
-      return fmt::format("self.{0}_weight.linear({1}) * self.{0}_scale", name, input);
+    const std::string x = fmt::format("(x + self.{}_bias)", name);
+    const std::string steps = shape.kernel ? fmt::format(", [{}, {}], [{}, {}]", shape.stride, shape.stride,
+                                                         shape.kernel / 2, shape.kernel / 2)
+                                           : "";
+    const char *method = shape.kernel ? "conv2d" : "linear";
+    if (kind.activationBits == 16)
+      return fmt::format("self.{}_weight.{}({}, None{})", name, method, x, steps);
+    module.register_buffer(name + "_scale", layer->activationScale());
     // Padding of signs counts as -1, else as 0.
-    return fmt::format("self.{0}_weight.conv2d(torch.constant_pad_nd({1}, [{2}, {2}, {2}, {2}], {3}), None, "
-                       "[{4}, {4}]) * self.{0}_scale",
-                       name, input, shape.kernel / 2, kind.activationBits == 1 ? "-1." : "0.", shape.stride);
+    return fmt::format("self.{0}_weight.{1}_static({2}, self.{0}_scale, {3}, None{4}{5})", name, method, x,
+                       kind.activationBits, steps, shape.kernel && kind.activationBits == 1 ? ", pad_code=-1" : "");
   }
 
 private:
   using PackedTrainLayer<Layer>::layer;
   using TrainLayer::kind;
   using TrainLayer::shape;
-
-  /// The integers of x, as floats.
-  std::string activations(const std::string &name) const {
-    const std::string x = fmt::format("(x + self.{}_bias)", name);
-    if (kind.activationBits == 1)
-      return fmt::format("torch.where({} >= 0, 1., -1.)", x);
-    const int64_t bound = int64_t{1} << (kind.activationBits - 1);
-    return fmt::format("torch.clamp(torch.round({} / self.{}_scale), {}, {})", x, name, -bound, bound - 1);
-  }
 
   /// The weight of the evaluation path. Signs are codes 0 and 1 of uint1 around a zero point of 1/2.
   c10::intrusive_ptr<PackedWeight> packedWeight() {
@@ -180,6 +189,8 @@ std::string LayerKind::str() const {
   return fmt::format("{}, {}-bit weights {}, {}-bit activations", name, weightBits,
                      packedWeight ? "packed" : "from floats", activationBits);
 }
+
+void TrainLayer::usePacked(const PackedParameter &) {}
 
 std::shared_ptr<TrainLayer> cli::makeTrainLayer(const LayerKind &kind, const LayerShape &shape) {
   std::shared_ptr<TrainLayer> layer;

@@ -3,6 +3,8 @@
 #ifndef BQ_TOOLS_BQC_TRAIN_TRAINLAYER_H
 #define BQ_TOOLS_BQC_TRAIN_TRAINLAYER_H
 
+#include "tools/bqc/train/TrainModel.h"
+
 #include <torch/csrc/jit/api/module.h>
 #include <torch/nn/module.h>
 
@@ -39,6 +41,8 @@ public:
   virtual at::Tensor forwardPacked(const at::Tensor &x) = 0;
   /// Of the weight with all that belongs to it, as a saved model holds them.
   virtual int64_t packedBytes() const = 0;
+  /// forwardPacked() and addToScript() take `packed` where its parameter is this layer's float weight.
+  virtual void usePacked(const PackedParameter &packed);
   /// Gives `module` what the layer needs, under names that begin with `name`, and returns the TorchScript expression of
   /// forwardPacked() of the variable `x`. Sums are taken in f32, where those of forwardPacked() are of integers: exact
   /// as well below 2^24. Needs evaluation mode, after an input that has set the scale of the activations.

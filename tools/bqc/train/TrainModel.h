@@ -4,6 +4,7 @@
 #define BQ_TOOLS_BQC_TRAIN_TRAINMODEL_H
 
 #include "dialect/core/Status.h"
+#include "quantizers/PackedWeight.h"
 #include "tools/bqc/Commands.h"
 #include "tools/bqc/train/DataSet.h"
 
@@ -25,6 +26,12 @@ struct TrainLayerInfo {
   int64_t floatBytes = 0, packedBytes = 0;
 };
 
+/// A float weight of a model and its packed form.
+struct PackedParameter {
+  at::Tensor parameter;
+  c10::intrusive_ptr<PackedWeight> weight;
+};
+
 /// Classifies examples. Not for several threads at once.
 class TrainModel : public torch::nn::Module {
 public:
@@ -35,6 +42,9 @@ public:
   virtual std::vector<TrainLayerInfo> layers() const = 0;
   /// Of all that is no layer's weight and stays float.
   virtual int64_t keptBytes() const = 0;
+  /// From now on forwardPacked() and toScript() take these for float weights of layers; others that are quantized keep
+  /// their values. Only where layers are float.
+  virtual void usePacked(const std::vector<PackedParameter> &packed) = 0;
   /// What forwardPacked() does, in evaluation mode, as a model to save.
   virtual torch::jit::Module toScript() = 0;
 };

@@ -17,6 +17,13 @@ namespace {
 
 std::string exampleShape(const DataSet &data) { return shapeText(data.x.sizes().slice(1).vec()); }
 
+int64_t groupsOf(const BitTraining &bits) {
+  int64_t groups = 0;
+  for (const QuantizedParameter &entry : bits.quantizer.quantizedParameters())
+    groups += entry.learned.numel();
+  return groups;
+}
+
 } // namespace
 
 Evaluation cli::evaluate(Trainer &trainer) {
@@ -36,7 +43,17 @@ ModelBytes cli::bytesOf(const TrainModel &model) {
 }
 
 std::string cli::str(const EpochResult &epoch) {
-  return fmt::format("loss {:.4f}  accuracy {:.2f} %", epoch.loss, 100 * epoch.accuracy);
+  const std::string size = epoch.size > 0 ? fmt::format("  {:.4f} MB  {:.2f} bits", epoch.size, epoch.bits) : "";
+  return fmt::format("loss {:.4f}  accuracy {:.2f} %{}", epoch.loss, 100 * epoch.accuracy, size);
+}
+
+Json cli::epochJson(const EpochResult &epoch) {
+  Json object{{"loss", epoch.loss}, {"accuracy", epoch.accuracy}};
+  if (epoch.size > 0) {
+    object["size_mb"] = epoch.size;
+    object["mean_bits"] = epoch.bits;
+  }
+  return object;
 }
 
 void cli::printPlan(const Trainer &trainer) {
@@ -57,6 +74,12 @@ void cli::printPlan(const Trainer &trainer) {
   fmt::print("model     {}, {} -> {} ({:.2f}x), of which {} stay float\n", options.model, sizeText(bytes.floating),
              sizeText(bytes.packed), static_cast<double>(bytes.floating) / static_cast<double>(bytes.packed),
              sizeText(trainer.model->keptBytes()));
+  if (trainer.bits)
+    fmt::print("bits      {}, {} groups of {}, {} noise, from {} bits with lr {}, {}\n", options.quantizer,
+               groupsOf(*trainer.bits), options.groupSize ? std::to_string(options.groupSize) : "all", options.noise,
+               options.initBits, options.bitsLr,
+               options.targetSize > 0 ? fmt::format("to {} MB", options.targetSize)
+                                      : fmt::format("penalty {} for a MB", options.penalty));
   const std::string how = options.optimizer == "diodemix"
                               ? fmt::format(" with {} rounding, {} moments", options.rounding, options.moments)
                               : "";
@@ -86,6 +109,6 @@ Json cli::planJson(const Trainer &trainer) {
   object["steps_per_epoch"] = trainer.stepsPerEpoch();
   object["epochs"] = Json::array();
   for (const EpochResult &epoch : trainer.history)
-    object["epochs"].push_back({{"loss", epoch.loss}, {"accuracy", epoch.accuracy}});
+    object["epochs"].push_back(epochJson(epoch));
   return object;
 }

@@ -25,6 +25,9 @@ ModelBytes bytesOf(const TrainModel &model);
 /// "loss 0.1234  accuracy 97.22 %"
 std::string str(const EpochResult &epoch);
 
+/// The same as JSON, as a checkpoint holds it too.
+nlohmann::ordered_json epochJson(const EpochResult &epoch);
+
 void printPlan(const Trainer &trainer);
 /// Settings, data, layers and epochs so far.
 nlohmann::ordered_json planJson(const Trainer &trainer);

@@ -18,9 +18,12 @@ using namespace bq::cli;
 
 namespace {
 
-void setLearningRate(torch::optim::Optimizer &optimizer, double lr) {
-  for (torch::optim::OptimizerParamGroup &group : optimizer.param_groups())
-    group.options().set_lr(lr);
+/// Of all groups but that of the bits, which is the last where there is one.
+void setLearningRates(Trainer &trainer, double factor) {
+  auto &groups = trainer.optimizer->param_groups();
+  for (size_t index = 0; index < groups.size(); ++index)
+    groups[index].options().set_lr(
+        factor * (trainer.bits && index + 1 == groups.size() ? trainer.options.bitsLr : trainer.options.lr));
 }
 
 } // namespace
@@ -35,6 +38,12 @@ Expected<Trainer> Trainer::create(const TrainOptions &options, Split data) {
     return model.error();
   trainer.model = std::move(*model);
   trainer.optimizer = makeOptimizer(options, *trainer.model);
+  if (options.quantizer == "diffq") {
+    Expected<std::unique_ptr<BitTraining>> bits = BitTraining::create(options, *trainer.model, *trainer.optimizer);
+    if (!bits)
+      return bits.error();
+    trainer.bits = std::move(*bits);
+  }
   trainer.order = at::detail::createCPUGenerator(options.seed);
   return trainer;
 }
@@ -43,13 +52,17 @@ int64_t Trainer::stepsPerEpoch() const { return std::max<int64_t>(1, data.train.
 
 double Trainer::step(const at::Tensor &rows) {
   optimizer->zero_grad();
+  WeightScope scope = bits ? bits->weights() : WeightScope();
   const at::Tensor logits = model->forward(data.train.x.index_select(0, rows));
   const at::Tensor loss = torch::nn::functional::cross_entropy(logits, data.train.y.index_select(0, rows));
-  loss.backward();
+  (bits ? loss + bits->cost() : loss).backward();
+  scope.close();
   const double value = loss.item<double>();
   // A gradient of NaN would spoil every weight.
   if (std::isfinite(value))
     optimizer->step();
+  if (bits)
+    bits->steer();
   return value;
 }
 
@@ -60,16 +73,22 @@ Expected<EpochResult> Trainer::runEpoch() {
   const std::vector<at::Tensor> batches = at::randperm(examples, order).tensor_split(steps);
   double sum = 0;
   for (int64_t index = 0; index < steps; ++index) {
-    setLearningRate(*optimizer,
-                    options.lr * scheduleFactor(options.schedule, epoch * steps + index, options.epochs * steps));
+    setLearningRates(*this, scheduleFactor(options.schedule, epoch * steps + index, options.epochs * steps));
     const double loss = step(batches[index]);
     if (!std::isfinite(loss))
       return invalidArgument(fmt::format("epoch {}, step {}: the loss is {}; a smaller --lr than {} may keep it finite",
                                          epoch + 1, index + 1, loss, options.lr));
     sum += loss * static_cast<double>(batches[index].size(0));
   }
-  history.push_back({sum / static_cast<double>(examples), accuracyOf(classify(*model, data.test.x, false), data.test)});
-  return history.back();
+  EpochResult result{sum / static_cast<double>(examples)};
+  const WeightScope rounded = bits ? bits->quantizer.quantizedWeights() : WeightScope();
+  result.accuracy = accuracyOf(classify(*model, data.test.x, false), data.test);
+  if (bits) {
+    result.size = bits->size();
+    result.bits = bits->meanBits();
+  }
+  history.push_back(result);
+  return result;
 }
 
 at::Tensor cli::classify(TrainModel &model, const at::Tensor &x, bool packed) {

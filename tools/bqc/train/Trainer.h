@@ -5,6 +5,7 @@
 
 #include "dialect/core/Status.h"
 #include "tools/bqc/Commands.h"
+#include "tools/bqc/train/BitTraining.h"
 #include "tools/bqc/train/DataSet.h"
 #include "tools/bqc/train/TrainModel.h"
 
@@ -19,6 +20,8 @@ namespace bq::cli {
 struct EpochResult {
   double loss = 0;     ///< Mean over the examples that trained, as they were met.
   double accuracy = 0; ///< Of the examples that test, by the training path in evaluation mode; 0 to 1.
+  double size = 0;     ///< MB as stored, and bits of a weight, where they are learned; else 0.
+  double bits = 0;
 };
 
 /// Not for several threads at once; uses LibTorch's default generator.
@@ -39,8 +42,9 @@ public:
   Split data;
   std::shared_ptr<TrainModel> model;
   std::unique_ptr<torch::optim::Optimizer> optimizer;
-  at::Generator order;              ///< Of the examples.
-  std::vector<EpochResult> history; ///< One for each epoch done.
+  std::unique_ptr<BitTraining> bits; ///< Where bits are learned.
+  at::Generator order;               ///< Of the examples.
+  std::vector<EpochResult> history;  ///< One for each epoch done.
 
 private:
   Trainer(TrainOptions options, Split data);

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Products with a weight of the format `mixed`, whose codes are read in their canonical order.
+#ifndef BQ_PASSES_CPU_MIXEDLINEAR_H
+#define BQ_PASSES_CPU_MIXEDLINEAR_H
+
+#include "passes/cpu/LinearPlan.h"
+
+#include "dialect/core/MixedIndex.h"
+
+namespace bq {
+
+/// Whether writeMixedStream() can: groups of whole bytes that fill vectors or are filled by them, none in two rows of
+/// the weight, and instructions that take fields out of bytes. Else the reason in `reason`.
+bool canStreamMixed(const Format &format, int64_t k, const CpuTarget &target, std::string &reason);
+
+/// Groups of one width are done one after the other by code for that width: their columns are listed, then each step
+/// decodes 64 codes and multiplies them with the activations of their columns.
+void writeMixedStream(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers);
+/// For one row of activations as integers: groups of one width are done one after the other over a block of rows of the
+/// weight, so that there are few loops and these are long.
+void writeMixedBlocks(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers);
+/// Whether writeMixedStream() leaves it to writeMixedBlocks().
+bool hasMixedBlocks(const LinearPlan &plan);
+int64_t mixedBlockBytes(const LinearPlan &plan);
+
+/// A row is decoded code by code to floats, which meet the activations.
+void writeMixedReference(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers);
+
+/// Bytes of scratch for each thread, for both.
+int64_t mixedScratchBytes(const LinearPlan &plan);
+
+/// What both have in common: tasks, rows, and what becomes of sums.
+///
+/// With integer activations a weight is min + range * t, so that all of the least value is one product with the sum of
+/// the activations: sums are over t alone. With floats they are over weights.
+class MixedFrame {
+public:
+  MixedFrame(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers);
+
+  /// The whole kernel. `sumRow` gives the plan's rows of sums (f32) of one row of the weight with the activations from
+  /// row firstX on.
+  void write(mlir::function_ref<mlir::SmallVector<mlir::Value>(mlir::Value row, mlir::Value firstX)> sumRow);
+
+  /// The same where `sumTask` keeps the sums of all rows of a task.
+  void writeTasks(mlir::function_ref<void(mlir::Value firstRow, mlir::Value rows, mlir::Value firstX)> sumTask);
+  /// Keeps the sum of row `row` of the task with row `x` of the plan's rows of activations.
+  void keep(int64_t x, mlir::Value row, mlir::Value sum);
+
+  /// Bit, counted from the stream's beginning, where the next group of each width begins: i64 [widths].
+  mlir::Value positions() const { return next; }
+  /// The part of the scratch for the algorithm's own use, `count` elements from `offset` bytes on.
+  mlir::Value scratch(mlir::Type element, int64_t count, int64_t offset = 0);
+  /// `count` activations (f32, or bytes of a plane) of row `x` from `column` of a segment on.
+  mlir::Value activations(int64_t plane, mlir::Value segment, mlir::Value x, mlir::Value column, int64_t count);
+  /// Vectors of one length, a power of two of them, one after the other.
+  mlir::Value joined(mlir::ArrayRef<mlir::Value> pieces);
+  /// Row of the stream that the weight begins with, as an index.
+  mlir::Value streamRow(mlir::Value row);
+  mlir::Value min() const { return least; }
+  mlir::Value range() const { return spread; }
+
+  /// Bytes in front of the algorithm's own.
+  static int64_t frameBytes(const LinearPlan &plan);
+
+private:
+  void beginTask(mlir::Value task);
+  void finish(mlir::Value firstRow, mlir::Value rows, mlir::Value firstX);
+
+  KernelBuilder &b;
+  const LinearPlan &plan;
+  const LinearBuffers &buffers;
+  const int64_t taskRows;
+  mlir::Value kept; ///< [rows of x, rows of a task] f32
+  mlir::Value next, least, spread, firstStreamRow;
+};
+
+} // namespace bq
+
+#endif // BQ_PASSES_CPU_MIXEDLINEAR_H

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Sums of one row of a `mixed` weight with rows of activations, group by group of each width.
+#ifndef BQ_PASSES_CPU_MIXEDROWSUMS_H
+#define BQ_PASSES_CPU_MIXEDROWSUMS_H
+
+#include "passes/cpu/MixedLists.h"
+
+namespace bq {
+
+/// Sums are vectors of f32 for each of the plan's rows of activations. Widths of the segment have been loaded to the
+/// lists; each call goes on in the stream where the one before ended.
+class MixedRowSums {
+public:
+  /// Widths up to this, whose codes are bytes, have code of their own; others share one loop.
+  static constexpr int64_t maxNarrow = 8;
+  /// Codes of a step: of up to maxNarrow bits, and of more.
+  static constexpr int64_t narrowStep = 64, wideStep = 32;
+
+  /// All but the builder and the plan belong to the same kernel.
+  MixedRowSums(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, MixedDecoder &decoder, MixedLists &lists)
+      : b(b), plan(plan), size(plan.format.group), frame(frame), decoder(decoder), lists(lists) {}
+
+  /// The sums and what the groups of `width` bits (up to maxNarrow), or of more, add to them, with activations of a
+  /// segment from row `x` on.
+  mlir::SmallVector<mlir::Value> addNarrow(mlir::Value segment, mlir::Value x, int64_t width, mlir::ValueRange sums);
+  mlir::SmallVector<mlir::Value> addWide(mlir::Value segment, mlir::Value x, mlir::ValueRange sums);
+
+private:
+  using Value = mlir::Value;
+  using ValueRange = mlir::ValueRange;
+  using Values = mlir::SmallVector<Value>;
+  using Parts = mlir::ArrayRef<Value>;
+
+  Value i64(int64_t value) { return mlir::arith::ConstantIntOp::create(b, b.getI64Type(), value); }
+  Value toI64(Value index) { return mlir::arith::IndexCastOp::create(b, b.getI64Type(), index); }
+  Value toIndex(Value value) { return mlir::arith::IndexCastOp::create(b, b.getIndexType(), value); }
+
+  /// Steps over the listed groups of one width: `body` gets where the codes of a step begin (a byte of the stream),
+  /// and the columns of its parts, which are equally long. `stepBytes`: of a step's codes, an index.
+  Values overSteps(int64_t step, Value count, Value begin, Value stepBytes, ValueRange initial,
+                   mlir::function_ref<Values(Value at, Parts parts, ValueRange carried)> body);
+  /// Activations of the parts, one after the other.
+  Value gather(int64_t plane, int64_t row, Parts parts, int64_t step);
+  /// 16 activations of a step as floats, from element `first` of it on.
+  Value floats(int64_t row, Parts parts, int64_t first);
+  Value beginOf(Value width);
+  /// The next row goes on behind `count` groups of so many bits each.
+  void goOn(Value width, Value count, Value groupBits);
+  Values multiplyNarrow(int64_t width, Value count, ValueRange sums);
+  Values multiplyWide(Value width, Value bits, Value count, ValueRange sums);
+  /// Codes of a step as weights in f32, times the activations.
+  Values multiplyFloats(Value codes, int64_t count, Value step, Value offset, Parts parts, ValueRange sums);
+
+  KernelBuilder &b;
+  const LinearPlan &plan;
+  const int64_t size; ///< Of a group.
+  MixedFrame &frame;
+  MixedDecoder &decoder;
+  MixedLists &lists;
+  Value segment;
+  Value x; ///< The first row of activations.
+};
+
+} // namespace bq
+
+#endif // BQ_PASSES_CPU_MIXEDROWSUMS_H

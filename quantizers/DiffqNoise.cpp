@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "quantizers/DiffqNoise.h"
+
+#include "quantizers/Tensors.h"
+#include "runtime/AlignedBuffer.h"
+#include "runtime/DiffqNoiseArgs.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cmath>
+#include <memory>
+
+using namespace bq;
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+namespace {
+
+constexpr const char *noiseName = "bq::diffqNoise";
+
+/// Checks what does not need the elements, and gives what the noise is made from; `bits` is contiguous.
+NoiseArgs noiseArgs(const Tensor &weight, const Tensor &bits, int64_t groupSize, NoiseKind kind, uint64_t seed,
+                    uint64_t offset, int64_t rounds) {
+  NoiseArgs args;
+  args.dataType = elementType(noiseName, "weight", weight.scalar_type());
+  TORCH_CHECK(weight.is_cpu(), noiseName, ": 'weight' is on ", weight.device(), ": noise is made on the CPU");
+  TORCH_CHECK(weight.is_contiguous(), noiseName, ": 'weight' ", weight.sizes(),
+              " is not contiguous, so that its groups are not: use weight.contiguous()");
+  checkDevice(noiseName, "bits", bits, weight.device());
+  args.count = weight.numel();
+  args.groupSize = groupSize;
+  TORCH_CHECK(groupSize >= 0, noiseName, ": 'group_size' is ", groupSize, ": use 1 or more, or 0 for one group");
+  TORCH_CHECK(bits.scalar_type() == at::kFloat && bits.numel() == args.groups(), noiseName, ": expected 'bits' of ",
+              args.groups(), " floats, one for each group of ", groupSize ? groupSize : args.count, " of ", args.count,
+              " elements, got ", bits.scalar_type(), " ", bits.sizes());
+  TORCH_CHECK(rounds == 7 || rounds == 10, noiseName, ": 'rounds' is ", rounds, ": use 7 or 10");
+  args.bits = bits.const_data_ptr<float>();
+  args.noise = kind;
+  args.rounds = static_cast<int>(rounds);
+  args.seed = seed;
+  args.offset = offset;
+  return args;
+}
+
+WeightRange rangeOf(const char *op, const Tensor &weight) {
+  WeightRange range;
+  WeightRangeArgs args;
+  args.dataType = elementType(op, "weight", weight.scalar_type());
+  args.count = weight.numel();
+  args.weight = weight.const_data_ptr();
+  args.low = &range.low, args.high = &range.high;
+  args.lowAt = &range.lowAt, args.highAt = &range.highAt;
+  check(op, backend(op).weightRange(args, parallelFor));
+  return range;
+}
+
+/// A tensor like `weight`. A large one is on huge pages: to make small ones would take longer than the noise.
+Tensor emptyLike(const Tensor &weight) {
+  if (weight.nbytes() < size_t{1} << 20)
+    return at::empty_like(weight, at::MemoryFormat::Contiguous);
+  auto memory = std::make_shared<AlignedBuffer>(take(noiseName, AlignedBuffer::allocate(weight.nbytes())));
+  void *data = memory->data();
+  return at::from_blob(data, weight.sizes(), [memory = std::move(memory)](void *) {}, weight.options());
+}
+
+/// Whether nobody else reads the tensor, so that it may become a result.
+bool isOurs(const Tensor &tensor) {
+  return tensor.use_count() == 1 && tensor.storage().use_count() == 1 && tensor.is_contiguous() &&
+         !tensor.requires_grad() && !at::GradMode::is_enabled();
+}
+
+struct NoiseFunction : torch::autograd::Function<NoiseFunction> {
+  static Tensor forward(AutogradContext *context, const Tensor &weight, const Tensor &givenBits, int64_t groupSize,
+                        int64_t kind, int64_t seed, int64_t offset, int64_t rounds) {
+    at::AutoDispatchBelowADInplaceOrView guard;
+    const Tensor bits = givenBits.contiguous();
+    DiffqNoiseArgs args;
+    static_cast<NoiseArgs &>(args) = noiseArgs(weight, bits, groupSize, static_cast<NoiseKind>(kind),
+                                               static_cast<uint64_t>(seed), static_cast<uint64_t>(offset), rounds);
+    if (!args.count)
+      return weight.clone();
+    const auto [least, most] = at::aminmax(bits);
+    TORCH_CHECK(least.item<float>() > 0 && std::isfinite(most.item<float>()), noiseName, ": 'bits' are from ",
+                least.item<float>(), " to ", most.item<float>(), ": each must be above 0");
+    const WeightRange range = rangeOf(noiseName, weight);
+    args.scale = range.high - range.low;
+    args.weight = weight.const_data_ptr();
+    Tensor noisy = emptyLike(weight);
+    args.noisy = noisy.mutable_data_ptr();
+    check(noiseName, backend(noiseName).diffqNoise(args, parallelFor));
+    context->save_for_backward({bits});
+    context->saved_data["settings"] =
+        std::vector<int64_t>{groupSize, kind, seed, offset, rounds, range.lowAt, range.highAt};
+    context->saved_data["scale"] = static_cast<double>(args.scale);
+    return noisy;
+  }
+
+  static variable_list backward(AutogradContext *context, const variable_list &gradients) {
+    const Tensor bits = context->get_saved_variables().at(0);
+    const std::vector<int64_t> settings = context->saved_data["settings"].toIntVector();
+    const bool ours = isOurs(gradients[0]);
+    const Tensor outer = gradients[0].contiguous();
+    DiffqNoiseGradArgs args;
+    static_cast<NoiseArgs &>(args) =
+        noiseArgs(outer, bits, settings[0], static_cast<NoiseKind>(settings[1]), static_cast<uint64_t>(settings[2]),
+                  static_cast<uint64_t>(settings[3]), settings[4]);
+    args.scale = static_cast<float>(context->saved_data["scale"].toDouble());
+    args.gradient = outer.const_data_ptr();
+    Tensor bitsGradient = at::empty_like(bits);
+    double scaleGradient = 0;
+    args.bitsGradient = bitsGradient.mutable_data_ptr<float>();
+    args.scaleGradient = &scaleGradient;
+    check(noiseName, backend(noiseName).diffqNoiseGrad(args, parallelFor));
+    Tensor weightGradient;
+    if (context->needs_input_grad(0)) {
+      weightGradient = ours ? outer : outer.clone();
+      const Tensor flat = weightGradient.view(-1);
+      flat[settings[6]] += scaleGradient;
+      flat[settings[5]] -= scaleGradient;
+    }
+    return {weightGradient, bitsGradient, {}, {}, {}, {}, {}};
+  }
+};
+
+} // namespace
+
+WeightRange bq::weightRange(const Tensor &weight) { return rangeOf("bq::weightRange", weight.contiguous()); }
+
+Tensor bq::diffqNoise(const Tensor &weight, const Tensor &bits, int64_t groupSize, NoiseKind kind, uint64_t seed,
+                      uint64_t offset, int64_t rounds) {
+  return NoiseFunction::apply(weight, bits, groupSize, static_cast<int64_t>(kind), static_cast<int64_t>(seed),
+                              static_cast<int64_t>(offset), rounds);
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Mixed weights are multiplied with as they are saved: what is made beside their codes says where groups begin.
+#include "dialect/core/MixedIndex.h"
+#include "runtime/MixedRows.h"
+#include "runtime/cpu/CpuWeight.h"
+
+#include <cstring>
+
+using namespace bq;
+
+using abi::MixedIndex;
+
+Expected<std::shared_ptr<const CpuWeight>> CpuWeight::packMixed(std::shared_ptr<CpuWeight> packed,
+                                                                const CanonicalWeight &weight) {
+  const MixedPart &part = weight.mixed;
+  const Expected<MixedStream> stream =
+      MixedStream::parse(weight.codes, part.codeBytes, part.streamRows * weight.k, weight.format.group);
+  if (!stream)
+    return stream.error();
+  const std::vector<uint32_t> ranks = mixedTaskRanks(*stream, weight.codes, part.firstRow, weight.n, weight.k);
+
+  size_t size = 0;
+  reserve(size, part.owner ? 0 : part.codeBytes + MixedIndex::slack);
+  packed->scaleOffset = reserve(size, 2 * sizeof(float));
+  packed->tableOffset = reserve(size, sizeof(MixedIndex));
+  packed->zeroOffset = reserve(size, ranks.size() * sizeof(uint32_t));
+  if (part.taps > 1)
+    packed->permutationOffset = reserve(size, weight.k * sizeof(int32_t));
+  Expected<AlignedBuffer> memory = AlignedBuffer::allocate(size);
+  if (!memory)
+    return memory.error();
+  packed->storage = std::move(*memory);
+
+  uint8_t *to = packed->storage.data();
+  if (part.owner) {
+    packed->borrowed = weight.codes;
+    packed->owner = part.owner;
+  } else {
+    std::memcpy(to, weight.codes, part.codeBytes);
+  }
+  std::memcpy(to + packed->scaleOffset, weight.scales, 2 * sizeof(float));
+  auto *index = reinterpret_cast<MixedIndex *>(to + packed->tableOffset);
+  index->begin[0] = part.firstRow;
+  for (int bits = 1; bits < MixedIndex::widths; ++bits)
+    index->begin[bits] = stream->width(bits).begin;
+  std::memcpy(to + packed->zeroOffset, ranks.data(), ranks.size() * sizeof(uint32_t));
+  if (part.taps > 1) {
+    // Column by column of the stream the element of a patch that meets it.
+    auto *source = reinterpret_cast<int32_t *>(to + packed->permutationOffset);
+    const int64_t channels = weight.k / part.taps;
+    for (int64_t column = 0; column < weight.k; ++column)
+      source[column] = static_cast<int32_t>(column % part.taps * channels + column / part.taps);
+  }
+  return std::shared_ptr<const CpuWeight>(std::move(packed));
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: bq-opt %s -bq-cpu-pipeline=cpu=znver4 | FileCheck %s
+// RUN: bq-opt %s -bq-cpu-pipeline=cpu=haswell | FileCheck %s --check-prefix=DECODED
+// RUN: bq-opt %s -bq-select-schedule="cpu=haswell remarks=true" -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
+
+// With VBMI bytes go to the quads that hold their fields, fields to bytes, and a dot product follows; elsewhere a row
+// is decoded code by code.
+
+// REMARK: stream: cpu 'haswell' has no VBMI
+// REMARK: reference: chosen
+
+// CHECK-LABEL: llvm.func @whole_groups(
+// CHECK: llvm.x86.avx512.permvar.qi.512
+// CHECK: llvm.x86.avx512.pmultishift.qb.512
+// CHECK: llvm.x86.avx512.mask.compress
+// CHECK: llvm.x86.avx512.vpdpbusd.512
+// DECODED-LABEL: llvm.func @whole_groups(
+// DECODED-NOT: avx512
+func.func @whole_groups(%x: tensor<1x256xf32>, %w: !bq.weight<48x256, "mixed:g32", f32>) -> tensor<1x48xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<i8>}
+    : (tensor<1x256xf32>, !bq.weight<48x256, "mixed:g32", f32>) -> tensor<1x48xf32>
+  return %y : tensor<1x48xf32>
+}
+
+// REMARK: stream: cpu 'haswell' has no VBMI
+
+// CHECK-LABEL: llvm.func @groups_across_rows(
+// CHECK-NOT: pmultishift
+func.func @groups_across_rows(%x: tensor<?x100xf32>, %w: !bq.weight<48x100, "mixed:g8", f32>) -> tensor<?x48xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>}
+    : (tensor<?x100xf32>, !bq.weight<48x100, "mixed:g8", f32>) -> tensor<?x48xf32>
+  return %y : tensor<?x48xf32>
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// `bqc quantize --target-bits`: bits for each layer by measured sensitivity.
+#ifndef BQ_TOOLS_BQC_BITSEARCH_H
+#define BQ_TOOLS_BQC_BITSEARCH_H
+
+#include "dialect/core/Status.h"
+#include "quantizers/Convert.h"
+#include "tools/bqc/Commands.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace bq::cli {
+
+/// A layer's choices, in ascending order of bits.
+struct LayerChoices {
+  int64_t weights = 0;
+  std::vector<int> bits;
+  std::vector<double> errors; ///< What the choice alone costs, in any unit that is the same for all layers.
+};
+
+/// A choice for each layer, so that errors add up to as little as greedy steps find: from the fewest bits, always the
+/// step, over several bits where that is better, that saves the most error for its bits and fits. The mean of bits
+/// over all weights is at most `target`, which must not be less than the fewest bits give.
+std::vector<size_t> chooseBits(const std::vector<LayerChoices> &layers, double target);
+
+/// Rules that name each layer of the plan. Linear layers and convolutions of a format int<B> get int2 to int8 with the
+/// same groups, `command.targetBits` on average over their weights; others keep their format. Each choice of each layer
+/// is measured by itself: the relative squared error of the model's result on the first inputs of the calibration data.
+/// Errors name option and layer.
+Expected<std::vector<FormatRule>> searchBits(const QuantizeOptions &command, const ConvertOptions &options);
+
+} // namespace bq::cli
+
+#endif // BQ_TOOLS_BQC_BITSEARCH_H
