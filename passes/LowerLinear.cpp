@@ -50,7 +50,7 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
     KernelBuilder b(op->getLoc(), builder, target, plan.layout.lanes);
     writePrepare(b, plan, (func.getName() + "_prepare").str());
     func::FuncOp kernel = makeFunction(b, func.getName(), isMixed ? mixedArguments(b, plan) : kernelArguments(b, plan));
-    write(b, plan, isMixed ? mixedViews(b, plan, kernel) : views(b, plan, kernel));
+    write(b, plan, isMixed ? mixedViews(b, plan, kernel) : views(b, plan, kernel, plan.segmentWords()));
     return success();
   }
 
@@ -131,30 +131,15 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
   }
 
   LinearBuffers mixedViews(KernelBuilder &b, const LinearPlan &plan, func::FuncOp kernel) {
-    auto argument = [&](unsigned i) -> Value { return kernel.getArgument(i); };
-    LinearBuffers buffers;
-    const int64_t dynamic = ShapedType::kDynamic;
+    LinearBuffers buffers = views(b, plan, kernel, plan.layout.segmentSize);
     Value far = b.index(std::numeric_limits<int32_t>::max());
-    buffers.codes = b.view(argument(0), {dynamic}, far);
-    buffers.scales = argument(1);
-    buffers.zeros = b.view(argument(2), {dynamic, abi::MixedIndex::widths}, far);
-    buffers.table = argument(3);
-    buffers.bias = argument(4);
-    buffers.m = argument(11);
-    buffers.paddedRows = argument(12);
-    buffers.begin = argument(13);
-    buffers.end = argument(14);
-    const int64_t segments = plan.layout.segments();
-    buffers.data =
-        b.view(argument(5), {plan.activationPlanes(), segments, dynamic, plan.layout.segmentSize}, buffers.paddedRows);
-    buffers.sums = b.view(argument(6), {segments, dynamic}, buffers.paddedRows);
-    buffers.rowScales = b.view(argument(7), {dynamic}, buffers.paddedRows);
-    buffers.y = b.view(argument(8), {dynamic, plan.layout.n}, buffers.m, argument(10));
-    buffers.scratch = argument(9);
+    buffers.codes = b.view(buffers.codes, {ShapedType::kDynamic}, far);
+    buffers.zeros = b.view(buffers.zeros, {ShapedType::kDynamic, abi::MixedIndex::widths}, far);
     return buffers;
   }
 
-  LinearBuffers views(KernelBuilder &b, const LinearPlan &plan, func::FuncOp kernel) {
+  /// `segmentWords`: elements of a segment of a row of x as prepared.
+  LinearBuffers views(KernelBuilder &b, const LinearPlan &plan, func::FuncOp kernel, int64_t segmentWords) {
     auto argument = [&](unsigned i) -> Value { return kernel.getArgument(i); };
     LinearBuffers buffers;
     buffers.codes = argument(0);
@@ -167,8 +152,7 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
     buffers.begin = argument(13);
     buffers.end = argument(14);
     const int64_t segments = plan.layout.segments(), dynamic = ShapedType::kDynamic;
-    buffers.data =
-        b.view(argument(5), {plan.activationPlanes(), segments, dynamic, plan.segmentWords()}, buffers.paddedRows);
+    buffers.data = b.view(argument(5), {plan.activationPlanes(), segments, dynamic, segmentWords}, buffers.paddedRows);
     buffers.sums = b.view(argument(6), {segments, dynamic}, buffers.paddedRows);
     buffers.rowScales = b.view(argument(7), {dynamic}, buffers.paddedRows);
     buffers.y = b.view(argument(8), {dynamic, plan.layout.n}, buffers.m, argument(10));

@@ -54,20 +54,7 @@ public:
   }
 
   void run() {
-    constexpr int minRounds = 8, maxRounds = 60;
-    constexpr double seconds = 6;
-    double start = 0;
-    // The first two rounds only warm up.
-    for (int round = -2; round < maxRounds && (round < minRounds || now() - start < seconds); ++round) {
-      if (round == 0)
-        start = now();
-      for (Contender &contender : contenders) {
-        const double begin = now();
-        contender.run();
-        if (round >= 0)
-          contender.milliseconds.add((now() - begin) * 1e3);
-      }
-    }
+    interleave(contenders, [](Contender &contender) { contender.run(); });
   }
 
   Json json() const {

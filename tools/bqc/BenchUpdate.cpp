@@ -26,6 +26,7 @@ struct Contender {
   int64_t stateBytes = 0, weightBytes = 0;
   std::function<void(int64_t step)> run;
   Samples milliseconds;
+  int64_t steps = 0;
 };
 
 int64_t bytesOf(std::initializer_list<at::Tensor> tensors) {
@@ -72,20 +73,8 @@ public:
   }
 
   void run() {
-    constexpr int minRounds = 8, maxRounds = 60;
-    constexpr double seconds = 6;
-    double start = 0;
-    // The first two rounds only warm up, so that the tenth step is the first that counts.
-    for (int round = -2; round < maxRounds && (round < minRounds || now() - start < seconds); ++round) {
-      if (round == 0)
-        start = now();
-      for (Contender &contender : contenders) {
-        const double begin = now();
-        contender.run(round + 10);
-        if (round >= 0)
-          contender.milliseconds.add((now() - begin) * 1e3);
-      }
-    }
+    // The tenth step is the first that counts.
+    interleave(contenders, [](Contender &contender) { contender.run(8 + contender.steps++); });
   }
 
   Json json() const {

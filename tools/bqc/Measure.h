@@ -31,6 +31,25 @@ private:
   std::vector<double> values;
 };
 
+/// run(contender) for each in turn, in at least 8 rounds, at most 60, as fit into six seconds, after two that warm up;
+/// their `milliseconds` get the times of the rest.
+template <typename Contender, typename Run>
+void interleave(std::vector<Contender> &contenders, Run run) {
+  constexpr int minRounds = 8, maxRounds = 60;
+  constexpr double seconds = 6;
+  double start = 0;
+  for (int round = -2; round < maxRounds && (round < minRounds || now() - start < seconds); ++round) {
+    if (round == 0)
+      start = now();
+    for (Contender &contender : contenders) {
+      const double begin = now();
+      run(contender);
+      if (round >= 0)
+        contender.milliseconds.add((now() - begin) * 1e3);
+    }
+  }
+}
+
 /// The machine's read bandwidth: a vector sum over a buffer on 2 MiB pages (where the system grants them), larger than
 /// any cache. It is read in parts, each timed by itself, so that a disturbance spoils one of them and not all.
 class ReadMeasurement {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "tools/bqc/ReportPage.h"
 
+#include "tools/bqc/Html.h"
 #include "tools/bqc/Output.h"
 
 #include <fmt/format.h>
@@ -33,30 +34,8 @@ dt { color: #666; } dd { margin: 0; }
 <body>
 )";
 
-std::string escaped(std::string_view text) {
-  std::string result;
-  for (char c : text)
-    switch (c) {
-    case '&':
-      result += "&amp;";
-      break;
-    case '<':
-      result += "&lt;";
-      break;
-    case '>':
-      result += "&gt;";
-      break;
-    case '"':
-      result += "&quot;";
-      break;
-    default:
-      result += c;
-    }
-  return result;
-}
-
 std::string entry(std::string_view name, std::string_view value) {
-  return fmt::format("<dt>{}</dt><dd>{}</dd>\n", name, escaped(value));
+  return fmt::format("<dt>{}</dt><dd>{}</dd>\n", name, escapeHtml(value));
 }
 
 std::string sizes(int64_t before, int64_t after) {
@@ -109,8 +88,8 @@ std::string table(const Json &layers) {
     text += fmt::format(
         "<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td>"
         "<td class=\"number\">{}</td><td class=\"bar\"><div style=\"width:{:.1f}%\"></div></td></tr>\n",
-        escaped(layer["name"].get<std::string>()), shapeText(layer["shape"].get<std::vector<int64_t>>()),
-        escaped(layer["format"].get<std::string>()), sizeText(layer["bytes"].get<int64_t>()),
+        escapeHtml(layer["name"].get<std::string>()), shapeText(layer["shape"].get<std::vector<int64_t>>()),
+        escapeHtml(layer["format"].get<std::string>()), sizeText(layer["bytes"].get<int64_t>()),
         errorText(layer["relative_error"]), errorText(layer.value("relative_output_error", Json())), 100 * share);
   }
   return text + "</table>\n";

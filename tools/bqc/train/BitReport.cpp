@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "tools/bqc/train/BitReport.h"
 
+#include "tools/bqc/Html.h"
 #include "tools/bqc/Output.h"
 
 #include <fmt/format.h>
@@ -27,13 +28,6 @@ line { stroke: #999; }
 </head>
 <body>
 )";
-
-std::string escaped(const std::string &text) {
-  std::string result;
-  for (const char c : text)
-    result += c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : std::string(1, c);
-  return result;
-}
 
 /// A bar for each number of bits from 1 to 15.
 std::string histogram(const Json &groups) {
@@ -115,12 +109,12 @@ Json cli::bitsJson(const Trainer &trainer) {
 std::string cli::bitsPage(const Json &result) {
   std::string page = head;
   page += fmt::format("<h1>{}</h1>\n<p>{:.4f} MB, {:.2f} bits a weight, accuracy {:.2f} % by the packed kernels.</p>\n",
-                      escaped(result["settings"]["model"].get<std::string>()), result["size_mb"].get<double>(),
+                      escapeHtml(result["settings"]["model"].get<std::string>()), result["size_mb"].get<double>(),
                       result["mean_bits"].get<double>(), 100 * result["packed_accuracy"].get<double>());
   page += "<h2>Size and accuracy, by epoch</h2>\n" + path(result["epochs"]);
   page += "<h2>Groups of weights by their bits</h2>\n";
   for (const Json &layer : result["bits"])
-    page += fmt::format("<h3>{}, {:.2f} bits</h3>\n", escaped(layer["name"].get<std::string>()),
+    page += fmt::format("<h3>{}, {:.2f} bits</h3>\n", escapeHtml(layer["name"].get<std::string>()),
                         layer["mean"].get<double>()) +
             histogram(layer["groups"]);
   return page + "</body>\n</html>\n";
