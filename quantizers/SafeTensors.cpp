@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/SafeTensors.h"
 
-#include "quantizers/PendingFile.h"
 #include "quantizers/Tensors.h"
+#include "quantizers/WriteFile.h"
 
 #include <nlohmann/json.hpp>
 
@@ -236,7 +236,5 @@ void bq::writeSafeTensors(const std::string &path, const SafeTensors &contents,
 }
 
 void bq::writeSafeTensors(const std::string &path, const SafeTensors &contents) {
-  PendingFile file(path);
-  writeSafeTensors(path, contents, [&](const void *data, size_t size) { file.write(data, size); });
-  file.commit();
+  writeFile(path, [&](const FileSink &sink) { writeSafeTensors(path, contents, sink); });
 }

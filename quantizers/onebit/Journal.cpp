@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/onebit/Journal.h"
 
-#include "quantizers/PendingFile.h"
+#include "quantizers/WriteFile.h"
 
 #include <nlohmann/json.hpp>
 
@@ -56,10 +56,7 @@ Journal Journal::begin(const std::string &folder, const Run &run) {
     TORCH_CHECK(false, folder, ": cannot be made: ", std::strerror(errno));
   }
   Journal journal(folder);
-  const std::string text = Json{{"version", version}, {"run", run}}.dump(2) + "\n";
-  PendingFile file(runPath(folder));
-  file.write(text.data(), text.size());
-  file.commit();
+  writeFile(runPath(folder), Json{{"version", version}, {"run", run}}.dump(2) + "\n");
   return journal;
 }
 

@@ -20,6 +20,10 @@ struct ModelLayer {
   const void *module = nullptr; ///< The torch::nn::Module, or the object of the TorchScript module.
   /// What inputs [in] and outputs [out] weigh, squared: the module's tensors i_norm and o_norm, where it has them.
   at::Tensor inputNorms, outputNorms;
+
+  /// [out, in], a view of `weight`.
+  at::Tensor rows() const { return isTransposed ? weight.t() : weight; }
+  int64_t inputs() const { return weight.size(isTransposed ? 0 : 1); }
 };
 
 /// Every module of one of these types that holds a tensor `weight` with two dimensions, in the model's order; of

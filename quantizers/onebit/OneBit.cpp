@@ -98,7 +98,7 @@ const ModelLayer &OneBit::find(const void *module) const {
 
 const OneBitResult &OneBit::quantize(const std::string &name, const Tensor &inputs) {
   const ModelLayer &layer = find(name);
-  Tensor weight = layer.isTransposed ? layer.weight.t() : layer.weight;
+  Tensor weight = layer.rows();
   at::NoGradGuard noGrad;
   Tensor x = inputs.detach().to(at::kCPU);
   Hessian hessian(weight.size(1), options.hessian_dtype());
@@ -117,7 +117,7 @@ const OneBitResult &OneBit::quantize(const torch::jit::Module &layer, const Tens
 const OneBitResult &OneBit::quantizeWithQep(const std::string &name, const Tensor &floatInputs, const Tensor &inputs,
                                             const QepOptions &qep) {
   const ModelLayer &layer = find(name);
-  Tensor weight = layer.isTransposed ? layer.weight.t() : layer.weight;
+  Tensor weight = layer.rows();
   at::NoGradGuard noGrad;
   Tensor x = inputs.detach().to(at::kCPU);
   Hessian hessian(weight.size(1), options.hessian_dtype());

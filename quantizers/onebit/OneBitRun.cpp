@@ -41,8 +41,6 @@ private:
   std::vector<Entry> entries;
 };
 
-int64_t inputsOf(const ModelLayer &layer) { return layer.weight.size(layer.isTransposed ? 0 : 1); }
-
 } // namespace
 
 class OneBit::Run {
@@ -53,7 +51,7 @@ public:
       return;
     for (const auto &[name, result] : options.journal->finished()) {
       const ModelLayer &layer = owner.find(name);
-      TORCH_CHECK(result.inFeatures() == inputsOf(layer) && result.isTransposed == layer.isTransposed &&
+      TORCH_CHECK(result.inFeatures() == layer.inputs() && result.isTransposed == layer.isTransposed &&
                       result.dequantizedWeight().sizes() == layer.weight.sizes(),
                   "layer '", name, "': the journal holds a weight of another shape than ", layer.weight.sizes());
       owner.results[name] = result;
@@ -70,15 +68,15 @@ public:
     TORCH_CHECK(options.inputNoise >= 0, settings.name(), ": inputNoise is ", options.inputNoise, ", use 0 or more");
     if (options.qep)
       return withQep();
-    const std::vector<size_t> todo = unfinished();
+    const std::vector<size_t> open = unfinished();
     if (!needsData)
-      for (size_t layer : todo)
+      for (size_t layer : open)
         finish(layer, weightOf(layer), nullptr);
     else if (options.order == CalibrationOrder::LayerByLayer)
-      for (size_t layer : todo)
+      for (size_t layer : open)
         calibrated({layer});
-    else if (!todo.empty())
-      calibrated(todo);
+    else if (!open.empty())
+      calibrated(open);
   }
 
 private:
@@ -92,12 +90,9 @@ private:
   bool isFinished(size_t layer) const {
     return options.journal && options.journal->finished().count(owner.modelLayers[layer].name);
   }
-  Tensor weightOf(size_t layer) const {
-    const ModelLayer &known = owner.modelLayers[layer];
-    return known.isTransposed ? known.weight.t() : known.weight;
-  }
+  Tensor weightOf(size_t layer) const { return owner.modelLayers[layer].rows(); }
   Hessian emptyHessian(size_t layer) const {
-    return Hessian(inputsOf(owner.modelLayers[layer]), owner.options.hessian_dtype());
+    return Hessian(owner.modelLayers[layer].inputs(), owner.options.hessian_dtype());
   }
 
   /// Runs the model on a batch; `onInput` gets a position in `layers`.
@@ -173,7 +168,7 @@ private:
   void adjusted(size_t layer) {
     const std::string &name = owner.modelLayers[layer].name;
     Hessian hessian = emptyHessian(layer);
-    const int64_t k = inputsOf(owner.modelLayers[layer]);
+    const int64_t k = owner.modelLayers[layer].inputs();
     Tensor shift = at::zeros({k, k});
     for (size_t batch = 0; batch < data.batches; ++batch) {
       replaced.useFloat();
@@ -230,7 +225,7 @@ OneBitMemory OneBit::memory(const OneBitRunOptions &runOptions) const {
   const int64_t element = static_cast<int64_t>(c10::elementSize(options.hessian_dtype()));
   OneBitMemory memory;
   for (const ModelLayer &layer : modelLayers) {
-    const int64_t k = inputsOf(layer), square = k * k;
+    const int64_t k = layer.inputs(), square = k * k;
     const int64_t hessian = options.flag_calibration() ? square * element : 0;
     memory.statistics = isByLayer ? std::max(memory.statistics, hessian) : memory.statistics + hessian;
     // Of refinement: floats as large as the weight, and as the Hessian where there is one.

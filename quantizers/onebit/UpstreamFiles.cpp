@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "quantizers/PendingFile.h"
+#include "quantizers/WriteFile.h"
 #include "quantizers/nbit/Packing.h"
 #include "quantizers/onebit/OneBitFiles.h"
 #include "quantizers/onebit/SignBits.h"
@@ -53,9 +53,7 @@ std::vector<char> pickled(const Tensors &tensors) {
 
 void writePickle(const std::string &path, const Tensors &tensors) {
   const std::vector<char> bytes = pickled(tensors);
-  PendingFile file(path);
-  file.write(bytes.data(), bytes.size());
-  file.commit();
+  writeFile(path, {bytes.data(), bytes.size()});
 }
 
 Tensors readPickle(const std::string &path) {

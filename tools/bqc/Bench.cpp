@@ -5,7 +5,6 @@
 #include "tools/bqc/KernelTimes.h"
 #include "tools/bqc/LayerSpec.h"
 #include "tools/bqc/Measure.h"
-#include "tools/bqc/ModelFile.h"
 #include "tools/bqc/Output.h"
 #include "tools/bqc/TorchCommands.h"
 #include "tools/bqc/TorchLayer.h"
@@ -149,7 +148,9 @@ void printText(const Json &json) {
              value("cold_compile_ms"), value("warm_compile_ms"), value("disk_load_ms"));
 }
 
-int benchChecked(const BenchOptions &command) {
+} // namespace
+
+int cli::runBench(const BenchOptions &command) {
   if (command.layer.op == "conv2d")
     return benchConv2d(command);
   const Expected<KernelSpec> spec =
@@ -247,14 +248,4 @@ int benchChecked(const BenchOptions &command) {
   else
     printText(json);
   return Done;
-}
-
-} // namespace
-
-int cli::runBench(const BenchOptions &command) {
-  try {
-    return benchChecked(command);
-  } catch (const std::exception &error) {
-    return fail(modelErrorText(error));
-  }
 }

@@ -3,12 +3,12 @@
 #include "runtime/Backend.h"
 #include "runtime/DiffqNoiseArgs.h"
 #include "tools/bqc/Measure.h"
-#include "tools/bqc/ModelFile.h"
 #include "tools/bqc/Output.h"
 #include "tools/bqc/TorchCommands.h"
 
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -175,18 +175,14 @@ void printText(const Json &json) {
 } // namespace
 
 int cli::runBenchNoise(const BenchNoiseOptions &command) {
-  try {
-    if (command.threads)
-      at::set_num_threads(command.threads);
-    at::NoGradGuard noGrad;
-    Contest contest(command);
-    contest.run();
-    if (command.output.json)
-      fmt::print("{}\n", contest.json().dump(2));
-    else
-      printText(contest.json());
-    return Done;
-  } catch (const std::exception &error) {
-    return fail(modelErrorText(error));
-  }
+  if (command.threads)
+    at::set_num_threads(command.threads);
+  at::NoGradGuard noGrad;
+  Contest contest(command);
+  contest.run();
+  if (command.output.json)
+    fmt::print("{}\n", contest.json().dump(2));
+  else
+    printText(contest.json());
+  return Done;
 }

@@ -3,11 +3,11 @@
 #include "quantizers/onebit/RankOne.h"
 #include "quantizers/onebit/UpstreamBalance.h"
 #include "tools/bqc/Measure.h"
-#include "tools/bqc/ModelFile.h"
 #include "tools/bqc/Output.h"
 #include "tools/bqc/TorchCommands.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -118,17 +118,13 @@ void printText(const Json &json) {
 } // namespace
 
 int cli::runBenchOneBit(const BenchOneBitOptions &command) {
-  try {
-    if (command.threads)
-      at::set_num_threads(command.threads);
-    at::NoGradGuard noGrad;
-    const Json json = measure(command.n, command.k);
-    if (command.output.json)
-      fmt::print("{}\n", json.dump(2));
-    else
-      printText(json);
-    return Done;
-  } catch (const std::exception &error) {
-    return fail(modelErrorText(error));
-  }
+  if (command.threads)
+    at::set_num_threads(command.threads);
+  at::NoGradGuard noGrad;
+  const Json json = measure(command.n, command.k);
+  if (command.output.json)
+    fmt::print("{}\n", json.dump(2));
+  else
+    printText(json);
+  return Done;
 }

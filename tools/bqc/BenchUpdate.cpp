@@ -2,12 +2,12 @@
 #include "quantizers/Quantize.h"
 #include "quantizers/Update.h"
 #include "tools/bqc/Measure.h"
-#include "tools/bqc/ModelFile.h"
 #include "tools/bqc/Output.h"
 #include "tools/bqc/TorchCommands.h"
 
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -158,18 +158,14 @@ void printText(const Json &json) {
 } // namespace
 
 int cli::runBenchUpdate(const BenchUpdateOptions &command) {
-  try {
-    if (command.threads)
-      at::set_num_threads(command.threads);
-    at::NoGradGuard noGrad;
-    Contest contest(std::max<int64_t>(1, command.parameters / columns));
-    contest.run();
-    if (command.output.json)
-      fmt::print("{}\n", contest.json().dump(2));
-    else
-      printText(contest.json());
-    return Done;
-  } catch (const std::exception &error) {
-    return fail(modelErrorText(error));
-  }
+  if (command.threads)
+    at::set_num_threads(command.threads);
+  at::NoGradGuard noGrad;
+  Contest contest(std::max<int64_t>(1, command.parameters / columns));
+  contest.run();
+  if (command.output.json)
+    fmt::print("{}\n", contest.json().dump(2));
+  else
+    printText(contest.json());
+  return Done;
 }

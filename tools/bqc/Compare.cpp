@@ -129,7 +129,9 @@ void printText(const Json &json) {
              kernels["disk_load_ms"].get<double>());
 }
 
-int compareChecked(const CompareOptions &command) {
+} // namespace
+
+int cli::runCompare(const CompareOptions &command) {
   const Expected<at::Device> device = openDevice(command.device);
   if (!device)
     return fail(device.error());
@@ -191,14 +193,4 @@ int compareChecked(const CompareOptions &command) {
   }
   printText(json);
   return Done;
-}
-
-} // namespace
-
-int cli::runCompare(const CompareOptions &command) {
-  try {
-    return compareChecked(command);
-  } catch (const std::exception &error) {
-    return fail(modelErrorText(error));
-  }
 }

@@ -3,16 +3,13 @@
 
 #include <fmt/format.h>
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <climits>
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
-#include <utility>
 
 using namespace bq;
 using namespace bq::cli;
@@ -101,67 +98,28 @@ Status cli::checkOutputPath(std::string_view option, const std::string &path, co
 }
 
 Expected<OutputFile> OutputFile::create(const std::string &path) {
-  std::string temporary = fmt::format("{}/.{}.XXXXXX", parentOf(path), nameOf(path));
-  if (temporary.size() >= PATH_MAX)
-    return invalidArgument(fmt::format("{}: the name is too long", path));
-  const int descriptor = mkostemp(temporary.data(), O_CLOEXEC);
-  if (descriptor < 0)
-    return ioError(fmt::format("{}: cannot write: {}", path, std::strerror(errno)));
-  // mkstemp makes files private; a result is as the file that it replaces, or as the user's mask says.
-  const mode_t mask = umask(0);
-  umask(mask);
-  struct stat replaced{};
-  fchmod(descriptor, stat(path.c_str(), &replaced) == 0 ? replaced.st_mode & 0777 : 0666 & ~mask);
-  return OutputFile(path, std::move(temporary), descriptor);
+  Expected<PendingFile> file = PendingFile::create(path);
+  if (!file)
+    return file.error();
+  return OutputFile(std::move(*file));
 }
 
-OutputFile::OutputFile(std::string path, std::string temporary, int descriptor)
-    : path(std::move(path)), temporary(std::move(temporary)), descriptor(descriptor) {
-  setPending(this->temporary);
-}
-
-OutputFile::OutputFile(OutputFile &&other) noexcept
-    : path(std::move(other.path)), temporary(std::move(other.temporary)),
-      descriptor(std::exchange(other.descriptor, -1)) {}
+OutputFile::OutputFile(PendingFile file) : file(std::move(file)) { setPending(this->file->temporaryName()); }
 
 OutputFile::~OutputFile() {
-  if (descriptor < 0)
+  if (!file)
     return;
-  close(descriptor);
-  unlink(temporary.c_str());
+  file.reset();
   setPending("");
 }
 
-Error OutputFile::failure(std::string_view action) const {
-  return ioError(fmt::format("{}: cannot {}: {}; it is left as it was", path, action, std::strerror(errno)));
-}
-
-Status OutputFile::write(const void *data, size_t size) {
-  const char *next = static_cast<const char *>(data);
-  while (size) {
-    const ssize_t written = ::write(descriptor, next, size);
-    if (written < 0 && errno == EINTR)
-      continue;
-    if (written < 0)
-      return failure("write");
-    next += written;
-    size -= static_cast<size_t>(written);
-  }
-  return {};
-}
+Status OutputFile::write(const void *data, size_t size) { return file->write(data, size); }
 
 Status OutputFile::commit() {
-  if (fsync(descriptor) != 0)
-    return failure("write");
-  if (rename(temporary.c_str(), path.c_str()) != 0)
-    return failure("rename the temporary file to it");
+  if (Status status = file->commit(); !status)
+    return status;
+  file.reset();
   setPending("");
-  close(std::exchange(descriptor, -1));
-  // Best effort: the file is complete either way.
-  if (const int folder = open(parentOf(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); folder >= 0) {
-    fsync(folder);
-    close(folder);
-  }
   return {};
 }
 

@@ -4,9 +4,12 @@
 #define BQ_TOOLS_BQC_OUTPUTFILE_H
 
 #include "dialect/core/Status.h"
+#include "runtime/PendingFile.h"
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace bq::cli {
@@ -19,26 +22,22 @@ bool isSameFile(const std::string &left, const std::string &right);
 /// the files `inputs`. Leaves nothing behind. `option` names the argument in the error.
 Status checkOutputPath(std::string_view option, const std::string &path, const std::vector<std::string> &inputs);
 
-/// Written under a temporary name beside `path`, then renamed. At most one lives at a time; while it does, SIGINT,
-/// SIGTERM and SIGHUP remove the temporary file before they do what they did before. Signals that are ignored stay so.
+/// A PendingFile whose temporary file SIGINT, SIGTERM and SIGHUP remove before they do what they did before. At most
+/// one lives at a time. Signals that are ignored stay so.
 class OutputFile {
 public:
   static Expected<OutputFile> create(const std::string &path);
-  OutputFile(OutputFile &&other) noexcept;
+  OutputFile(OutputFile &&other) noexcept : file(std::exchange(other.file, std::nullopt)) {}
   OutputFile &operator=(OutputFile &&) = delete;
-  /// Removes the temporary file unless commit() succeeded.
   ~OutputFile();
 
   Status write(const void *data, size_t size);
-  /// Makes the contents durable and gives the file its name, replacing what is there.
   Status commit();
 
 private:
-  OutputFile(std::string path, std::string temporary, int descriptor);
-  Error failure(std::string_view action) const;
+  explicit OutputFile(PendingFile file);
 
-  std::string path, temporary;
-  int descriptor = -1;
+  std::optional<PendingFile> file; ///< None where it was moved from.
 };
 
 /// The whole of a small file, in one go.

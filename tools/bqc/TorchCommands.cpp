@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "tools/bqc/TorchCommands.h"
+#include "tools/bqc/ModelFile.h"
+#include "tools/bqc/Output.h"
 
 #include <ATen/Parallel.h>
 #include <torch/headeronly/version.h>
@@ -9,6 +11,24 @@
 using namespace bq;
 using namespace bq::cli;
 
+namespace {
+
+/// `run` with what it throws printed as one sentence.
+template <auto run>
+struct Guarded;
+template <typename Options, int (*run)(const Options &)>
+struct Guarded<run> {
+  static int call(const Options &options) {
+    try {
+      return run(options);
+    } catch (const std::exception &error) {
+      return fail(modelErrorText(error));
+    }
+  }
+};
+
+} // namespace
+
 extern "C" __attribute__((visibility("default"))) const TorchCommands *bqcTorchCommands() {
   static const TorchCommands commands{TORCH_VERSION,
                                       []() -> std::string {
@@ -17,13 +37,13 @@ extern "C" __attribute__((visibility("default"))) const TorchCommands *bqcTorchC
                                         return info.dli_fname ? info.dli_fname : "";
                                       },
                                       runQuantize,
-                                      runCompare,
-                                      runBench,
-                                      runBenchUpdate,
-                                      runBenchNoise,
-                                      runBenchOneBit,
-                                      runTrain,
-                                      runBenchTrain,
-                                      runDistill};
+                                      Guarded<runCompare>::call,
+                                      Guarded<runBench>::call,
+                                      Guarded<runBenchUpdate>::call,
+                                      Guarded<runBenchNoise>::call,
+                                      Guarded<runBenchOneBit>::call,
+                                      Guarded<runTrain>::call,
+                                      Guarded<runBenchTrain>::call,
+                                      Guarded<runDistill>::call};
   return &commands;
 }

@@ -50,8 +50,9 @@ TEST(LinearCalls, AreSeenOnceInEveryForm) {
       [&](size_t weight, const Tensor &x) {
         seen.push_back(x.sizes().vec());
         seen.back().push_back(static_cast<int64_t>(weight));
-        if (weight == 1 && x.dim() == 2)
+        if (weight == 1 && x.dim() == 2) {
           EXPECT_TRUE(at::equal(x, flat));
+        }
       });
   EXPECT_THAT(seen, ElementsAre(ElementsAre(5, 24, 1), ElementsAre(5, 40, 0), ElementsAre(2, 3, 24, 1),
                                 ElementsAre(2, 3, 40, 0)));

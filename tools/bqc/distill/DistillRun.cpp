@@ -117,7 +117,9 @@ Status finish(Distiller &distiller) {
   return saveModel(packed, distiller.options.out);
 }
 
-int distillChecked(const DistillOptions &options) {
+} // namespace
+
+int cli::runDistill(const DistillOptions &options) {
   if (Status status = checkFiles(options); !status)
     return fail(status.error());
   at::set_num_threads(options.threads);
@@ -158,14 +160,4 @@ int distillChecked(const DistillOptions &options) {
   fmt::print("time      {:.1f} s for {} steps\n", *seconds, distiller->history.size());
   fmt::print("file      {}  {}\n", sizeText(fileSize(options.out)), options.out);
   return Done;
-}
-
-} // namespace
-
-int bq::cli::runDistill(const DistillOptions &command) {
-  try {
-    return distillChecked(command);
-  } catch (const std::exception &error) {
-    return fail(modelErrorText(error));
-  }
 }

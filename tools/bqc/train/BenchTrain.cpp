@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "tools/bqc/Measure.h"
-#include "tools/bqc/ModelFile.h"
 #include "tools/bqc/Output.h"
 #include "tools/bqc/TorchCommands.h"
 #include "tools/bqc/train/Settings.h"
@@ -67,7 +66,9 @@ void measure(Steps &quantized, Steps &floating) {
   }
 }
 
-int benchTrainChecked(const TrainOptions &command) {
+} // namespace
+
+int cli::runBenchTrain(const TrainOptions &command) {
   if (Status status = checkSettings(command); !status)
     return failUsage(status.error().message);
   at::set_num_threads(command.threads);
@@ -102,14 +103,4 @@ int benchTrainChecked(const TrainOptions &command) {
              1e3 / floatTime, floatOptimizer);
   fmt::print("ratio     {:.2f}x of float's speed, {} rounds\n", floatTime / time, quantized->milliseconds.size());
   return Done;
-}
-
-} // namespace
-
-int cli::runBenchTrain(const TrainOptions &command) {
-  try {
-    return benchTrainChecked(command);
-  } catch (const std::exception &error) {
-    return fail(modelErrorText(error));
-  }
 }

@@ -97,7 +97,10 @@ Expected<double> runEpochs(Trainer &trainer) {
   return seconds;
 }
 
-int trainChecked(TrainOptions command) {
+} // namespace
+
+int cli::runTrain(const TrainOptions &given) {
+  TrainOptions command = given;
   setQuantizerDefaults(command);
   if (Status status = checkSettings(command); !status)
     return failUsage(status.error().message);
@@ -151,14 +154,4 @@ int trainChecked(TrainOptions command) {
   if (!trainer->options.out.empty())
     fmt::print("file      {}  {}\n", sizeText(fileSize(trainer->options.out)), trainer->options.out);
   return Done;
-}
-
-} // namespace
-
-int cli::runTrain(const TrainOptions &command) {
-  try {
-    return trainChecked(command);
-  } catch (const std::exception &error) {
-    return fail(modelErrorText(error));
-  }
 }
