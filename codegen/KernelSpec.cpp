@@ -85,6 +85,8 @@ const std::vector<Field> table = {
      [](KernelSpec &s, Text text, Text name) { return parseNumber(s.kernelHeight, text, name); }},
     {"kernel_width", conv2d, [](const KernelSpec &s) { return std::to_string(s.kernelWidth); },
      [](KernelSpec &s, Text text, Text name) { return parseNumber(s.kernelWidth, text, name); }},
+    {"groups", conv2d, [](const KernelSpec &s) { return std::to_string(s.groups); },
+     [](KernelSpec &s, Text text, Text name) { return parseNumber(s.groups, text, name); }},
     {"weight", denseUpdate, [](const KernelSpec &s) { return std::string(str(s.weightType)); },
      [](KernelSpec &s, Text text, Text name) { return assign(s.weightType, parseElementType(text), name); }},
     {"rule", updates, [](const KernelSpec &s) { return std::string(str(s.rule)); },
@@ -224,7 +226,8 @@ std::string KernelSpec::name() const {
            "__" + columns;
   std::string text = "bq_" + data + "_" + weight + "_" + operation + "_";
   if (op == Op::Conv2d)
-    text += std::to_string(kernelHeight) + "x" + std::to_string(kernelWidth) + "_";
+    text += std::to_string(kernelHeight) + "x" + std::to_string(kernelWidth) +
+            (groups > 1 ? "_groups" + std::to_string(groups) : "") + "_";
   text += bq::str(compute);
   if (activationBits)
     text += "_a" + std::to_string(activationBits);

@@ -25,7 +25,7 @@ struct KernelSpec {
     Prepack,          ///< canonical weight [n, k] to what Linear reads, 16 rows by 16 rows; for GPUs
     Update,           ///< one optimizer step on a canonical weight [n, k], row by row
     UpdateDense,      ///< one optimizer step on a float weight of any number of elements
-    Conv2d,           ///< as Linear, the rows of x being patches of images (abi::Conv2dGeometry); one group
+    Conv2d,           ///< as Linear, the rows of x being patches of images (abi::Conv2dGeometry)
     FakeQuantize,     ///< a tensor rounded to the values of a format, of any shape, rows with scales of their own
     FakeQuantizeGrad, ///< the gradients of that
     MagnitudeSums,    ///< sums of the magnitudes of a float weight [n, k], of its rows and of its columns
@@ -53,6 +53,7 @@ struct KernelSpec {
   bool columnFactors = false;                ///< Columns of x are multiplied by f32 factors [k].
   int activationBits = 0;                    ///< 1..8: x is quantized with one scale; 0 = as `compute` takes it.
   int64_t kernelHeight = 0, kernelWidth = 0; ///< Conv2d: taps of a patch; k is a multiple of both together.
+  int64_t groups = 1;    ///< Conv2d: of all of which this is the product (DirectConv2d.h); 1 where groups are apart.
   bool permuted = false; ///< Columns are gathered by a permutation (GPTQ's activation order): Linear's of x.
 
   // What optimizer steps have.
@@ -83,7 +84,7 @@ struct KernelSpec {
   Status verify() const;
   /// Readable name, also the symbol of the kernel; different for different specs that verify:
   ///   bq_<data>_<weight>_linear_<compute>[_a<bits>][_permuted][_factors][_bias][_<activation>]__n<N>k<K>m<rows>
-  ///   bq_<data>_<weight>_conv2d_<height>x<width>_<compute>[_...]__n<N>k<K>, the rest as for linear
+  ///   bq_<data>_<weight>_conv2d_<height>x<width>[_groups<G>]_<compute>[_...]__n<N>k<K>, the rest as for linear
   ///   bq_<data>_<weight>_quantize__k<K>, bq_<weight>_embedding__k<K>, bq_<weight>_dequantize__k<K>
   ///   bq_<weight>_prepack[_permuted]__k<K>
   ///   bq_<data>_<weight>_update_<rule>[_<moments>][_corrected]_<rounding>_<scaling>__k<K>

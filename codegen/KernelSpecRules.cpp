@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "codegen/KernelSpecFields.h"
 
+#include "dialect/core/DirectConv2d.h"
+
 #include <limits>
 
 using namespace bq;
@@ -22,6 +24,9 @@ Status verifyBelonging(const KernelSpec &spec) {
   return {};
 }
 
+/// Ops that do not know rows from columns where the format is mixed.
+constexpr Ops flattened = only(Op::Quantize) | only(Op::Dequantize);
+
 Status verifyColumns(const KernelSpec &spec) {
   if (spec.k < 1 || spec.k > maxSize)
     return badField("k", std::to_string(spec.k), "must be 1.." + std::to_string(maxSize));
@@ -35,8 +40,13 @@ Status verifyWeight(const KernelSpec &spec) {
   if (Status status = verifyColumns(spec); !status)
     return status;
   if (format.isMixed()) {
-    if (!(only(spec.op) & products))
-      return badField("format", format.str(), "rows are not packed apart: its kernels are those of linear and conv2d");
+    if (!(only(spec.op) & (products | flattened)))
+      return badField("format", format.str(),
+                      "rows are not packed apart: its kernels are those of " + opNames(products | flattened));
+    if (only(spec.op) & flattened && spec.k != 1)
+      return badField("k", std::to_string(spec.k),
+                      "groups of format " + format.str() + " are of the flattened weight, which " + opName(spec.op) +
+                          " takes as one column: use 1");
     if (spec.scaleType != ElementType::F32)
       return badField("scale", str(spec.scaleType),
                       "format " + format.str() + " has its least and greatest weight as f32");
@@ -78,6 +88,20 @@ Status verifyUpdate(const KernelSpec &spec) {
   return {};
 }
 
+/// A convolution whose kernel takes all groups.
+Status verifyGroups(const KernelSpec &spec) {
+  const auto refuse = [&](const std::string &rule) { return badField("groups", std::to_string(spec.groups), rule); };
+  if (spec.groups < 1 || spec.n % spec.groups)
+    return refuse("must divide n=" + std::to_string(spec.n));
+  if (!abi::isDirectConv2d(spec.groups, spec.n / spec.groups, spec.k / (spec.kernelHeight * spec.kernelWidth),
+                           spec.kernelWidth))
+    return refuse("groups have kernels of their own but where they have 1, 2 or 4 outputs and a divisor of them "
+                  "channels, and channels times kernel_width is at most 12: use 1");
+  if (spec.format.isMixed() || spec.permuted)
+    return refuse("groups of mixed and of permuted weights have kernels of their own: use 1");
+  return {};
+}
+
 /// What products have beside the weight.
 Status verifyProduct(const KernelSpec &spec) {
   if (spec.n < 1 || spec.n > maxSize)
@@ -97,6 +121,8 @@ Status verifyProduct(const KernelSpec &spec) {
   if (spec.op == Op::Conv2d && (spec.kernelWidth < 1 || spec.k / spec.kernelHeight % spec.kernelWidth))
     return badField("kernel_width", std::to_string(spec.kernelWidth),
                     "must divide k / kernel_height=" + std::to_string(spec.k / spec.kernelHeight));
+  if (spec.groups != 1)
+    return verifyGroups(spec);
   return {};
 }
 

@@ -165,8 +165,8 @@ private:
     const bool isConv = spec.op == KernelSpec::Op::Conv2d;
     const int64_t any = ShapedType::kDynamic, rows = spec.rows ? spec.rows : any;
     const int64_t channels = isConv ? spec.k / (spec.kernelHeight * spec.kernelWidth) : 0;
-    SmallVector<Type> arguments = {isConv ? tensor({any, channels, any, any}, data) : tensor({rows, spec.k}, data),
-                                   weight};
+    SmallVector<Type> arguments = {
+        isConv ? tensor({any, spec.groups * channels, any, any}, data) : tensor({rows, spec.k}, data), weight};
     if (spec.activationBits)
       arguments.push_back(tensor({}, b.getF32Type()));
     if (spec.hasBias)
@@ -181,7 +181,7 @@ private:
       // Stride, padding and dilation are the caller's.
       last = Conv2dOp::create(b, result, argument(0), argument(1), Value(), scale,
                               b.getDenseI64ArrayAttr({spec.kernelHeight, spec.kernelWidth}), DenseI64ArrayAttr(),
-                              DenseI64ArrayAttr(), DenseI64ArrayAttr(), b.getI64IntegerAttr(1), compute,
+                              DenseI64ArrayAttr(), DenseI64ArrayAttr(), b.getI64IntegerAttr(spec.groups), compute,
                               ActivationAttr(), bits, flag(spec.permuted), flag(spec.columnFactors), ScheduleAttr());
     else
       last = LinearOp::create(b, result, argument(0), argument(1), Value(), scale, compute, ActivationAttr(), bits,

@@ -171,6 +171,8 @@ def BQ_ScheduleAttr : BQ_Attr<"Schedule", "schedule"> {
   let description = [{
     - `stream`: weights go once from memory to registers, are decoded there and meet each of the `rows` activations.
     - `panel`: the weights of `vectors` blocks are decoded to a panel near the core and meet tiles of `rows` activations.
+    - `direct`: of a convolution whose groups are small, on CPUs: lanes are outputs, and a tile of `rows` pixels of a line
+      keeps its sums in registers while the taps pass; there are no patches.
     - `rows`: row by row over a canonical weight.
     - `reference`: as `stream`, row after row; the last resort.
     - `fragment`, `pipeline`, `simt`: on GPUs, as `bq-select-schedule` says; a warp has `vectors` blocks of 16 rows of the

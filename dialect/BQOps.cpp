@@ -10,7 +10,7 @@ using namespace bq;
 // EmbeddingOp, QuantizeOp, DequantizeOp, PrepackOp
 //===----------------------------------------------------------------------===//
 
-/// Rows of a mixed weight are not packed apart, so that only products have kernels for it.
+/// Rows of a mixed weight are not packed apart.
 static LogicalResult verifyRowFormat(Operation *op, WeightType weight) {
   if (weight.getFormat().isMixed())
     return op->emitOpError("expected a format whose rows are packed apart, got ") << weight.getFormat().str();
@@ -34,7 +34,7 @@ LogicalResult QuantizeOp::verify() {
   if (failed(verifyShape(*this, "input", getInput(), {weight.getN(), weight.getK()})))
     return failure();
   // (C2)
-  if (weight.getFormat().kind == Format::Kind::Lut || weight.getFormat().isMixed())
+  if (weight.getFormat().kind == Format::Kind::Lut)
     return emitOpError("expected a format whose codes follow from the weight, got ") << weight.getFormat().str();
   // (C3)
   if (weight.getZero() == ZeroPointType::F32)
@@ -44,8 +44,6 @@ LogicalResult QuantizeOp::verify() {
 
 LogicalResult DequantizeOp::verify() {
   WeightType weight = getWeight().getType();
-  if (failed(verifyRowFormat(*this, weight)))
-    return failure();
   // (C1)
   if (failed(verifyShape(*this, "result", getResult(), {weight.getN(), weight.getK()})))
     return failure();

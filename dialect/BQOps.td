@@ -45,6 +45,7 @@ def BQ_QuantizeOp : BQ_Op<"quantize", [Pure]> {
       `code = rint(w / scale) + zero`.
     - `nf4`: `scale = max|w|`; `fp4`: `scale = max|w| / 6`; `code` is the nearest entry to `w / scale`, ties to the lower code.
     - `sign`: `code = 1` where `w >= 0`; the scales are the caller's.
+    - `mixed`: `level = rint((w - min) / (max - min) * (2^b - 1))`; the range and the bits of each group are the caller's.
 
     Codes are computed with the scale as stored and clamped to the format's range. A group of zeros gets scale 1 and codes
     that decode to 0.

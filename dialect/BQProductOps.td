@@ -116,7 +116,9 @@ def BQ_Conv2dOp : BQ_ProductOp<"conv2d"> {
     With `quantized`, padding counts as the code that the caller of the kernel gives, which need not be 0.
 
     Where `stride`, `padding` or `dilation` is not given, it is that of the geometry that the caller of the kernel
-    supplies (`dialect/core/KernelAbi.h`). A kernel does one group; the caller calls it for each.
+    supplies (`dialect/core/KernelAbi.h`). A kernel does one group; the caller calls it for each. But where groups are
+    small (`dialect/core/DirectConv2d.h`; depthwise above all), a kernel for CPUs does all of them, and takes the sums in
+    f32, of activations as they are or, with `bf16`, rounded to it: what `i8` and `i16` allow, and no slower.
 
     Constraints:
 

@@ -122,7 +122,7 @@ def BQ_UpdateOp : BQ_Op<"update", [Pure]> {
     **Moments** are of type f32; or f16 or bf16, rounded up or down at random, so that their mean is exact, and v to no
     less than the least positive number where it is positive; or i8, `state` then being m, its scales, v, its scales, one
     f32 scale for each block of 256 columns of a row (of elements, for a weight of floats), all zeros at first. Code c of
-    v is (1 + c % 8 / 8) * 2^(c / 8 - 31) times its scale, which is a power of two: never 0, so that no step explodes. m
+    v is (1 + c % 8 / 8) * 2^(c / 8 - 31) times its scale, a power of two from 2^-95: never 0, so that no step explodes. m
     is stored as m / (sqrt(v) + eps), which says the step itself, in integers times a scale of the block's greatest by
     127; for `sign_momentum`, m and v both are integers times such a scale. All are rounded at random: to nearest, a
     change of less than half a step, which is what a decay of 1 in 10000 is, would be lost each time.
@@ -134,11 +134,11 @@ def BQ_UpdateOp : BQ_Op<"update", [Pure]> {
     `stochastic`, up or down at random; or to nearest with what is left over, in units of scale / 256, rounded at random
     to the residual.
 
-    **Random numbers** are those of Philox4x32 with 7 rounds: key `counter[0..1]`; number i of row r is word `i % 64 / 16`
-    of the block of counter (i / 64 * 16 + i % 16, r, counter[2], stream). Column c of a row, or element 1024 r + c, has
-    number c / 128 * 64 + c % 64 of two streams. That of stream 0 is for the weight: its low half where c % 128 < 64, else
-    the high one. That of stream 1 is for the moments, rotated to the left by 8 bits where c % 128 >= 64: its low half for
-    m, its high half for v. They do not depend on threads.
+    **Random numbers** are those of Philox4x32 with 7 rounds: key `counter[0..1]`. Column c of row r, or element
+    1024 r + c, has word `c % 16 / 4` of the block of counter (c / 256 * 4 + c % 4, r, counter[2], stream), and to it is
+    added, modulo 2^32, c % 256 / 16 times 0x9E379E37: columns 16 apart share a word, so that each number by itself is
+    uniform and together they lie evenly. That of stream 0 is for the weight: its low half. That of stream 1 is for the
+    moments: its low half for m, its high half for v, of which i8 takes four bits more. They do not depend on threads.
 
     Constraints:
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/Passes.h"
 #include "passes/SoleOp.h"
+#include "passes/gpu/MixedCodes.h"
 #include "passes/gpu/PieceCodes.h"
 
 namespace bq {
@@ -144,6 +145,8 @@ private:
 struct GpuLowerDequantize : bq::impl::GpuLowerDequantizeBase<GpuLowerDequantize> {
   void runOnOperation() override {
     auto write = [](GpuBuilder &b, auto op, StringRef name) {
+      if (const Format &format = op.getWeight().getType().getFormat(); format.isMixed())
+        return writeMixedValues(b, format.group, name);
       DequantizeRows(b, op.getWeight().getType(), name, /*isGather=*/std::is_same_v<decltype(op), EmbeddingOp>).write();
     };
     if (failed(lowerToOneFunction<EmbeddingOp, GpuBuilder>(getOperation(), write)) ||

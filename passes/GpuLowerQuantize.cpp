@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/Passes.h"
 #include "passes/SoleOp.h"
+#include "passes/gpu/MixedCodes.h"
 #include "passes/gpu/PieceCodes.h"
 
 #include "dialect/core/Half.h"
@@ -181,7 +182,10 @@ private:
 struct GpuLowerQuantize : bq::impl::GpuLowerQuantizeBase<GpuLowerQuantize> {
   void runOnOperation() override {
     auto write = [](GpuBuilder &b, QuantizeOp op, StringRef name) {
-      QuantizeRows(b, getElementTypeOrSelf(op.getInput().getType()), op.getWeight().getType(), name).write();
+      Type dataType = getElementTypeOrSelf(op.getInput().getType());
+      if (const Format &format = op.getWeight().getType().getFormat(); format.isMixed())
+        return writeMixedLevels(b, dataType, format.group, name);
+      QuantizeRows(b, dataType, op.getWeight().getType(), name).write();
     };
     if (failed(lowerToOneFunction<QuantizeOp, GpuBuilder>(getOperation(), write)))
       signalPassFailure();

@@ -72,9 +72,8 @@ void writeTensorScale(GpuBuilder &b, Type scaleType, StringRef name) {
 class UpdateRows {
 public:
   UpdateRows(GpuBuilder &b, UpdateOp op, StringRef name, StepPart part)
-      : b(b), op(op), packed(op.getPackedType()), part(part), momentUnit(stepUnit(op)),
-        rows(b, rowColumns(), packed ? packed.getFormat().groupSize(rowColumns()) : rowColumns(), momentUnit),
-        memory(b) {
+      : b(b), op(op), packed(op.getPackedType()), part(part),
+        rows(b, rowColumns(), packed ? packed.getFormat().groupSize(rowColumns()) : rowColumns(), stepUnit), memory(b) {
     func = rows.begin(name, argumentTypes());
     numbers = {argument(13), argument(14), argument(15), argument(16), argument(17), argument(18), argument(19)};
   }
@@ -130,7 +129,7 @@ private:
       }
       SmallVector<Value> directions = moments.step(piece, words);
       for (int64_t i = 0; i < columns; ++i)
-        weights[i] = b.mulF(b.subF(weights[i], b.mulF(numbers.rate, directions[i])), numbers.keep);
+        weights[i] = b.mulF(b.fma(b.negF(directions[i]), numbers.rate, weights[i]), numbers.keep);
       memory.storeFloats(type, weights, argument(1), piece);
     });
   }
@@ -223,7 +222,6 @@ private:
   UpdateOp op;
   WeightType packed;
   StepPart part;
-  int64_t momentUnit;
   RowKernel rows;
   StepMemory memory;
   func::FuncOp func;

@@ -2,6 +2,7 @@
 #include "passes/Passes.h"
 #include "passes/Schedules.h"
 #include "passes/SoleOp.h"
+#include "passes/cpu/DirectConv2d.h"
 #include "passes/cpu/MixedLinear.h"
 
 #include "dialect/core/KernelAbi.h"
@@ -34,6 +35,14 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
     if (schedule.getLayout() != toAttr(&getContext(), plan.layout))
       return op->emitError() << "the schedule's layout is not that of cpu '" << target.name << "', "
                              << toAttr(&getContext(), plan.layout);
+    if (schedule.getAlgorithm() == "direct" && isDirectConv2d(op)) {
+      if (failed(verifyTile(op, schedule)))
+        return failure();
+      OpBuilder builder(func);
+      KernelBuilder b(op->getLoc(), builder, target, plan.layout.lanes);
+      writeDirectConv2d(b, plan, makeFunction(b, func.getName(), directConv2dArguments(b, plan)));
+      return success();
+    }
     using Write = void (*)(KernelBuilder &, const LinearPlan &, const LinearBuffers &);
     const bool isMixed = plan.format.isMixed();
     auto write = llvm::StringSwitch<Write>(schedule.getAlgorithm())
@@ -62,6 +71,8 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
       return op->emitError() << "schedule '" << schedule.getAlgorithm() << "' takes " << rule << ", got " << rows
                              << " and " << vectors;
     };
+    if (schedule.getAlgorithm() == "direct")
+      return rows >= 1 && rows <= 16 && vectors == 1 ? success() : refuse("1 to 16 rows and 1 vector");
     if (schedule.getAlgorithm() == "panel")
       return rows >= panelRowMultiple && rows <= 32 && rows % panelRowMultiple == 0 && vectors >= 1 && vectors <= 8
                  ? success()

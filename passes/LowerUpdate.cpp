@@ -51,6 +51,8 @@ public:
     Value scratch = b.view(func.getArgument(13), {PackedStep::scratchFloats(op)});
     PackedStep weights(b, memory, op, options, flat(2), flat(3), flat(4), flat(5), scratch);
     Value rowScales = flat(12);
+    if (part == StepPart::Whole && !moments.hasBlocks() && weights.hasEqualTiles())
+      return writeChain(philox, moments, weights);
     const int64_t k = packed.getK();
     const bool isStored = part == StepPart::Codes;
     b.loop(begin, end, 1, [&](Value row) {
@@ -58,29 +60,26 @@ public:
       weights.forEachTile([&](Value first, int64_t columns) {
         if (words)
           philox.write(row, first, b.index(columns), RandomStream::Moments, words);
-        if (weights.weightWords() && part != StepPart::Moments)
-          philox.write(row, first, b.index(columns), RandomStream::Weights, weights.weightWords());
         Value start = b.add(rowFirst, first);
         weights.begin(row, first, columns);
         if (moments.hasBlocks()) {
           Value firstBlock = b.add(b.mul(row, llvm::divideCeil(k, abi::momentBlock)), b.div(first, abi::momentBlock));
-          moments.blocks(start, b.index(columns), firstBlock, words, isStored,
-                         [&](Value i, Value count, Value direction) {
-                           weights.move(weights.load(row, b.add(first, i), count), i, direction);
-                         });
+          moments.blocks(
+              start, b.index(columns), firstBlock, words, isStored,
+              [&](Value i, Value count, Value direction) {
+                weights.move(weights.load(row, b.add(first, i), count), i, direction);
+              },
+              [](Value) {});
         } else {
           memory.forEachStep(b.index(columns), [&](Value i, Value count) {
-            PackedStep::Old old = weights.load(row, b.add(first, i), count);
-            Value random = words ? PhiloxRows::load(b, words, i) : Value();
-            weights.move(old, i, moments.direction(b.add(start, i), count, random, isStored));
+            moveStep(moments, weights, {row, first}, i, count, isStored);
           });
         }
-        if (part != StepPart::Moments)
-          weights.encode(row, first, columns, [&](Value i) {
-            // The next tile's, whose pages a CPU does not foresee.
-            if (moments.hasBlocks())
-              moments.prefetchBlocks(b.add(start, b.add(i, columns)));
-          });
+        if (part == StepPart::Moments)
+          return;
+        rescale(philox, weights, {row, first}, columns);
+        memory.forEachStep(b.index(columns),
+                           [&](Value i, Value count) { weights.encode(row, b.add(first, i), i, count); });
       });
       if (part == StepPart::Moments)
         b.storeScalar(weights.wantedScale(row), rowScales, row);
@@ -88,6 +87,58 @@ public:
   }
 
 private:
+  struct Tile {
+    Value row, first;
+  };
+
+  void moveStep(MomentStep &moments, PackedStep &weights, const Tile &tile, Value i, Value count, bool isStored) {
+    Value words = isStored ? Value() : weights.momentWords(), column = b.add(tile.first, i);
+    PackedStep::Old old = weights.load(tile.row, column, count);
+    Value random = words ? PhiloxRows::load(b, words, i) : Value();
+    Value at = b.add(b.mul(tile.row, packed.getK()), column);
+    weights.move(old, i, moments.direction(at, count, random, isStored));
+  }
+
+  void rescale(PhiloxRows &philox, PackedStep &weights, const Tile &tile, int64_t columns) {
+    if (weights.weightWords())
+      philox.write(tile.row, tile.first, b.index(columns), RandomStream::Weights, weights.weightWords());
+    weights.rescale(tile.row, tile.first, columns);
+  }
+
+  /// The new values of a tile wait for roots and quotients: what they do not use of the CPU is for the codes of the
+  /// tile before, whose values they take the place of.
+  void writeChain(PhiloxRows &philox, MomentStep &moments, PackedStep &weights) {
+    const int64_t columns = weights.columnsPerTile(), perRow = packed.getK() / columns;
+    auto tileAt = [&](Value number) { return Tile{b.div(number, perRow), b.mul(b.rem(number, perRow), columns)}; };
+    auto open = [&](const Tile &tile) {
+      if (Value words = weights.momentWords())
+        philox.write(tile.row, tile.first, b.index(columns), RandomStream::Moments, words);
+      weights.begin(tile.row, tile.first, columns);
+    };
+    auto forEachStep = [&](function_ref<void(Value)> body) { b.loop(b.index(0), b.index(columns), rowStep, body); };
+    auto move = [&](const Tile &tile, Value i) { moveStep(moments, weights, tile, i, Value(), /*isStored=*/false); };
+    auto encode = [&](const Tile &tile, Value i) { weights.encode(tile.row, b.add(tile.first, i), i, Value()); };
+
+    Value first = b.mul(begin, perRow), last = b.mul(end, perRow);
+    b.when(arith::CmpIOp::create(b, arith::CmpIPredicate::slt, first, last), [&] {
+      const Tile start = tileAt(first);
+      open(start);
+      forEachStep([&](Value i) { move(start, i); });
+      rescale(philox, weights, start, columns);
+      b.loop(b.add(first, 1), last, 1, [&](Value number) {
+        const Tile tile = tileAt(number), before = tileAt(b.sub(number, b.index(1)));
+        open(tile);
+        forEachStep([&](Value i) {
+          encode(before, i);
+          move(tile, i);
+        });
+        rescale(philox, weights, tile, columns);
+      });
+      const Tile end = tileAt(b.sub(last, b.index(1)));
+      forEachStep([&](Value i) { encode(end, i); });
+    });
+  }
+
   void writeDense(const StepOptions &options, PhiloxRows &philox, MomentStep &moments, Value weight) {
     Type weightType = getElementTypeOrSelf(op.getWeight().getType());
     memory.prepare(weightType);
@@ -97,7 +148,7 @@ private:
     Value rate = b.broadcast(floats, options.rate), keep = b.broadcast(floats, options.keep);
     auto load = [&](Value at, Value partial) { return b.extendFloat(memory.load(weightType, weight, at, partial)); };
     auto move = [&](Value w, Value direction, Value at, Value partial) {
-      Value moved = b.mulF(b.subF(w, b.mulF(rate, direction)), keep);
+      Value moved = b.mulF(b.fma(arith::NegFOp::create(b, direction), rate, w), keep);
       memory.store(b.truncateFloat(moved, weightType), weight, at, partial);
     };
     b.loop(begin, end, 1, [&](Value row) {
@@ -105,14 +156,16 @@ private:
       if (words)
         philox.write(row, b.index(0), columns, RandomStream::Moments, words);
       if (moments.hasBlocks())
-        return moments.blocks(first, columns, b.mul(row, size / abi::momentBlock), words, /*isStored=*/false,
-                              [&](Value i, Value partial, Value direction) {
-                                Value at = b.add(first, i);
-                                // The next row's.
-                                if (!partial)
-                                  moments.prefetchBlocks(b.add(at, size));
-                                move(load(at, partial), direction, at, partial);
-                              });
+        return moments.blocks(
+            first, columns, b.mul(row, size / abi::momentBlock), words, /*isStored=*/false,
+            [&](Value i, Value partial, Value direction) {
+              Value at = b.add(first, i);
+              move(load(at, partial), direction, at, partial);
+            },
+            [&](Value i) {
+              memref::PrefetchOp::create(b, weight, b.add(first, i), /*isWrite=*/false, /*localityHint=*/3,
+                                         /*isDataCache=*/true);
+            });
       memory.forEachStep(columns, [&](Value column, Value partial) {
         Value at = b.add(first, column);
         // Before anything is stored: a load behind a store to the same place in another page waits for it.

@@ -200,7 +200,8 @@ def GpuLowerDequantize : Pass<"bq-gpu-lower-dequantize", "::mlir::ModuleOp"> {
   let description = [{
     A function that is one scheduled `bq.dequantize` or `bq.embedding` becomes the kernel of `dialect/core/CudaAbi.h`. A
     thread does eight columns, whose codes are whole bytes of the canonical bit stream at every width. Short rows share
-    a block of threads, long ones have several.
+    a block of threads, long ones have several. Of `mixed` it becomes that of `dialect/core/CudaMixedAbi.h`: eight codes of
+    one width, which are whole bytes too, whichever groups they are of.
   }];
   let dependentDialects = ["::bq::gpu::BQGPUDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
                            "::mlir::scf::SCFDialect"];
@@ -212,7 +213,8 @@ def GpuLowerQuantize : Pass<"bq-gpu-lower-quantize", "::mlir::ModuleOp"> {
     A function that is one scheduled `bq.quantize` becomes the kernel of `dialect/core/CudaAbi.h`. A block of threads does
     whole groups: first the range, scale and zero point of each, by a warp for groups of up to 1024 columns, else by all
     its threads; then the codes, eight by each thread, which are whole bytes. Every byte is written once, and the bits
-    that pad a row are zero.
+    that pad a row are zero. Of `mixed` it becomes the kernel of `dialect/core/CudaMixedAbi.h`, which gets the range and
+    the bits of the groups, and writes levels alone.
   }];
   let dependentDialects = ["::bq::gpu::BQGPUDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
                            "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
@@ -251,6 +253,29 @@ def GpuLowerUpdate : Pass<"bq-gpu-lower-update", "::mlir::ModuleOp"> {
     A block of threads does a row, or whole groups of a row, in rounds of eight columns a thread, each read once and
     written once. Random numbers go from the thread that makes them to their columns by way of shared memory; so do
     blocks of moments of 8 bits within a warp by shuffles, and new values that wait for their group's new scale.
+  }];
+  let dependentDialects = ["::bq::gpu::BQGPUDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
+}
+
+def GpuLowerDiffqNoise : Pass<"bq-gpu-lower-diffq-noise", "::mlir::ModuleOp"> {
+  let summary = "Lower bq.diffq_noise and bq.diffq_noise_grad to what one thread of a GPU does";
+  let description = [{
+    A function that is one scheduled `bq.diffq_noise` or `bq.diffq_noise_grad` becomes the kernel of
+    `dialect/core/CudaNoiseAbi.h`. A block of threads does a chunk: a thread takes whole counters of Philox, whose four
+    elements are sixteen apart, so that neighbours read what is next to each other. The steps of the chunk's groups wait in
+    shared memory, and in the gradient the products with the noise do too, until each group is summed by one thread, or by a
+    warp where it is longer.
+  }];
+  let dependentDialects = ["::bq::gpu::BQGPUDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
+}
+
+def GpuLowerWeightRange : Pass<"bq-gpu-lower-weight-range", "::mlir::ModuleOp"> {
+  let summary = "Lower bq.weight_range to what one thread of a GPU does";
+  let description = [{
+    A function that is one scheduled `bq.weight_range` becomes the kernel of `dialect/core/CudaNoiseAbi.h`. A block of
+    threads does a chunk, eight elements a thread.
   }];
   let dependentDialects = ["::bq::gpu::BQGPUDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
                            "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];

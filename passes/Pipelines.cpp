@@ -47,6 +47,8 @@ void bq::buildCudaPipeline(OpPassManager &manager, const std::string &arch, cons
   manager.addPass(createGpuLowerQuantize());
   manager.addPass(createGpuLowerFakeQuantize());
   manager.addPass(createGpuLowerUpdate());
+  manager.addPass(createGpuLowerDiffqNoise());
+  manager.addPass(createGpuLowerWeightRange());
   manager.addPass(createGpuLowerPrepack());
   manager.addPass(createCSEPass());
   if (last == Level::Tile)

@@ -2,6 +2,7 @@
 #include "passes/Schedules.h"
 
 #include "dialect/core/KernelAbi.h"
+#include "passes/cpu/DirectConv2d.h"
 #include "passes/cpu/MixedLinear.h"
 
 using namespace mlir;
@@ -16,7 +17,8 @@ FailureOr<CpuTarget> bq::targetOf(Operation *op, StringRef cpu) {
 
 Layout bq::layoutFor(ProductLayer layer, const CpuTarget &target) {
   auto weight = cast<WeightType>(layer.getWeight().getType());
-  return Layout::get(weight.getFormat(), layer.getKernelRows(), weight.getK(), target);
+  const int64_t rows = isDirectConv2d(layer) ? weight.getN() : layer.getKernelRows();
+  return Layout::get(weight.getFormat(), rows, weight.getK(), target);
 }
 
 namespace {
@@ -61,6 +63,12 @@ ScheduleAttr proposeReference(Operation *op, const Target &target, std::string &
   return ScheduleAttr::get(context, "reference", 1, 1, 1, layoutOn(target, cast<ProductLayer>(op)));
 }
 
+ScheduleAttr proposeDirect(Operation *op, const Target &target, std::string &) {
+  auto layer = cast<ProductLayer>(op);
+  return ScheduleAttr::get(op->getContext(), "direct", directTileWidth(layer, std::get<CpuTarget>(target)), 1, 1,
+                           layoutOn(target, layer));
+}
+
 /// A mixed weight meets all rows, or so many at a time where any number is given.
 ScheduleAttr scheduleMixed(Operation *op, const Target &target, StringRef algorithm) {
   auto layer = cast<ProductLayer>(op);
@@ -91,20 +99,21 @@ ScheduleAttr refusePrepack(Operation *, const Target &, std::string &reason) {
 constexpr Candidate productCandidates[] = {
     {"stream", proposeStream}, {"panel", proposePanel}, {"reference", proposeReference}};
 constexpr Candidate mixedCandidates[] = {{"stream", proposeMixedStream}, {"reference", proposeMixedReference}};
+constexpr Candidate directCandidates[] = {{"direct", proposeDirect}};
 constexpr Candidate rowCandidates[] = {{"rows", proposeRows}};
+ScheduleAttr refuseMixedRows(Operation *, const Target &, std::string &reason) {
+  reason = "the runtime moves mixed codes on CPUs without a kernel";
+  return {};
+}
+
 ScheduleAttr refuseMagnitudes(Operation *, const Target &, std::string &reason) {
   reason = "weights are decomposed on the CPU alone";
   return {};
 }
 
-ScheduleAttr refuseNoise(Operation *, const Target &, std::string &reason) {
-  reason = "noise is made on the CPU alone";
-  return {};
-}
-
 constexpr Candidate prepackCandidates[] = {{"rows", refusePrepack}};
+constexpr Candidate mixedRowCandidates[] = {{"rows", refuseMixedRows}};
 constexpr Candidate gpuMagnitudeCandidates[] = {{"rows", refuseMagnitudes}};
-constexpr Candidate gpuNoiseCandidates[] = {{"rows", refuseNoise}};
 
 } // namespace
 
@@ -114,17 +123,20 @@ bool bq::isLayer(Operation *op) {
 }
 
 ArrayRef<Candidate> bq::candidatesFor(Operation *op, const Target &target) {
-  if (std::holds_alternative<CudaTarget>(target)) {
-    if (isa<MagnitudeSumsOp>(op))
-      return gpuMagnitudeCandidates;
-    return isa<WeightRangeOp, DiffqNoiseOp, DiffqNoiseGradOp>(op) ? ArrayRef<Candidate>(gpuNoiseCandidates)
-                                                                  : gpuCandidatesFor(op);
-  }
+  if (std::holds_alternative<CudaTarget>(target))
+    return isa<MagnitudeSumsOp>(op) ? ArrayRef<Candidate>(gpuMagnitudeCandidates) : gpuCandidatesFor(op);
+  if (auto layer = dyn_cast<ProductLayer>(op); layer && isDirectConv2d(layer))
+    return directCandidates;
   if (auto layer = dyn_cast<ProductLayer>(op))
     return cast<WeightType>(layer.getWeight().getType()).getFormat().isMixed() ? ArrayRef<Candidate>(mixedCandidates)
                                                                                : productCandidates;
   if (isa<PrepackOp>(op))
     return prepackCandidates;
+  auto isMixed = [](Value weight) { return cast<WeightType>(weight.getType()).getFormat().isMixed(); };
+  if (auto dequantize = dyn_cast<DequantizeOp>(op); dequantize && isMixed(dequantize.getWeight()))
+    return mixedRowCandidates;
+  if (auto quantize = dyn_cast<QuantizeOp>(op); quantize && isMixed(quantize.getWeight()))
+    return mixedRowCandidates;
   return rowCandidates;
 }
 

@@ -27,6 +27,12 @@ Tensor imagesOf(const Tensor &tensor) { return tensor.permute({0, 2, 3, 1}).cont
 /// The other way, in the memory format of `like`; written to `target`.
 Tensor fromImages(const Tensor &images, Tensor target) { return target.copy_(images.permute({0, 3, 1, 2})); }
 
+/// Where kernels write [B, H, W, C], for a result: the result itself where it lies so, else memory of its own.
+Tensor channelsLastTarget(const Tensor &result) {
+  const Tensor images = result.permute({0, 2, 3, 1});
+  return isChannelsLast(result) && images.is_contiguous() ? images : at::empty(images.sizes(), result.options());
+}
+
 Tensor batched(const Tensor &tensor) { return tensor.dim() == 3 ? tensor.unsqueeze(0) : tensor; }
 
 c10::SymInt outSize(const Conv2dCall &call, int axis, const c10::SymInt &size) {
@@ -120,13 +126,10 @@ Tensor bq::runConv2d(const Conv2dCall &call, const Tensor &x, const std::optiona
                bias32 = bias && bias->defined() ? bias->to(at::kFloat).contiguous() : Tensor();
   // Kernels write channels last; where y is that already, into y itself.
   Tensor target = batched(y);
-  const bool isDirect = isChannelsLast(target) && target.permute({0, 2, 3, 1}).is_contiguous();
-  Tensor result = isDirect
-                      ? target.permute({0, 2, 3, 1})
-                      : at::empty({shape.batch, shape.outHeight(), shape.outWidth(), shape.outChannels}, x.options());
-
+  const Tensor result = channelsLastTarget(target);
   geometry.padCode = choice.padCode;
   const std::shared_ptr<const GroupedWeight> forms = weight.grouped();
+  geometry.groups = forms->isDirect ? shape.groups : 1;
   GroupedProducts products;
   LinearArgs &args = products.args;
   args.dataType = elementType(call.op, "x", x.scalar_type());
@@ -149,7 +152,7 @@ Tensor bq::runConv2d(const Conv2dCall &call, const Tensor &x, const std::optiona
     });
   else if (!gpu::conv2d(call.op, gpu::currentPlace(call.op, x.device()), products, *forms))
     return byTorch();
-  if (!isDirect)
+  if (!result.is_alias_of(target))
     fromImages(result, target);
   return y;
 }
@@ -176,6 +179,14 @@ Tensor bq::runConv2dInputGradient(const Conv2dCall &call, const Tensor &gradient
   Tensor target = batched(dx);
   const Tensor dy = batched(gradient);
   const Conv2dShape shape = call.shape(target.sizes());
+  if (gradient.is_cpu() && call.layout().isDirect && shape.isDepthwise() && !weight.format.isMixed()) {
+    check(call.op, shape.verify());
+    const Tensor result = channelsLastTarget(target);
+    depthwiseInputGradient(call.op, imagesOf(dy), shape, *weight.grouped(), gradientCompute(compute), result);
+    if (!result.is_alias_of(target))
+      fromImages(result, target);
+    return dx;
+  }
   if (gradient.is_cpu() && canTranspose(weight.format, call.k(), call.layout())) {
     check(call.op, shape.verify());
     fromImages(conv2dInputGradient(call.op, imagesOf(dy), shape, *weight.transposed(), gradientCompute(compute)),

@@ -24,7 +24,10 @@ struct Conv2dCall {
 
   int64_t n() const { return weightShape[0]; }
   int64_t k() const { return c10::multiply_integers(weightShape.begin() + 1, weightShape.end()); }
-  WeightLayout layout() const { return {weightShape[2] * weightShape[3], groups}; }
+  WeightLayout layout() const {
+    return {weightShape[2] * weightShape[3], groups,
+            abi::isDirectConv2d(groups, n() / groups, weightShape[1], weightShape[3])};
+  }
   /// For images x [B, C, H, W].
   Conv2dShape shape(at::IntArrayRef x) const;
 };

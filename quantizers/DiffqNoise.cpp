@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/DiffqNoise.h"
 
+#include "quantizers/ReusedMemory.h"
 #include "quantizers/Tensors.h"
-#include "runtime/AlignedBuffer.h"
+#include "quantizers/cuda/GpuNoise.h"
 #include "runtime/DiffqNoiseArgs.h"
 
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
-#include <memory>
 
 using namespace bq;
 
@@ -25,7 +25,8 @@ NoiseArgs noiseArgs(const Tensor &weight, const Tensor &bits, int64_t groupSize,
                     uint64_t offset, int64_t rounds) {
   NoiseArgs args;
   args.dataType = elementType(noiseName, "weight", weight.scalar_type());
-  TORCH_CHECK(weight.is_cpu(), noiseName, ": 'weight' is on ", weight.device(), ": noise is made on the CPU");
+  TORCH_CHECK(weight.is_cpu() || weight.is_cuda(), noiseName, ": 'weight' is on ", weight.device(),
+              ": noise is made on CPUs and CUDA devices");
   TORCH_CHECK(weight.is_contiguous(), noiseName, ": 'weight' ", weight.sizes(),
               " is not contiguous, so that its groups are not: use weight.contiguous()");
   checkDevice(noiseName, "bits", bits, weight.device());
@@ -45,6 +46,8 @@ NoiseArgs noiseArgs(const Tensor &weight, const Tensor &bits, int64_t groupSize,
 }
 
 WeightRange rangeOf(const char *op, const Tensor &weight) {
+  if (weight.is_cuda())
+    return gpu::weightRange(op, gpu::currentPlace(op, weight.device()), weight);
   WeightRange range;
   WeightRangeArgs args;
   args.dataType = elementType(op, "weight", weight.scalar_type());
@@ -56,13 +59,22 @@ WeightRange rangeOf(const char *op, const Tensor &weight) {
   return range;
 }
 
-/// A tensor like `weight`. A large one is on huge pages: to make small ones would take longer than the noise.
-Tensor emptyLike(const Tensor &weight) {
-  if (weight.nbytes() < size_t{1} << 20)
-    return at::empty_like(weight, at::MemoryFormat::Contiguous);
-  auto memory = std::make_shared<AlignedBuffer>(take(noiseName, AlignedBuffer::allocate(weight.nbytes())));
-  void *data = memory->data();
-  return at::from_blob(data, weight.sizes(), [memory = std::move(memory)](void *) {}, weight.options());
+void makeNoise(const DiffqNoiseArgs &args, at::Device device) {
+  if (device.is_cuda())
+    gpu::diffqNoise(noiseName, gpu::currentPlace(noiseName, device), args);
+  else
+    check(noiseName, backend(noiseName).diffqNoise(args, parallelFor));
+}
+
+/// Writes the gradient of the bits, `bits`; returns that of the scale, double [].
+Tensor makeGradients(DiffqNoiseGradArgs args, const Tensor &bits) {
+  if (bits.is_cuda())
+    return gpu::diffqNoiseGrad(noiseName, gpu::currentPlace(noiseName, bits.device()), args, bits);
+  double scaleGradient = 0;
+  args.bitsGradient = bits.mutable_data_ptr<float>();
+  args.scaleGradient = &scaleGradient;
+  check(noiseName, backend(noiseName).diffqNoiseGrad(args, parallelFor));
+  return at::scalar_tensor(scaleGradient, at::kDouble);
 }
 
 /// Whether nobody else reads the tensor, so that it may become a result.
@@ -87,9 +99,9 @@ struct NoiseFunction : torch::autograd::Function<NoiseFunction> {
     const WeightRange range = rangeOf(noiseName, weight);
     args.scale = range.high - range.low;
     args.weight = weight.const_data_ptr();
-    Tensor noisy = emptyLike(weight);
+    Tensor noisy = emptyReused(weight);
     args.noisy = noisy.mutable_data_ptr();
-    check(noiseName, backend(noiseName).diffqNoise(args, parallelFor));
+    makeNoise(args, weight.device());
     context->save_for_backward({bits});
     context->saved_data["settings"] =
         std::vector<int64_t>{groupSize, kind, seed, offset, rounds, range.lowAt, range.highAt};
@@ -108,14 +120,10 @@ struct NoiseFunction : torch::autograd::Function<NoiseFunction> {
                   static_cast<uint64_t>(settings[3]), settings[4]);
     args.scale = static_cast<float>(context->saved_data["scale"].toDouble());
     args.gradient = outer.const_data_ptr();
-    Tensor bitsGradient = at::empty_like(bits);
-    double scaleGradient = 0;
-    args.bitsGradient = bitsGradient.mutable_data_ptr<float>();
-    args.scaleGradient = &scaleGradient;
-    check(noiseName, backend(noiseName).diffqNoiseGrad(args, parallelFor));
+    const Tensor bitsGradient = at::empty_like(bits), scaleGradient = makeGradients(args, bitsGradient);
     Tensor weightGradient;
     if (context->needs_input_grad(0)) {
-      weightGradient = ours ? outer : outer.clone();
+      weightGradient = ours ? outer : emptyReused(outer).copy_(outer);
       const Tensor flat = weightGradient.view(-1);
       flat[settings[6]] += scaleGradient;
       flat[settings[5]] -= scaleGradient;

@@ -22,7 +22,8 @@ namespace bq {
 /// same for any number of threads and is made again, not kept, for the gradient.
 ///
 /// Differentiable once with respect to weight, through max and min too (the gradient goes to the first of equal ones),
-/// and to bits. Throws where an argument does not fit, and for a weight with NaN or infinity.
+/// and to bits. Throws where an argument does not fit, and for a weight with NaN or infinity. On a CUDA device the call
+/// waits for the range of the weight, so that it cannot be captured into a graph; the gradient waits for nothing.
 BQ_TORCH_API at::Tensor diffqNoise(const at::Tensor &weight, const at::Tensor &bits, int64_t groupSize, NoiseKind kind,
                                    uint64_t seed, uint64_t offset, int64_t rounds = 7);
 
@@ -31,8 +32,8 @@ struct WeightRange {
   float low = 0, high = 0;
   int64_t lowAt = 0, highAt = 0;
 };
-/// One read of a weight of type float, half or bfloat16, of one element or more, on the CPU. Throws, saying where, for
-/// NaN and infinity.
+/// One read of a weight of type float, half or bfloat16, of one element or more. Throws, saying where, for NaN and
+/// infinity. On a CUDA device the call waits for the result.
 BQ_TORCH_API WeightRange weightRange(const at::Tensor &weight);
 
 } // namespace bq

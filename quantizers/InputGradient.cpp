@@ -86,6 +86,21 @@ Tensor bq::conv2dInputGradient(const char *op, const Tensor &gradient, const Con
   return dx.to(gradient.scalar_type());
 }
 
+void bq::depthwiseInputGradient(const char *op, const Tensor &gradient, const Conv2dShape &shape,
+                                const GroupedWeight &weight, Compute compute, const Tensor &dx) {
+  abi::Conv2dGeometry geometry = shape.inputGradient();
+  geometry.groups = shape.groups;
+  LinearArgs args;
+  args.dataType = elementType(op, "gradient", gradient.scalar_type());
+  args.x = gradient.const_data_ptr();
+  args.m = geometry.pixels();
+  args.geometry = &geometry;
+  args.compute = compute;
+  args.y = dx.mutable_data_ptr();
+  args.yStride = shape.channels;
+  check(op, backend(op).linear(*weight.products.front(), args, parallelFor));
+}
+
 Tensor bq::linearWeightGradient(const Tensor &gradient, const Tensor &x) {
   TORCH_CHECK(gradient.dim() >= 1 && x.dim() == gradient.dim() &&
                   gradient.sizes().slice(0, x.dim() - 1) == x.sizes().slice(0, x.dim() - 1),

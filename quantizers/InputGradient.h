@@ -23,6 +23,11 @@ at::Tensor linearInputGradient(const char *op, const at::Tensor &gradient, const
 at::Tensor conv2dInputGradient(const char *op, const at::Tensor &gradient, const Conv2dShape &shape,
                                const TransposedWeight &weight, Compute compute);
 
+/// The same for a convolution with one output and one channel in each group, from its weight as it is, of the CPU; to
+/// `dx`, which is contiguous.
+void depthwiseInputGradient(const char *op, const at::Tensor &gradient, const Conv2dShape &shape,
+                            const GroupedWeight &weight, Compute compute, const at::Tensor &dx);
+
 /// The gradient of a linear layer with respect to its weight: dW [N, K] from dy [..., N] and x [..., K].
 BQ_TORCH_API at::Tensor linearWeightGradient(const at::Tensor &gradient, const at::Tensor &x);
 /// The gradient of a convolution with respect to its weight of `weightShape` [O, I / groups, kh, kw], from

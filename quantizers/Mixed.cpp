@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/Mixed.h"
 
+#include "quantizers/DiffqNoise.h"
 #include "quantizers/Tensors.h"
+#include "quantizers/cuda/GpuMixed.h"
 #include "runtime/MixedRows.h"
 #include "runtime/MixedStream.h"
 
@@ -22,15 +24,19 @@ Tensor checkedBits(const char *op, const Tensor &bits, int64_t groups) {
   return bits.cpu().contiguous();
 }
 
-/// The stream that `weight` holds, checked.
-MixedStream streamOf(const char *op, const MixedWeight &weight) {
-  TORCH_CHECK(weight.codes.scalar_type() == at::kByte && weight.codes.dim() == 1 && weight.codes.is_contiguous() &&
-                  weight.codes.is_cpu(),
-              op, ": expected 'codes' of type Byte with one dimension on the CPU, got ", weight.codes.scalar_type(),
-              " ", shapeText(weight.codes.sizes()), " on ", weight.codes.device());
+/// Throws where the tensors are not those of a canonical weight.
+void checkTensors(const char *op, const MixedWeight &weight) {
+  TORCH_CHECK(weight.codes.scalar_type() == at::kByte && weight.codes.dim() == 1 && weight.codes.is_contiguous(), op,
+              ": expected contiguous 'codes' of type Byte with one dimension, got ", weight.codes.scalar_type(), " ",
+              shapeText(weight.codes.sizes()));
   TORCH_CHECK(weight.scales.scalar_type() == at::kFloat && weight.scales.dim() == 1 && weight.scales.size(0) == 2, op,
               ": expected 'scales' of type Float [2], got ", weight.scales.scalar_type(), " ",
               shapeText(weight.scales.sizes()));
+}
+
+/// The stream that a weight on the CPU holds, checked.
+MixedStream streamOf(const char *op, const MixedWeight &weight) {
+  checkTensors(op, weight);
   return take(op, MixedStream::parse(weight.codes.const_data_ptr<uint8_t>(), weight.codes.numel(),
                                      c10::multiply_integers(weight.shape), weight.groupSize));
 }
@@ -45,6 +51,18 @@ MixedWeight makeWeight(const MixedStream &stream, const Tensor &bits,
   weight.groupSize = groupSize;
   stream.write(bits.const_data_ptr<uint8_t>(), levelsOf, weight.codes.mutable_data_ptr<uint8_t>(), parallelFor);
   return weight;
+}
+
+MixedWeight quantizeOnGpu(const char *op, const Tensor &weight, const Tensor &widths, const MixedStream &stream,
+                          int64_t groupSize) {
+  const gpu::Place place = gpu::currentPlace(op, weight.device());
+  const WeightRange range = weightRange(weight);
+  MixedWeight made;
+  made.codes = gpu::quantizeMixed(op, place, weight, widths, stream, range.low, range.high);
+  made.scales = at::tensor({range.low, range.high}).to(weight.device());
+  made.shape = weight.sizes().vec();
+  made.groupSize = groupSize;
+  return made;
 }
 
 } // namespace
@@ -80,7 +98,8 @@ MixedWeight bq::packMixed(const Tensor &levels, const Tensor &bits, double min, 
       shape, groupSize == weights ? 0 : groupSize);
 }
 
-MixedLevels bq::unpackMixed(const MixedWeight &weight) {
+MixedLevels bq::unpackMixed(const MixedWeight &given) {
+  const MixedWeight weight{given.codes.cpu(), given.scales.cpu(), given.shape, given.groupSize};
   const MixedStream stream = streamOf("bq::unpackMixed", weight);
   MixedLevels result;
   result.min = static_cast<double>(weight.scales[0].item<float>());
@@ -97,11 +116,13 @@ MixedWeight bq::quantizeMixed(const Tensor &weight, const Tensor &bits, int64_t 
   TORCH_CHECK(groupSize >= 0, op, ": 'groupSize' is ", groupSize, ": use 0 (one group) or more");
   elementType(op, "weight", weight.scalar_type());
   at::NoGradGuard noGrad;
-  const Tensor flat = weight.detach().to(at::kCPU, at::kFloat).reshape({-1}).contiguous();
-  const int64_t weights = flat.numel();
+  const int64_t weights = weight.numel();
   const Tensor widths = checkedBits(op, bits, MixedStream::groupCount(weights, groupSize));
   const uint8_t *width = widths.const_data_ptr<uint8_t>();
   const MixedStream stream = take(op, MixedStream::plan(width, weights, groupSize));
+  if (weight.is_cuda() && weights)
+    return quantizeOnGpu(op, weight.detach().contiguous(), widths, stream, groupSize);
+  const Tensor flat = weight.detach().to(at::kCPU, at::kFloat).reshape({-1}).contiguous();
   const float *data = flat.const_data_ptr<float>();
   const ValueRange range = rangeOf(data, weights, parallelFor);
   TORCH_CHECK(range.isFinite, op, ": 'weight' ", shapeText(weight.sizes()), " holds NaN or infinity");
@@ -137,7 +158,15 @@ ConvertOptions bq::mixedConversion(const std::map<std::string, MixedWeight> &wei
 }
 
 Tensor bq::dequantizeMixed(const MixedWeight &weight) {
-  const MixedStream stream = streamOf("bq::dequantizeMixed", weight);
+  constexpr const char *op = "bq::dequantizeMixed";
+  if (weight.codes.is_cuda() && c10::multiply_integers(weight.shape)) {
+    checkTensors(op, weight);
+    const gpu::GpuMixedWeight onDevice(op, gpu::currentPlace(op, weight.codes.device()),
+                                       {weight.codes, weight.scales, std::nullopt, std::nullopt},
+                                       take(op, Format::parse(weight.format())), c10::multiply_integers(weight.shape));
+    return onDevice.values(op, gpu::currentPlace(op, weight.codes.device())).view(weight.shape);
+  }
+  const MixedStream stream = streamOf(op, weight);
   const Tensor scales = weight.scales.cpu().contiguous(), result = at::empty(weight.shape, at::kFloat);
   dequantizeMixedRange(stream, weight.codes.const_data_ptr<uint8_t>(), scales.const_data_ptr<float>(),
                        result.mutable_data_ptr<float>(), parallelFor);

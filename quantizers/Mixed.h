@@ -43,7 +43,7 @@ struct BQ_TORCH_API MixedLevels {
 /// something does not fit.
 BQ_TORCH_API MixedWeight packMixed(const at::Tensor &levels, const at::Tensor &bits, double min, double max,
                                    at::IntArrayRef shape);
-/// The inverse. Throws where the stream is damaged, or does not fit the shape.
+/// The inverse, on the CPU. Throws where the stream is damaged, or does not fit the shape.
 BQ_TORCH_API MixedLevels unpackMixed(const MixedWeight &weight);
 
 /// Rounds a weight of any shape, of type float, half or bfloat16, to groups of these widths (uint8 [groups]):
@@ -51,7 +51,9 @@ BQ_TORCH_API MixedLevels unpackMixed(const MixedWeight &weight);
 ///   level = rint(((w - min) / (max - min)) / (1 / (2^bits - 1)))
 ///
 /// in float, in this order, with the least and greatest element of the whole weight. A weight whose elements are all
-/// equal gets levels of 0. `groupSize` 0: all are one group. Throws for NaN and infinity.
+/// equal gets levels of 0. `groupSize` 0: all are one group. The result is where the weight is: on a CUDA device codes
+/// are the same bytes; the call waits for the range of the weight, and `bits` come to the host. Throws for NaN and
+/// infinity, and on a CUDA device where there is no kernel.
 BQ_TORCH_API MixedWeight quantizeMixed(const at::Tensor &weight, const at::Tensor &bits, int64_t groupSize);
 
 /// The weight as layers hold it, of shape [N, K] or [O, I / groups, kh, kw].
@@ -60,7 +62,8 @@ BQ_TORCH_API c10::intrusive_ptr<PackedWeight> packedWeight(const MixedWeight &we
 BQ_TORCH_API ConvertOptions mixedConversion(const std::map<std::string, MixedWeight> &weights,
                                             Compute compute = Compute::F32);
 
-/// The weight, float: level * (1 / (2^bits - 1)) * (max - min) + min, in float, in this order.
+/// The weight, float: level * (1 / (2^bits - 1)) * (max - min) + min, in float, in this order; where the
+/// codes are. Widths of groups on a CUDA device come to the host.
 BQ_TORCH_API at::Tensor dequantizeMixed(const MixedWeight &weight);
 
 } // namespace bq

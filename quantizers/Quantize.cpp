@@ -72,13 +72,14 @@ at::Tensor bq::dequantize(const at::Tensor &codes, const at::Tensor &scales, con
   TORCH_CHECK(rows == n, op, ": 'codes' ", shapeText(codes.sizes()), " hold ", rows, " rows, 'shape' ",
               shapeText(shape), " asks for ", n);
   at::Tensor matrix = at::empty({n, k}, scales.options());
+  // In the order of the weight itself.
+  if (format.isMixed() && n && k && codes.is_cuda())
+    return gpu::dequantize(op, gpu::currentPlace(op, codes.device()), weight, format, k).view(shape);
   if (format.isMixed() && n && k) {
-    // In the order of the weight itself; kernels for GPUs there are none.
-    const WeightTensors here = weight.to(at::kCPU);
-    at::Tensor values = at::empty(shape, here.scales.options());
-    BorrowedWeight borrowed = borrow(here, format, k);
+    at::Tensor values = at::empty(shape, scales.options());
+    BorrowedWeight borrowed = borrow(weight, format, k);
     check(op, backend(op).dequantize(borrowed.view, values.mutable_data_ptr(), parallelFor));
-    return values.to(codes.device());
+    return values;
   }
   if (n && k && codes.is_cuda()) {
     matrix = gpu::dequantize(op, gpu::currentPlace(op, codes.device()), weight, format, k);

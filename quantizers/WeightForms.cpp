@@ -211,6 +211,12 @@ std::shared_ptr<const GroupedWeight> bq::makeGrouped(const char *op, const Weigh
     return result;
   }
   const int64_t n = weight.codes.size(0), outputs = n / layout.groups, channels = k / layout.taps;
+  if (layout.isDirect && device.is_cpu()) {
+    result->together = layout.groups;
+    result->isDirect = true;
+    result->products.push_back(prepack(op, weight, format, k, device));
+    return result;
+  }
   result->together = canJoin(weight, format, k) ? groupsTogether(layout.groups, outputs) : 1;
   const int64_t rows = outputs * result->together;
   Format joinedFormat = format;

@@ -15,19 +15,22 @@ namespace bq {
 /// outputs, its columns `taps` taps of as many channels. A linear layer has one of each.
 struct WeightLayout {
   int64_t taps = 1, groups = 1;
+  bool isDirect = false; ///< The CPU's kernels take all groups together (Conv2dShape::isDirect).
 
   friend bool operator==(const WeightLayout &l, const WeightLayout &r) {
-    return l.taps == r.taps && l.groups == r.groups;
+    return l.taps == r.taps && l.groups == r.groups && l.isDirect == r.isDirect;
   }
 };
 
 /// The prepacked weights of the groups. Immutable.
 ///
-/// Products have at least 16 rows to do: small groups whose rows have one scale each are taken together, as one weight
-/// whose other codes mean zero. Then a patch is that of all of them: its greatest value, and whether it holds a NaN.
+/// Where kernels take all groups, that is the weight as it is. Else products have at least 16 rows to do: small groups
+/// whose rows have one scale each are taken together, as one weight whose other codes mean zero. Then a patch is that
+/// of all of them: its greatest value, and whether it holds a NaN.
 struct GroupedWeight {
   WeightLayout layout;
-  int64_t together = 1; ///< Groups of the convolution in each product.
+  int64_t together = 1;  ///< Groups of the convolution in each product.
+  bool isDirect = false; ///< The one product is that of all groups (abi::Conv2dGeometry::groups).
   std::vector<std::shared_ptr<const PrepackedWeight>> products;
 
   int64_t bytes() const;

@@ -54,6 +54,12 @@ Expected<AlignedBuffer> AlignedBuffer::allocate(size_t bytes) {
   return buffer;
 }
 
+void AlignedBuffer::discard() {
+  // Only that pages stay in use longer is lost where the system refuses.
+  if (bytes >= hugeFrom)
+    madvise(memory, roundUp(bytes, hugePage), MADV_FREE);
+}
+
 AlignedBuffer::~AlignedBuffer() {
   if (bytes >= hugeFrom)
     munmap(memory, roundUp(bytes, hugePage));

@@ -32,6 +32,8 @@ public:
 
   uint8_t *data() const { return memory; }
   size_t size() const { return bytes; }
+  /// The system may take pages back where it runs short, until they are next written; what they hold is undefined.
+  void discard();
 
 private:
   uint8_t *memory = nullptr;

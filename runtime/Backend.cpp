@@ -172,6 +172,9 @@ Status LinearArgs::verify(int64_t n, int64_t k) const {
   if (geometry) {
     if (Status status = verifyGeometry(*geometry, k, activationBits); !status)
       return status;
+    if (n % geometry->groups)
+      return refuse("geometry.groups", geometry->groups,
+                    "it must divide the " + std::to_string(n) + " rows of the weight");
     if (m != geometry->pixels())
       return refuse("m", m, "the geometry has " + std::to_string(geometry->pixels()) + " output pixels");
   }

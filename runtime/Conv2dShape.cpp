@@ -123,7 +123,8 @@ Status bq::verifyGeometry(const abi::Conv2dGeometry &g, int64_t k, int activatio
                           {"offset[1]", g.offset[1], -maxStep, maxStep},
                           {"tapStep[0]", g.tapStep[0], -maxStep, maxStep},
                           {"tapStep[1]", g.tapStep[1], -maxStep, maxStep},
-                          {"padCode", g.padCode, lowest, highest}};
+                          {"padCode", g.padCode, lowest, highest},
+                          {"groups", g.groups, 1, maxSize}};
   if (Status status = checkRanges("geometry.", ranges); !status)
     return status;
   if (k % g.kernelHeight || k / g.kernelHeight % g.kernelWidth)
@@ -134,7 +135,7 @@ Status bq::verifyGeometry(const abi::Conv2dGeometry &g, int64_t k, int activatio
 }
 
 bool bq::isPointwise(const abi::Conv2dGeometry &g) {
-  if (g.kernelHeight != 1 || g.kernelWidth != 1 || g.outHeight != g.height || g.outWidth != g.width)
+  if (g.groups != 1 || g.kernelHeight != 1 || g.kernelWidth != 1 || g.outHeight != g.height || g.outWidth != g.width)
     return false;
   for (int axis : {0, 1})
     if (g.multiply[axis] != 1 || g.divide[axis] != 1 || g.offset[axis] != 0)

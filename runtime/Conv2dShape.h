@@ -3,7 +3,7 @@
 #ifndef BQ_RUNTIME_CONV2DSHAPE_H
 #define BQ_RUNTIME_CONV2DSHAPE_H
 
-#include "dialect/core/KernelAbi.h"
+#include "dialect/core/DirectConv2d.h"
 #include "dialect/core/Status.h"
 
 #include <array>
@@ -32,6 +32,11 @@ struct Conv2dShape {
   int64_t groupOutputs() const { return outChannels / groups; }
   int64_t k() const { return kernel[0] * kernel[1] * groupChannels(); }
   int64_t gradientK() const { return kernel[0] * kernel[1] * groupOutputs(); }
+
+  /// Whether the CPU's kernels take all groups together, of any format but mixed.
+  bool isDirect() const { return abi::isDirectConv2d(groups, groupOutputs(), groupChannels(), kernel[1]); }
+  /// Whether groups have one output and one channel: the weight of the gradient then is that of the convolution.
+  bool isDepthwise() const { return groupOutputs() == 1 && groupChannels() == 1; }
 
   /// Rows are output pixels, and their patches are in x.
   abi::Conv2dGeometry forward() const;

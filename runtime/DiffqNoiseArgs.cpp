@@ -96,6 +96,19 @@ void DiffqNoiseGradArgs::finish(const float *heads, const float *scaleParts) con
     bitsGradient[open] = static_cast<float>(sum);
 }
 
+int64_t WeightRangeArgs::chunks() const { return countChunks(count); }
+
+KernelSpec WeightRangeArgs::spec() const {
+  KernelSpec spec;
+  spec.op = KernelSpec::Op::WeightRange;
+  spec.dataType = dataType;
+  return spec;
+}
+
+Error WeightRangeArgs::notFinite(int64_t element) {
+  return invalidArgument("element " + std::to_string(element) + " is NaN or infinite: the range must be finite");
+}
+
 Status WeightRangeArgs::verify() const {
   if (count < 1)
     return refuse("count", std::to_string(count), "only a weight of 1 element or more has a range");
@@ -106,10 +119,10 @@ Status WeightRangeArgs::verify() const {
 
 Status WeightRangeArgs::finish(const float *lows, const float *highs) const {
   int64_t least = 0, greatest = 0;
-  for (int64_t chunk = 0; chunk < countChunks(count); ++chunk) {
+  for (int64_t chunk = 0; chunk < chunks(); ++chunk) {
     if (std::isnan(lows[chunk])) {
       const int64_t at = findElement(*this, chunk * abi::noiseChunk, [](float x) { return !std::isfinite(x); });
-      return invalidArgument("element " + std::to_string(at) + " is NaN or infinite: the range must be finite");
+      return notFinite(at);
     }
     if (lows[chunk] < lows[least])
       least = chunk;

@@ -60,10 +60,15 @@ struct WeightRangeArgs {
   float *low = nullptr, *high = nullptr;       ///< One number each.
   int64_t *lowAt = nullptr, *highAt = nullptr; ///< Where the first such element is.
 
+  /// Chunks of abi::noiseChunk elements, the tasks of the kernel.
+  int64_t chunks() const;
+  KernelSpec spec() const;
   Status verify() const;
   /// What follows kernels: the range of all from those of chunks, `lows` and `highs`. An error names the first element
   /// that is NaN or infinite; then nothing is written.
   Status finish(const float *lows, const float *highs) const;
+  /// The error for a weight whose first element that is NaN or infinite is that.
+  static Error notFinite(int64_t element);
 };
 
 } // namespace bq

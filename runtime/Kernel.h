@@ -5,7 +5,7 @@
 
 #include "codegen/Artifact.h"
 #include "codegen/KernelSpec.h"
-#include "dialect/core/KernelAbi.h"
+#include "dialect/core/DirectConv2d.h"
 #include "dialect/core/NoiseAbi.h"
 #include "runtime/ElfLoader.h"
 
@@ -26,6 +26,8 @@ public:
   const Artifact &artifact() const { return metadata; }
 
   abi::LinearFn linear() const { return reinterpret_cast<abi::LinearFn>(entry); }
+  /// Of a convolution with groups.
+  abi::DirectConv2dFn directConv2d() const { return reinterpret_cast<abi::DirectConv2dFn>(entry); }
   abi::PrepareFn prepare() const { return reinterpret_cast<abi::PrepareFn>(prepareEntry); }
   abi::EmbeddingFn embedding() const { return reinterpret_cast<abi::EmbeddingFn>(entry); }
   abi::DequantizeFn dequantize() const { return reinterpret_cast<abi::DequantizeFn>(entry); }

@@ -35,6 +35,7 @@ inline KernelSpec linearSpec(const Format &format, int64_t n, int64_t k, Element
   if (args.geometry) {
     spec.kernelHeight = args.geometry->kernelHeight;
     spec.kernelWidth = args.geometry->kernelWidth;
+    spec.groups = args.geometry->groups;
   }
   return spec;
 }
@@ -56,11 +57,14 @@ inline int64_t imageElements(const abi::Conv2dGeometry &g, int64_t k) {
          k / (g.kernelHeight * g.kernelWidth);
 }
 
-/// Whether the coordinates of patches, inside the image or not, fit the 32 bits that kernels for GPUs count them in.
-inline Status verifyCoordinates(const LinearArgs &args) {
+/// Whether kernels for GPUs can have these patches: of one group, and with coordinates, inside the image or not, that
+/// fit the 32 bits they are counted in.
+inline Status verifyPatches(const LinearArgs &args) {
   if (!args.geometry)
     return {};
   const abi::Conv2dGeometry &g = *args.geometry;
+  if (g.groups != 1)
+    return unsupported("geometry.groups is " + std::to_string(g.groups) + ": kernels for GPUs do one group");
   for (int axis : {0, 1}) {
     const int64_t size = axis ? g.outWidth : g.outHeight, taps = axis ? g.kernelWidth : g.kernelHeight;
     const int64_t most = size * g.multiply[axis] + std::abs(g.offset[axis]) + taps * std::abs(g.tapStep[axis]);

@@ -65,13 +65,16 @@ int64_t MixedStream::groupCount(int64_t weights, int64_t groupSize) {
   return !weights ? 0 : !groupSize ? 1 : (weights - 1) / groupSize + 1;
 }
 
-void MixedStream::place() {
-  int64_t next = headerBytes + (groups() * field + 7) / 8;
+int64_t MixedStream::codesOf(int bits) const {
   const int64_t missing = groups() * size - weightCount;
+  return widths[bits].groups * size - (bits == lastBits ? missing : 0);
+}
+
+void MixedStream::place() {
+  int64_t next = levelsBegin();
   for (int bits = 1; bits <= maxBits; ++bits) {
     widths[bits].begin = next;
-    const int64_t codes = widths[bits].groups * size - (bits == lastBits ? missing : 0);
-    next += (codes * bits + 7) / 8;
+    next += (codesOf(bits) * bits + 7) / 8;
   }
   streamBytes = next;
 }
@@ -174,15 +177,35 @@ void MixedStream::storeLevels(uint8_t *stream, int bits, int64_t rank, const uin
     storeField(stream, position, bits, levels[i]);
 }
 
-void MixedStream::write(const uint8_t *bits, const std::function<void(int64_t group, uint16_t *levels)> &levelsOf,
-                        uint8_t *stream, ParallelFor parallel) const {
-  std::fill_n(stream, streamBytes, uint8_t{0});
+void MixedStream::writeWidths(const uint8_t *bits, uint8_t *stream) const {
+  std::fill_n(stream, levelsBegin(), uint8_t{0});
   for (int byte = 0; byte < 8; ++byte)
     stream[byte] = static_cast<uint8_t>(static_cast<uint64_t>(weightCount) >> (8 * byte));
   stream[8] = static_cast<uint8_t>(least);
   stream[9] = static_cast<uint8_t>(field);
   for (int64_t group = 0; group < groups(); ++group)
     storeField(stream + headerBytes, group * field, field, static_cast<unsigned>(bits[group] - least));
+}
+
+std::vector<int32_t> MixedStream::order(const uint8_t *stream) const {
+  std::array<int64_t, maxBits + 1> next{};
+  for (int width = 1; width < maxBits; ++width)
+    next[width + 1] = next[width] + widths[width].groups;
+  std::vector<int32_t> numbers(static_cast<size_t>(groups()));
+  std::array<uint8_t, 4096> bits;
+  for (int64_t first = 0; first < groups(); first += bits.size()) {
+    const int64_t held = std::min<int64_t>(bits.size(), groups() - first);
+    loadBits(stream, first, held, bits.data());
+    for (int64_t group = 0; group < held; ++group)
+      numbers[next[bits[group]]++] = static_cast<int32_t>(first + group);
+  }
+  return numbers;
+}
+
+void MixedStream::write(const uint8_t *bits, const std::function<void(int64_t group, uint16_t *levels)> &levelsOf,
+                        uint8_t *stream, ParallelFor parallel) const {
+  std::fill_n(stream + levelsBegin(), streamBytes - levelsBegin(), uint8_t{0});
+  writeWidths(bits, stream);
 
   // Threads never write the same byte: groups of whole bytes, or all on one thread.
   const int64_t grain = size % 8 ? std::max<int64_t>(groups(), 1) : groupsPerThread;

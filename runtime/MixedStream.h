@@ -52,6 +52,8 @@ public:
   int leastBits() const { return least; }
   int fieldBits() const { return field; }
   const Width &width(int bits) const { return widths[bits]; }
+  /// Weights whose groups have this width.
+  int64_t codesOf(int bits) const;
 
   /// The widths of `count` groups from `first` on.
   void loadBits(const uint8_t *stream, int64_t first, int64_t count, uint8_t *bits) const;
@@ -59,6 +61,13 @@ public:
   std::vector<uint32_t> ranks(const uint8_t *stream, int64_t chunk) const;
   /// The levels of weights [begin, end) of the group that is number `rank` of its width.
   void loadLevels(const uint8_t *stream, int bits, int64_t rank, int64_t begin, int64_t end, uint16_t *levels) const;
+
+  /// Bytes of the stream before the first levels: what it says of itself, and the widths of its groups.
+  int64_t levelsBegin() const { return headerBytes + (groups() * field + 7) / 8; }
+  /// Writes those.
+  void writeWidths(const uint8_t *bits, uint8_t *stream) const;
+  /// The numbers of all groups in the order of the stream, from the levelsBegin() bytes that it begins with.
+  std::vector<int32_t> order(const uint8_t *stream) const;
 
   /// Writes the stream: bytes() bytes. `levelsOf` gives the levels of a group, length(group) of them, and is called
   /// from several threads where groups are whole bytes. No level may need more bits than its group has.

@@ -4,6 +4,7 @@
 #include "codegen/Compilation.h"
 #include "codegen/cpu/ObjectEmitter.h"
 #include "passes/Pipelines.h"
+#include "passes/cpu/DirectConv2d.h"
 #include "passes/cpu/MixedLinear.h"
 #include "passes/cpu/PackedStep.h"
 
@@ -32,6 +33,11 @@ void describe(Artifact &artifact, Operation *layer, const CpuTarget &target) {
   LinearPlan plan = LinearPlan::get(product, target);
   const Layout &layout = plan.layout;
   artifact.layout = layout.str();
+  if (plan.groups > 1) {
+    artifact.tasks = directPieces(plan);
+    artifact.scratchBytes = directScratchBytes(plan);
+    return;
+  }
   artifact.tasks = plan.format.isMixed() ? abi::MixedIndex::tasks(layout.n, layout.k)
                                          : llvm::divideCeil(layout.blocks(), plan.vectors);
   artifact.rowMultiple = plan.rowMultiple();

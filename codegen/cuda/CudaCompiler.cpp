@@ -90,7 +90,9 @@ public:
     Expected<const NvrtcLibrary *> nvrtc = NvrtcLibrary::get();
     if (!nvrtc)
       return nvrtc.error();
-    return compileCuda(**nvrtc, source(), request.spec.name() + ".cu", target);
+    // Steps of optimizers have the longest code, and many blocks of threads to hide what loads take.
+    const bool isStep = request.spec.op == KernelSpec::Op::Update || request.spec.op == KernelSpec::Op::UpdateDense;
+    return compileCuda(**nvrtc, source(), request.spec.name() + ".cu", target, isStep ? Effort::Low : Effort::Full);
   }
 
   /// All of the CUDA C++ that NVRTC gets.

@@ -55,7 +55,8 @@ std::string joined(const std::vector<std::string> &words) {
 
 } // namespace
 
-Expected<std::vector<std::string>> bq::nvrtcOptions(const NvrtcLibrary &library, const CudaTarget &target) {
+Expected<std::vector<std::string>> bq::nvrtcOptions(const NvrtcLibrary &library, const CudaTarget &target,
+                                                    Effort effort) {
   const std::vector<int> &known = library.architectures;
   bool isKnown = std::binary_search(known.begin(), known.end(), target.sm());
   if (!isKnown && target.sm() < known.back())
@@ -68,16 +69,19 @@ Expected<std::vector<std::string>> bq::nvrtcOptions(const NvrtcLibrary &library,
       "--fmad=false"};
   if (isKnown)
     options.push_back("--ptxas-options=-v");
-  // Its own cache, which would hide what a compile costs; bq has one.
-  if (library.major > 12 || (library.major == 12 && library.minor >= 9))
+  if (library.major > 12 || (library.major == 12 && library.minor >= 9)) {
+    // Its own cache, which would hide what a compile costs; bq has one.
     options.push_back("--no-cache");
+    if (effort == Effort::Low)
+      options.push_back("--Ofast-compile=min");
+  }
   return options;
 }
 
 Expected<CudaCode> bq::compileCuda(const NvrtcLibrary &library, const std::string &source, const std::string &name,
-                                   const CudaTarget &target) {
+                                   const CudaTarget &target, Effort effort) {
   auto start = std::chrono::steady_clock::now();
-  Expected<std::vector<std::string>> options = nvrtcOptions(library, target);
+  Expected<std::vector<std::string>> options = nvrtcOptions(library, target, effort);
   if (!options)
     return options.error();
   std::vector<const char *> arguments;

@@ -23,15 +23,23 @@ struct CudaCode {
   double milliseconds = 0;
 };
 
+/// How much NVRTC makes of a program.
+enum class Effort {
+  Full,
+  /// Four fifths of the time. Loads come to stand right before their use, and loops that multiply are up to a tenth
+  /// longer: for kernels that nothing is loaded ahead in.
+  Low,
+};
+
 /// The options that a program is compiled with. Unsupported where the library does not know the architecture and newer
 /// ones.
-Expected<std::vector<std::string>> nvrtcOptions(const NvrtcLibrary &library, const CudaTarget &target);
+Expected<std::vector<std::string>> nvrtcOptions(const NvrtcLibrary &library, const CudaTarget &target, Effort effort);
 
 /// Compiles `source`, whose lines messages call `name` where no #line says otherwise. `target` is not the emulator. Any
 /// thread, several at once. Internal where NVRTC refuses the program; the first line of the text says why and with
 /// which options, then follow the log and the source.
 Expected<CudaCode> compileCuda(const NvrtcLibrary &library, const std::string &source, const std::string &name,
-                               const CudaTarget &target);
+                               const CudaTarget &target, Effort effort = Effort::Full);
 
 } // namespace bq
 

@@ -51,6 +51,9 @@ struct Conv2dGeometry {
   int64_t kernelHeight = 1, kernelWidth = 1; ///< Compiled into kernels.
   int64_t multiply[2] = {1, 1}, divide[2] = {1, 1}, offset[2] = {0, 0}, tapStep[2] = {1, 1};
   int64_t padCode = 0;
+  /// Above 1: the product is that of all groups of a convolution (DirectConv2d.h). Row n of the weight, of N, meets
+  /// channels n / (N / groups) * C + i of a pixel. Compiled into kernels.
+  int64_t groups = 1;
 
   /// Rows of the product.
   int64_t pixels() const { return batch * outHeight * outWidth; }

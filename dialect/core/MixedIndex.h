@@ -13,7 +13,7 @@ namespace bq::abi {
 struct MixedIndex {
   static constexpr int widths = 16; ///< 1 to 15; the entry for 0 has another meaning, or none.
   /// Bytes behind the stream that may be read.
-  static constexpr int64_t slack = 64;
+  static constexpr int64_t slack = 128;
 
   /// Groups of a segment of activations: their numbers, and one more, are bytes.
   static constexpr int64_t maxListed = 254;

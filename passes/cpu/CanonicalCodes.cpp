@@ -4,7 +4,8 @@
 using namespace mlir;
 using namespace bq;
 
-Value bq::writeUnpackCodes(KernelBuilder &b, Value bytes, int64_t bits, bool isSigned) {
+/// The codes in the lower bits of lanes, or in the upper ones.
+static Value unpack(KernelBuilder &b, Value bytes, int64_t bits, bool isHigh) {
   // Lane i gets the two bytes that hold bits [i * bits, (i + 1) * bits), then each is shifted by what it is off.
   const int64_t count = 2 * bits;
   Value zeros = b.zero(b.vec(b.getI8Type(), count));
@@ -14,15 +15,18 @@ Value bq::writeUnpackCodes(KernelBuilder &b, Value bytes, int64_t bits, bool isS
     int64_t first = lane * bits / 8;
     source.append({first, std::min(first + 1, count - 1), count, count});
     const int64_t shift = lane * bits % 8;
-    shifts.push_back(isSigned ? 32 - bits - shift : shift);
+    shifts.push_back(isHigh ? 32 - bits - shift : shift);
   }
   Value pairs = vector::ShuffleOp::create(b, bytes, zeros, source);
   Value lanes = b.bitcast(b.vec(b.getI32Type(), codesPerStep), pairs);
-  if (!isSigned)
+  if (!isHigh)
     return b.bitAnd(arith::ShRUIOp::create(b, lanes, b.ints(shifts)), (1 << bits) - 1);
-  Value up = arith::ShLIOp::create(b, lanes, b.ints(shifts));
-  return arith::ShRSIOp::create(b, up, b.splat(cast<VectorType>(up.getType()), 32 - bits));
+  return b.bitAnd(arith::ShLIOp::create(b, lanes, b.ints(shifts)), -(int64_t(1) << (32 - bits)));
 }
+
+Value bq::writeUnpackCodes(KernelBuilder &b, Value bytes, int64_t bits) { return unpack(b, bytes, bits, false); }
+
+Value bq::writeUnpackHigh(KernelBuilder &b, Value bytes, int64_t bits) { return unpack(b, bytes, bits, true); }
 
 /// For widths that divide a byte: neighbours are joined, two lanes to one of twice the width, until a lane has a byte.
 static Value joinNeighbours(KernelBuilder &b, Value codes, int64_t bits) {

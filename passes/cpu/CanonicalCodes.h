@@ -10,8 +10,10 @@ namespace bq {
 /// Codes taken apart or put together in one step; they fill 2 * bits bytes.
 constexpr int64_t codesPerStep = 16;
 
-/// 16 x i32 from 2 * bits bytes (a vector of i8), zero-extended, or sign-extended.
-mlir::Value writeUnpackCodes(KernelBuilder &b, mlir::Value bytes, int64_t bits, bool isSigned = false);
+/// 16 x i32 from 2 * bits bytes (a vector of i8), zero-extended.
+mlir::Value writeUnpackCodes(KernelBuilder &b, mlir::Value bytes, int64_t bits);
+/// The same in the upper bits of each, above zeros: signed codes times 2^(32 - bits).
+mlir::Value writeUnpackHigh(KernelBuilder &b, mlir::Value bytes, int64_t bits);
 /// The inverse: 2 * bits bytes from 16 x i32, none above 2^bits - 1.
 mlir::Value writePackCodes(KernelBuilder &b, mlir::Value codes, int64_t bits);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/cpu/ExpandPhilox.h"
 
+#include "dialect/core/Philox.h"
 #include "passes/Passes.h"
 
 #include "mlir/IR/ImplicitLocOpBuilder.h"
@@ -10,7 +11,7 @@ using namespace bq;
 
 namespace {
 
-constexpr uint32_t factors[] = {0xD2511F53, 0xCD9E8D57}, weyl[] = {0x9E3779B9, 0xBB67AE85};
+constexpr uint32_t factors[] = {0xD2511F53, 0xCD9E8D57};
 
 /// Words of a state in lanes of 64 bits, whose upper halves hold anything: CPUs multiply the lower ones, and neither
 /// the product nor the sum of a round puts its halves together again.
@@ -75,7 +76,7 @@ struct ExpandPhilox : OpRewritePattern<PhiloxOp> {
       for (SmallVector<Value> &state : states)
         expansion.round(state, keys);
       for (int i = 0; i < 2; ++i)
-        key[i] = arith::AddIOp::create(b, key[i], arith::ConstantOp::create(b, b.getI32IntegerAttr(weyl[i])));
+        key[i] = arith::AddIOp::create(b, key[i], arith::ConstantOp::create(b, b.getI32IntegerAttr(philoxKeySteps[i])));
     }
     SmallVector<Value> results;
     for (int64_t word = 0; word < 4; ++word) {

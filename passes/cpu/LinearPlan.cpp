@@ -2,6 +2,7 @@
 #include "passes/cpu/LinearPlan.h"
 
 #include "passes/Schedules.h"
+#include "passes/cpu/DirectConv2d.h"
 
 #include "mlir/IR/TypeUtilities.h"
 
@@ -30,6 +31,12 @@ LinearPlan LinearPlan::get(ProductLayer layer, const CpuTarget &target) {
       plan.format.isMixed() ? ShapedType::isDynamic(layer.getProductRows()) : schedule.getAlgorithm() == "panel";
   plan.rows = schedule.getRows();
   plan.vectors = schedule.getVectors();
+  if (isDirectConv2d(layer)) {
+    // A product for each activation that is loaded: nothing is gained by fewer bits.
+    plan.groups = cast<Conv2dOp>(layer.getOperation()).getGroups();
+    plan.roundToBF16 = layer.getCompute().getValue() == Compute::BF16;
+    return plan;
+  }
   switch (layer.getCompute().getValue()) {
   case Compute::F32:
     plan.form = Form::F32;

@@ -18,12 +18,13 @@ struct LinearPlan {
   bool hasColumnScale = false;             ///< Columns of x are multiplied by scales of the format, or by factors.
   int64_t staticBits = 0;                  ///< Of activations quantized with one scale; 0 where they are not.
   int64_t patchHeight = 0, patchWidth = 0; ///< Where a row is a patch of an image, else 0.
+  int64_t groups = 1;                      ///< Of a convolution whose kernel takes them all.
   bool hasPaddedRows = false;              ///< The panel may have rows beyond those of x.
   mlir::Type dataType, scaleType;
   ZeroPointType zero = ZeroPointType::None;
   Form form = Form::F32;
-  /// bf16 asked for on a CPU without its dot product, or for a mixed weight: activations rounded to bf16 take part in
-  /// f32 products, which are exact.
+  /// bf16 asked for on a CPU without its dot product, for a mixed weight, or for all groups of a convolution:
+  /// activations rounded to bf16 take part in f32 products, which are exact.
   bool roundToBF16 = false;
   int64_t rows = 0, vectors = 0; ///< Of the schedule.
 

@@ -1,36 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // One row of activations. Groups of a width are few in a row of the weight: a loop for each costs more for its end,
 // which no CPU foresees, than for its steps. Here a loop goes on over a block of rows and keeps the sums after every
-// step; the sum of a row is a difference of two of them, which is exact, as integers are.
+// step; the sum of a row is a difference of two of them. That is exact for integers. A lane of floats adds at most
+// blockRows * k / 16 products, so that all rounding is less than that of k products added one by one.
+#include "passes/cpu/MixedActivationSums.h"
 #include "passes/cpu/MixedRowSums.h"
+
+#include <optional>
 
 using namespace mlir;
 using namespace bq;
 
 namespace {
 
-/// Rows of the weight in a block, codes in a step, and the greatest width that is done here.
-constexpr int64_t blockRows = 16, step = 64, maxNarrow = 8;
+/// Rows of the weight in a block: so many that loops are long, so few that sums after each step stay in the first
+/// cache. Codes in a step, and the greatest width that is done here.
+constexpr int64_t blockRows = 8, step = 64, maxNarrow = 8;
 /// Bytes of codes that are asked for ahead.
-constexpr int64_t prefetched = 16384;
+constexpr int64_t prefetched = 8192;
+/// Entries behind the list's last that a stride may read: of a step of groups of eight and the one before.
+constexpr int64_t listSlack = 16;
 
 int64_t roundUp(int64_t value) { return (value + 63) / 64 * 64; }
 
-/// Sums are taken in chains, so that one need not wait for the step before: a stride is a step of each. Scratch: what
-/// has been summed after each stride, of each plane; sums of rows; where rows end in the list; the list.
+/// Sums are taken in chains, so that one need not wait for the step before: a stride is a step of each. A step sums its
+/// parts, which are groups or less, in `vectors` vectors, where each part has `lanes` lanes of its own. Scratch: what
+/// has been summed after each stride, of each plane; sums of rows; where rows end in the list; of floats the sums of
+/// the activations of groups; the list.
 struct Places {
-  int64_t groups, parts, chains, strides, sums, ends, list, bytes;
+  int64_t groups, parts, chains, lanes, vectors, strides, sums, ends, activations, list, bytes;
 
   explicit Places(const LinearPlan &plan) {
     const int64_t size = plan.format.group;
     groups = plan.layout.k / size;
     parts = std::max<int64_t>(1, step / size);
     chains = size <= step ? 2 : 1;
+    // Four products of bytes go to a lane, or one of floats.
+    lanes = plan.isInteger() ? 16 / parts : std::min<int64_t>(16, size);
+    vectors = parts * lanes / 16;
     // One before the first, and one that is not full.
-    strides = blockRows * plan.layout.k / (step * chains) + 2;
-    sums = plan.activationPlanes() * strides * chains * 64;
+    strides = (blockRows * plan.layout.k + step * chains - 1) / (step * chains) + 1;
+    sums = plan.activationPlanes() * strides * chains * vectors * 64;
     ends = sums + blockRows * 64;
-    list = ends + blockRows * 8;
+    activations = ends + blockRows * 8;
+    list = activations + (plan.isInteger() ? 0 : roundUp(MixedActivationSums::vectorGroups(plan) * 4));
     bytes = roundUp(list + blockRows * groups + 2 * 64);
   }
 };
@@ -39,15 +52,20 @@ class MixedBlocks {
 public:
   MixedBlocks(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers)
       : b(b), plan(plan), size(plan.format.group), places(plan), frame(b, plan, buffers), decoder(b, buffers.codes),
-        lists(b, plan, buffers, frame, decoder, places.bytes), wideSums(b, plan, frame, decoder, lists) {
-    Type i32 = b.getI32Type();
-    after = frame.scratch(i32, plan.activationPlanes() * planeLanes());
+        lists(b, plan, buffers, frame, decoder, places.bytes),
+        wideSums(b, plan, frame, decoder, lists, /*isOfLevels=*/true), partial(plan.isInteger() ? b.i32s() : b.f32s()) {
+    after = frame.scratch(partial.getElementType(), plan.activationPlanes() * planeLanes());
     sums = frame.scratch(b.getF32Type(), blockRows * 16, places.sums);
     ends = frame.scratch(b.getI64Type(), blockRows, places.ends);
     list = frame.scratch(b.getI8Type(), places.bytes - places.list, places.list);
     for (int64_t plane = 0; plane < plan.activationPlanes(); ++plane)
-      for (int64_t chain = 0; chain < places.chains; ++chain)
-        b.store(b.zero(b.i32s()), after, b.index(plane * planeLanes() + chain * 16));
+      for (int64_t lane = 0; lane < strideLanes(); lane += 16)
+        b.store(b.zero(partial), after, b.index(plane * planeLanes() + lane));
+    if (!plan.isInteger()) {
+      Value memory = frame.scratch(b.getF32Type(), MixedActivationSums::vectorGroups(plan), places.activations);
+      activations.emplace(b, plan, frame, memory);
+      leastPart = b.mulF(frame.min(), activations->all());
+    }
   }
 
   void write() {
@@ -63,26 +81,30 @@ private:
   Value i64(int64_t value) { return arith::ConstantIntOp::create(b, b.getI64Type(), value); }
   Value toI64(Value index) { return arith::IndexCastOp::create(b, b.getI64Type(), index); }
   Value toIndex(Value value) { return arith::IndexCastOp::create(b, b.getIndexType(), value); }
-  int64_t lanes() const { return 16 / places.parts; }
-  int64_t strideLanes() const { return places.chains * 16; }
+  int64_t strideLanes() const { return places.chains * places.vectors * 16; }
   int64_t planeLanes() const { return places.strides * strideLanes(); }
-  VectorType ints() { return b.vec(b.getI32Type(), lanes()); }
-  VectorType floats() { return b.vec(b.getF32Type(), lanes()); }
+  VectorType floats() { return b.vec(b.getF32Type(), places.lanes); }
+  Value reduce(Value sum) {
+    return vector::ReductionOp::create(b, vector::CombiningKind::ADD, sum, arith::FastMathFlags::reassoc);
+  }
 
   void writeBlock(Value firstRow, Value inTask, Value count) {
-    Value isWide = b.loop(b.index(0), count, 1, ValueRange{arith::ConstantIntOp::create(b, b.getI1Type(), 0)},
-                          [&](Value i, ValueRange before) {
-                            Value wide = lists.load(b.addI(firstRow, i), b.index(0), maxNarrow);
-                            lists.storeWidths(i);
-                            b.store(b.zero(b.f32s()), sums, b.mul(i, 16));
-                            return SmallVector<Value>{arith::OrIOp::create(b, before[0], wide)};
-                          })[0];
-    for (int64_t width = 1; width <= maxNarrow; ++width)
-      addWidth(width, count);
+    Value first = bytesOf(lists.firstWidth());
+    SmallVector<Value> state = {arith::ConstantIntOp::create(b, b.getI1Type(), 0), b.index(0)};
+    state = b.loop(b.index(0), count, 1, state, [&](Value i, ValueRange before) {
+      Value wide = lists.load(b.addI(firstRow, i), b.index(0), maxNarrow);
+      lists.storeWidths(i);
+      b.store(b.zero(b.f32s()), sums, b.mul(i, 16));
+      return SmallVector<Value>{arith::OrIOp::create(b, before[0], wide), listRow(i, first, before[1])};
+    });
+    Value isWide = state[0];
+    b.loop(lists.firstWidth(), b.min(lists.endWidth(), b.index(maxNarrow + 1)), 1, ValueRange{state[1]},
+           [&](Value width, ValueRange total) { return SmallVector<Value>{addWidth(width, total[0], count)}; });
     b.loop(b.index(0), count, 1, [&](Value i) {
-      Value sum = b.load(floats(), sums, b.mul(i, 16));
-      sum = vector::ReductionOp::create(b, vector::CombiningKind::ADD, sum, arith::FastMathFlags::reassoc);
-      frame.keep(0, b.add(inTask, i), b.addF(sum, sumWide(i, isWide)));
+      Value sum = b.addF(reduce(b.load(floats(), sums, b.mul(i, 16))), sumWide(i, isWide));
+      if (activations)
+        sum = b.fma(b.subF(sum, activations->excess(i, decoder, lists)), frame.range(), leastPart);
+      frame.keep(0, b.add(inTask, i), sum);
     });
   }
 
@@ -94,23 +116,17 @@ private:
     scf::YieldOp::create(b, b.f32(0.0f));
     b.setInsertionPointToStart(branch.thenBlock());
     lists.loadWidths(row);
-    Value sum = wideSums.addWide(b.index(0), b.index(0), b.splat(0.0f))[0];
-    scf::YieldOp::create(
-        b, vector::ReductionOp::create(b, vector::CombiningKind::ADD, sum, arith::FastMathFlags::reassoc).getResult());
+    scf::YieldOp::create(b, reduce(wideSums.addWide(b.index(0), b.index(0), b.splat(0.0f))[0]));
     return branch.getResult(0);
   }
 
-  /// Lists the groups of a width in all rows of the block; how many they are.
-  Value listBlock(Value width, Value count) {
-    Value total = b.loop(b.index(0), count, 1, ValueRange{b.index(0)}, [&](Value i, ValueRange before) {
-      lists.loadWidths(i);
-      Value end = lists.append(width, list, before[0]);
-      b.storeScalar(toI64(end), ends, i);
-      return SmallVector<Value>{end};
-    })[0];
-    // Steps that are not full read groups of zeros.
-    b.store(b.splat(b.vec(b.getI8Type(), 8), places.groups), list, total);
-    return total;
+  Value bytesOf(Value width) { return b.broadcast(b.bytes(), arith::TruncIOp::create(b, b.getI8Type(), toI64(width))); }
+
+  /// Lists the groups of a width (in every byte) in row `i`, whose widths are loaded, from `at` on; where they end.
+  Value listRow(Value i, Value width, Value at) {
+    Value end = lists.append(width, list, at);
+    b.storeScalar(toI64(end), ends, i);
+    return end;
   }
 
   Value columnOf(Value entry) {
@@ -118,67 +134,90 @@ private:
     return b.mul(toIndex(number), size);
   }
 
-  Value gather(int64_t plane, Value entry, Value inGroup) {
-    const int64_t length = std::min(size, step);
+  /// Activations of `count` codes of a step from its code `first` on.
+  Value gather(int64_t plane, Value entry, Value inGroup, int64_t first, int64_t count) {
+    const int64_t length = std::min(size, count);
     SmallVector<Value> pieces;
-    for (int64_t part = 0; part < places.parts; ++part)
-      pieces.push_back(
-          frame.activations(plane, b.index(0), b.index(0), b.add(columnOf(b.add(entry, part)), inGroup), length));
+    for (int64_t code = first; code < first + count; code += length) {
+      Value column = b.add(columnOf(b.add(entry, code / size)), b.add(inGroup, code % size));
+      pieces.push_back(frame.activations(plane, b.index(0), b.index(0), column, length));
+    }
     return frame.joined(pieces);
   }
 
-  void addWidth(int64_t width, Value count) {
-    b.when(lists.mayHave(width), [&] { addListed(width, count); });
+  /// Adds a step of codes of `width` bits to its sums.
+  void addStep(MutableArrayRef<Value> sums, int64_t plane, int64_t width, Value codes, Value entry, Value inGroup) {
+    if (plan.isInteger()) {
+      sums[0] = DotOp::create(b, partial, sums[0], codes, gather(plane, entry, inGroup, 0, step), (1 << width) - 1);
+      return;
+    }
+    // One sum would wait for itself: products are added first.
+    Value product;
+    for (int64_t first = 0; first < step; first += 16) {
+      Value some = width < maxNarrow ? decoder.floats(width, codes, first) : b.toFloat(decoder.widened(codes, first));
+      Value x = gather(plane, entry, inGroup, first, 16);
+      Value &to = sums.size() == 1 ? product : sums[first / 16 * sums.size() / (step / 16)];
+      to = to ? b.fma(some, x, to) : b.mulF(some, x);
+    }
+    if (product)
+      sums[0] = b.addF(sums[0], product);
   }
 
-  void addListed(int64_t width, Value count) {
-    Value total = listBlock(b.splat(b.bytes(), width), count);
-    b.when(arith::CmpIOp::create(b, arith::CmpIPredicate::ne, total, b.index(0)), [&] {
-      sumSteps(width, total);
-      addRows(width, count);
-    });
+  /// Adds the groups of a width, `total` of which are listed; then the next width's are, and how many is returned.
+  Value addWidth(Value width, Value total, Value count) {
+    // Strides that are not full read groups of zeros.
+    b.store(b.splat(b.vec(b.getI8Type(), listSlack), places.groups), list, total);
+    Value begin = b.loadScalar(frame.positions(), width), bits = b.mulI(toI64(total), i64(size));
+    b.storeScalar(b.addI(begin, b.mulI(bits, toI64(width))), frame.positions(), width);
+    sumSteps(1, maxNarrow, width, total, toIndex(arith::ShRUIOp::create(b, begin, i64(3))));
+    return addRows(width, count);
   }
 
-  /// One stride after the other over all groups that are listed.
-  void sumSteps(int64_t width, Value total) {
+  /// The code for `width`, which is first to last.
+  void sumSteps(int64_t first, int64_t last, Value width, Value total, Value byte) {
+    if (first == last)
+      return sumSteps(first, total, byte);
+    const int64_t middle = (first + last) / 2;
+    Value isLow = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, width, b.index(middle));
+    auto branch = scf::IfOp::create(b, isLow, /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    sumSteps(first, middle, width, total, byte);
+    b.setInsertionPointToStart(branch.elseBlock());
+    sumSteps(middle + 1, last, width, total, byte);
+  }
+
+  /// One stride after the other over all groups that are listed, the first of which begins at `byte`.
+  void sumSteps(int64_t width, Value total, Value byte) {
     const int64_t planes = plan.activationPlanes(), chains = places.chains, parts = places.parts;
-    Value at = b.index(width), begin = b.loadScalar(frame.positions(), at);
-    b.storeScalar(b.addI(begin, b.mulI(toI64(total), i64(size * width))), frame.positions(), at);
+    const int64_t planeVectors = chains * places.vectors;
     // Sums of planes and chains, the byte of the stream, the place of the next sums.
-    SmallVector<Value> state(planes * chains, b.zero(b.i32s()));
-    state.push_back(toIndex(arith::ShRUIOp::create(b, begin, i64(3))));
-    state.push_back(b.index(strideLanes()));
-    auto stride = [&](Value entry, Value inGroup, ValueRange before, int64_t steps) {
+    SmallVector<Value> state(planes * planeVectors, b.zero(partial));
+    state.append({byte, b.index(strideLanes())});
+    auto stride = [&](Value entry, Value inGroup, ValueRange before) {
       SmallVector<Value> next(before);
-      Value &byte = next[planes * chains], &to = next[planes * chains + 1];
-      prefetch(byte, step / 8 * width * steps);
-      for (int64_t chain = 0; chain < steps; ++chain, byte = b.add(byte, step / 8 * width)) {
-        Value codes = decoder.narrow(width, byte);
-        for (int64_t plane = 0; plane < planes; ++plane) {
-          Value &sum = next[plane * chains + chain];
-          Value x = gather(plane, b.add(entry, chain * parts), inGroup);
-          sum = DotOp::create(b, sum.getType(), sum, codes, x, (1 << width) - 1);
-        }
+      MutableArrayRef<Value> sums = MutableArrayRef<Value>(next).drop_back(2);
+      Value &byte = next[sums.size()], &to = next[sums.size() + 1];
+      prefetch(byte, step / 8 * width * chains);
+      for (int64_t chain = 0; chain < chains; ++chain, byte = b.add(byte, step / 8 * width)) {
+        const bool areBytes = plan.isInteger() || width == maxNarrow;
+        Value codes = areBytes ? decoder.narrow(width, byte) : decoder.mantissas(width, byte);
+        for (int64_t plane = 0; plane < planes; ++plane)
+          addStep(sums.slice(plane * planeVectors + chain * places.vectors, places.vectors), plane, width, codes,
+                  b.add(entry, chain * parts), inGroup);
       }
       for (int64_t plane = 0; plane < planes; ++plane)
-        for (int64_t chain = 0; chain < chains; ++chain)
-          b.store(next[plane * chains + chain], after, b.add(to, plane * planeLanes() + chain * 16));
+        for (int64_t i = 0; i < planeVectors; ++i)
+          b.store(sums[plane * planeVectors + i], after, b.add(to, plane * planeLanes() + i * 16));
       to = b.add(to, strideLanes());
       return next;
     };
-    if (size > step) {
-      b.loop(b.index(0), total, 1, state, [&](Value entry, ValueRange before) {
-        return b.loop(b.index(0), b.index(size), step, before,
-                      [&](Value inGroup, ValueRange inner) { return stride(entry, inGroup, inner, 1); });
-      });
-      return;
-    }
-    // The last stride may be one step.
-    Value whole = b.mul(b.div(b.add(total, parts - 1), 2 * parts), 2 * parts);
-    state = b.loop(b.index(0), whole, 2 * parts, state,
-                   [&](Value entry, ValueRange before) { return stride(entry, b.index(0), before, 2); });
-    b.when(arith::CmpIOp::create(b, arith::CmpIPredicate::slt, whole, total),
-           [&] { stride(whole, b.index(0), state, 1); });
+    b.loop(b.index(0), total, chains * parts, state, [&](Value entry, ValueRange before) -> SmallVector<Value> {
+      if (size <= step)
+        return stride(entry, b.index(0), before);
+      return b.loop(b.index(0), b.index(size), step, before,
+                    [&](Value inGroup, ValueRange inner) { return stride(entry, inGroup, inner); });
+    });
   }
 
   /// What comes after this block of rows, which is far away from what is read before it.
@@ -188,12 +227,24 @@ private:
                                  /*localityHint=*/2, /*isDataCache=*/true);
   }
 
-  /// What a width adds to each row: sums at its end less those at its beginning.
-  void addRows(int64_t width, Value count) {
+  /// What a width adds to each row: sums at its end less those at its beginning. To list the next width's groups at
+  /// once keeps more of a CPU's units busy.
+  Value addRows(Value width, Value count) {
     const int64_t planes = plan.activationPlanes(), perGroup = std::max<int64_t>(1, size / step);
     const int64_t classes = places.parts * places.chains;
-    SmallVector<Value> none(planes, b.zero(ints()));
-    b.loop(b.index(0), count, 1, none, [&](Value i, ValueRange before) {
+    const VectorType some = b.vec(partial.getElementType(), places.lanes);
+    SmallVector<Value> state(planes, b.zero(some)), units;
+    state.push_back(b.index(0));
+    Value next = bytesOf(b.add(width, 1)), power = arith::ShLIOp::create(b, i64(1), toI64(width));
+    auto toFloat = [&](Value value) -> Value { return arith::UIToFPOp::create(b, b.getF32Type(), value); };
+    Value levels = toFloat(b.sub(power, i64(1))), one = b.f32(1.0f);
+    if (!plan.isInteger()) {
+      Value isByte = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, width, b.index(maxNarrow));
+      one = b.select(isByte, one, toFloat(power));
+    }
+    for (int64_t plane = 0; plane < planes; ++plane)
+      units.push_back(b.broadcast(floats(), b.divF(planes - plane == 2 ? b.f32(128.0f) : one, levels)));
+    state = b.loop(b.index(0), count, 1, state, [&](Value i, ValueRange before) {
       Value end = toIndex(b.loadScalar(ends, i)), row = b.mul(i, 16), sum = b.load(floats(), sums, row);
       SmallVector<Value> now;
       for (int64_t plane = 0; plane < planes; ++plane) {
@@ -201,17 +252,19 @@ private:
         Value whole;
         for (int64_t part = 0; part < classes; ++part) {
           Value strides = b.mul(b.div(b.add(end, classes - 1 - part), classes), perGroup * strideLanes());
-          Value some = b.load(ints(), after, b.add(strides, plane * planeLanes() + part * lanes()));
-          whole = whole ? b.addI(whole, some) : some;
+          Value own = b.load(some, after, b.add(strides, plane * planeLanes() + part * places.lanes));
+          whole = !whole ? own : plan.isInteger() ? b.addI(whole, own) : b.addF(whole, own);
         }
         now.push_back(whole);
-        const float unit = (planes - plane == 2 ? 128 : 1) / static_cast<float>((1 << width) - 1);
-        Value units = arith::ConstantOp::create(b, DenseElementsAttr::get(floats(), unit));
-        sum = b.fma(b.toFloat(b.subI(whole, before[plane])), units, sum);
+        Value added = plan.isInteger() ? b.toFloat(b.subI(whole, before[plane])) : b.subF(whole, before[plane]);
+        sum = b.fma(added, units[plane], sum);
       }
       b.store(sum, sums, row);
+      lists.loadWidths(i);
+      now.push_back(listRow(i, next, before.back()));
       return now;
     });
+    return state.back();
   }
 
   KernelBuilder &b;
@@ -222,18 +275,21 @@ private:
   MixedDecoder decoder;
   MixedLists lists;
   MixedRowSums wideSums;
-  Value after; ///< i32, 16 lanes after each step
-  Value sums;  ///< f32, a vector for each row of the block
-  Value ends;  ///< i64, entries of the list before the end of each row
-  Value list;  ///< i8
+  const VectorType partial;                       ///< Sums of a step: i32, or f32.
+  std::optional<MixedActivationSums> activations; ///< With floats.
+  Value leastPart;                                ///< With floats what the least value adds to each row.
+  Value after;                                    ///< Of partial's type, its vectors after each stride.
+  Value sums;                                     ///< f32, a vector for each row of the block
+  Value ends;                                     ///< i64, entries of the list before the end of each row
+  Value list;                                     ///< i8
 };
 
 } // namespace
 
 bool bq::hasMixedBlocks(const LinearPlan &plan) {
   const int64_t size = plan.format.group;
-  return plan.rows == 1 && plan.isInteger() && plan.layout.segments() == 1 && abi::MixedIndex::hasWholeSteps(size) &&
-         plan.layout.k % size == 0;
+  return plan.rows == 1 && plan.form != LinearPlan::Form::BF16 && plan.layout.segments() == 1 &&
+         abi::MixedIndex::hasWholeSteps(size) && plan.layout.k % size == 0;
 }
 
 void bq::writeMixedBlocks(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers) {

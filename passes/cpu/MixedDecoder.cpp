@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/cpu/MixedDecoder.h"
 
+#include <numeric>
+
 using namespace mlir;
 using namespace bq;
 
@@ -34,19 +36,52 @@ Value MixedDecoder::compress(Value values, Value mask) {
 }
 
 Value MixedDecoder::narrow(int64_t width, Value at) {
-  if (width == 8)
-    return load(at);
+  return width == 8 ? load(at) : b.bitAnd(fieldBytes(width, at, 0), (int64_t(1) << width) - 1);
+}
+
+Value MixedDecoder::mantissas(int64_t width, Value at) { return fieldBytes(width, at, width - 7); }
+
+Value MixedDecoder::fieldBytes(int64_t width, Value at, int64_t first) {
   // Eight codes are `width` whole bytes: a quad each.
   SmallVector<int8_t> order, shifts;
   for (int64_t quad = 0; quad < 8; ++quad)
     for (int64_t byte = 0; byte < 8; ++byte) {
       order.push_back(static_cast<int8_t>(quad * width + byte));
-      shifts.push_back(static_cast<int8_t>(byte * width));
+      shifts.push_back(static_cast<int8_t>((byte * width + first) & 63));
     }
-  auto constant = [&](ArrayRef<int8_t> values) -> Value {
-    return arith::ConstantOp::create(b, DenseElementsAttr::get(b.bytes(), values));
-  };
-  return b.bitAnd(extract(permute(load(at), constant(order)), constant(shifts)), (int64_t(1) << width) - 1);
+  return extract(permute(loadFields(width, at), constant(order)), constant(shifts));
+}
+
+Value MixedDecoder::constant(ArrayRef<int8_t> bytes) {
+  return arith::ConstantOp::create(b, DenseElementsAttr::get(b.bytes(), bytes));
+}
+
+Value MixedDecoder::loadFields(int64_t width, Value at) {
+  // A load that crosses the end of a cache line takes twice as long: none longer than the fields need.
+  const int64_t count = width <= 2 ? 16 : width <= 4 ? 32 : 64;
+  Value some = b.load(b.vec(b.getI8Type(), count), codes, at);
+  SmallVector<int64_t> order(64, vector::ShuffleOp::kPoisonIndex);
+  std::iota(order.begin(), order.begin() + count, 0);
+  return count == 64 ? some : vector::ShuffleOp::create(b, some, some, order);
+}
+
+Value MixedDecoder::spread(Value data, int64_t first, int64_t byte) {
+  SmallVector<int8_t> order(64, 0);
+  for (int64_t lane = 0; lane < 16; ++lane)
+    order[4 * lane + byte] = static_cast<int8_t>(first + lane);
+  return b.bitcast(b.i32s(), permute(data, constant(order)));
+}
+
+Value MixedDecoder::widened(Value narrow, int64_t first) { return b.bitAnd(spread(narrow, first, 0), 0xff); }
+
+Value MixedDecoder::floats(int64_t width, Value mantissas, int64_t first) {
+  const int64_t fraction = ((int64_t(1) << width) - 1) << (23 - width);
+  Value bits = b.bitOr(b.bitAnd(spread(mantissas, first, 2), fraction), b.splat(b.i32s(), 0x3f800000));
+  return b.bitcast(b.f32s(), bits);
+}
+
+Value MixedDecoder::lookup(Value table, Value numbers) {
+  return intrinsic(b, "llvm.x86.avx512.permvar.sf.512", {table, numbers});
 }
 
 MixedDecoder::Wide MixedDecoder::wide(Value width) {

@@ -16,8 +16,8 @@ bool canStreamMixed(const Format &format, int64_t k, const CpuTarget &target, st
 /// Groups of one width are done one after the other by code for that width: their columns are listed, then each step
 /// decodes 64 codes and multiplies them with the activations of their columns.
 void writeMixedStream(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers);
-/// For one row of activations as integers: groups of one width are done one after the other over a block of rows of the
-/// weight, so that there are few loops and these are long.
+/// For one row of activations: groups of one width are done one after the other over a block of rows of the weight, so
+/// that there are few loops and these are long.
 void writeMixedBlocks(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers);
 /// Whether writeMixedStream() leaves it to writeMixedBlocks().
 bool hasMixedBlocks(const LinearPlan &plan);

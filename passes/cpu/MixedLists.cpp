@@ -35,12 +35,7 @@ int64_t MixedLists::bytes(const LinearPlan &plan, int64_t rows) {
   return (vectors + 2 + rows * vectors) * 64;
 }
 
-Value MixedLists::mayHave(int64_t width) {
-  // Of a field's numbers, which begin with the least width, the last may not be there.
-  Value above = b.sub(i64(width), leastWidth);
-  Value end = arith::ShLIOp::create(b, i64(1), fieldBits);
-  return arith::CmpIOp::create(b, arith::CmpIPredicate::ult, above, end);
-}
+Value MixedLists::endWidth() { return toIndex(b.addI(leastWidth, arith::ShLIOp::create(b, i64(1), fieldBits))); }
 
 void MixedLists::storeWidths(Value i) {
   for (int64_t v = 0; v < vectors(); ++v)
@@ -51,6 +46,11 @@ void MixedLists::loadWidths(Value i) {
   widths.clear();
   for (int64_t v = 0; v < vectors(); ++v)
     widths.push_back(b.load(b.bytes(), kept, b.add(b.mul(i, vectors() * 64), v * 64)));
+}
+
+Value MixedLists::widthsFrom(Value i, int64_t first) {
+  Value some = b.load(b.vec(b.getI8Type(), 16), kept, b.add(b.mul(i, vectors() * 64), first));
+  return arith::ExtUIOp::create(b, b.i32s(), some);
 }
 
 Value MixedLists::append(Value width, Value target, Value at) {

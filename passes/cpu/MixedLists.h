@@ -17,11 +17,14 @@ public:
 
   /// Loads the widths of a segment; whether one of them is above `narrow`.
   mlir::Value load(mlir::Value row, mlir::Value segment, int64_t narrow);
-  /// Whether the weight may have groups of that width: an i1.
-  mlir::Value mayHave(int64_t width);
+  /// The least width that the weight has, and one more than the greatest that its fields can say, as indices.
+  mlir::Value firstWidth() { return toIndex(leastWidth); }
+  mlir::Value endWidth();
   /// Keeps the widths that are loaded as those of row `i` of some, and the inverse.
   void storeWidths(mlir::Value i);
   void loadWidths(mlir::Value i);
+  /// Kept widths of row `i`, 16 from group `first` on, as i32; zeros behind the row's.
+  mlir::Value widthsFrom(mlir::Value i, int64_t first);
   /// Writes the numbers of the groups that have `width` (in every byte) to `target` from `at` on; where they end. Up to
   /// 64 bytes behind are written.
   mlir::Value append(mlir::Value width, mlir::Value target, mlir::Value at);

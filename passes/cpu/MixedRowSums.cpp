@@ -124,9 +124,8 @@ SmallVector<Value> MixedRowSums::multiplyWide(Value width, Value bits, Value cou
   Value begin = beginOf(width);
   goOn(width, count, b.mulI(bits, i64(size)));
   Value levels = b.sub(arith::ShLIOp::create(b, i64(1), bits), i64(1));
-  Value step =
-      b.divF(plan.isInteger() ? b.f32(1.0f) : frame.range(), arith::UIToFPOp::create(b, b.getF32Type(), levels));
-  Value offset = plan.isInteger() ? b.splat(0.0f) : b.broadcast(frame.min());
+  Value step = b.divF(isOfLevels ? b.f32(1.0f) : frame.range(), arith::UIToFPOp::create(b, b.getF32Type(), levels));
+  Value offset = isOfLevels ? b.splat(0.0f) : b.broadcast(frame.min());
   const MixedDecoder::Wide decode = decoder.wide(bits);
   return overSteps(
       wideStep, count, begin, b.mul(width, wideStep / 8), sums, [&](Value at, ArrayRef<Value> parts, ValueRange now) {

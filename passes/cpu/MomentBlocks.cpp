@@ -3,6 +3,8 @@
 #include "passes/cpu/GroupCode.h"
 #include "passes/cpu/MomentStep.h"
 
+#include <cstddef>
+
 using namespace mlir;
 using namespace bq;
 
@@ -29,22 +31,39 @@ MomentStep::Pair MomentStep::loadCodes(Value at, Value count) {
   return {first, arith::ExtUIOp::create(b, integers(), second)};
 }
 
-Value MomentStep::rootsFor(Value scale) { return b.mulF(roots, splat(math::SqrtOp::create(b, scale))); }
-
-Value MomentStep::decodeRoot(Value codes, Value scaledRoots) {
-  // Two steps of the exponent are one of the root's: the lower four bits say the rest.
-  Value entry = b.bitcast(integers(), LookupOp::create(b, floats(), scaledRoots, codes));
-  return b.bitcast(floats(), b.addI(entry, b.shiftLeft(b.shiftRight(codes, mantissaBits + 1), 23)));
+Value MomentStep::rootsFor(Value scale) {
+  // Two steps of a code's exponent are one of its root's. The lower four bits say the rest: what they add below the
+  // root's exponent is taken off first, so that all of the code can be added.
+  SmallVector<int32_t> below;
+  for (int32_t code = 0; code < rowStep; ++code)
+    below.push_back(code << (droppedBits - 1));
+  Value entries = b.bitcast(integers(), b.mulF(roots, splat(math::SqrtOp::create(b, scale))));
+  return b.bitcast(floats(), b.subI(entries, b.ints(below)));
 }
 
-Value MomentStep::encodeSecond(Value second, Value inverseScale, Value words) {
-  Value bits = b.bitcast(integers(), b.mulF(second, splat(inverseScale)));
-  // Sixteen random bits of the twenty that are dropped, and half of the rest.
-  constexpr int64_t unusedBits = droppedBits - 16;
-  Value noise = b.bitAnd(b.shiftRight(words, 16 - unusedBits), ((int64_t(1) << droppedBits) - 1) & -(1 << unusedBits));
-  Value above = b.addI(bits, b.bitOr(noise, b.splat(integers(), 1 << (unusedBits - 1))));
-  Value code = b.subI(b.shiftRight(above, droppedBits), b.splat(integers(), leastExponent << mantissaBits));
-  return arith::MinSIOp::create(b, arith::MaxSIOp::create(b, code, b.zero(integers())), b.splat(integers(), 255));
+Value MomentStep::decodeRoot(Value codes, Value scaledRoots) {
+  Value entry = b.bitcast(integers(), LookupOp::create(b, floats(), scaledRoots, codes));
+  return b.bitcast(floats(), b.addI(entry, b.shiftLeft(codes, droppedBits - 1)));
+}
+
+MomentStep::SecondScale MomentStep::secondScale(Value greatest) {
+  // A power of two, such that the greatest v is not above 1.875 of it; what is added carries into the exponent.
+  Value bits = b.bitcast(b.getI32Type(), greatest);
+  bits = arith::AndIOp::create(b, b.addI(bits, b.i32(int64_t(1) << droppedBits)), b.i32(0x7f800000));
+  bits = arith::MaxSIOp::create(b, bits, b.i32(int64_t(127 - 95) << 23));
+  bits = arith::MinSIOp::create(b, bits, b.i32(int64_t(253) << 23));
+  Value least = b.subI(bits, b.i32(int64_t(127 - leastExponent) << 23));
+  Value most = b.addI(least, b.i32(int64_t(255) << droppedBits));
+  Value first = arith::ShRUIOp::create(b, least, b.i32(droppedBits));
+  auto everywhere = [&](Value scalar) { return b.broadcast(integers(), scalar); };
+  return {b.bitcast(b.getF32Type(), bits), everywhere(least), everywhere(most), everywhere(first)};
+}
+
+Value MomentStep::roundSecond(Value second, const SecondScale &scale, Value words) {
+  // As many random bits as are dropped.
+  Value bits = b.addI(b.bitcast(integers(), second), b.shiftRight(words, 32 - droppedBits));
+  bits = arith::MinSIOp::create(b, arith::MaxSIOp::create(b, bits, scale.least), scale.most);
+  return b.shiftRight(bits, droppedBits);
 }
 
 Value MomentStep::encodeLinear(Value x, Value inverseScale, Value words, bool high) {
@@ -64,11 +83,6 @@ void MomentStep::storeCodes(Value codes, Value buffer, Value at, Value count) {
   memory.store(arith::TruncIOp::create(b, b.vec(momentType, rowStep), codes), buffer, at, count);
 }
 
-void MomentStep::prefetchBlocks(Value at) {
-  for (Value buffer : {gradient, m, v})
-    memref::PrefetchOp::create(b, buffer, at, /*isWrite=*/false, /*localityHint=*/2, /*isDataCache=*/true);
-}
-
 void MomentStep::forEachBlock(Value columns, function_ref<void(Value, Value, Value)> body) {
   auto known = getConstantIntValue(getAsOpFoldResult(columns));
   const bool isWhole = known && *known % abi::momentBlock == 0;
@@ -79,20 +93,76 @@ void MomentStep::forEachBlock(Value columns, function_ref<void(Value, Value, Val
 }
 
 void MomentStep::blocks(Value at, Value columns, Value scaleAt, Value words, bool isStored,
-                        function_ref<void(Value i, Value count, Value direction)> use) {
+                        function_ref<void(Value i, Value count, Value direction)> use,
+                        function_ref<void(Value i)> meanwhile) {
   constexpr int64_t span = blocksAtOnce * abi::momentBlock;
   auto known = getConstantIntValue(getAsOpFoldResult(columns));
   if (known && *known <= span)
-    return spanOfBlocks(at, columns, scaleAt, words, b.index(0), isStored, use);
+    return spanOfBlocks(at, columns, scaleAt, words, b.index(0), isStored, use, meanwhile);
   const bool isWhole = known && *known % span == 0;
   b.loop(b.index(0), columns, span, [&](Value first) {
     Value length = isWhole ? b.index(span) : b.min(b.sub(columns, first), b.index(span));
-    spanOfBlocks(b.add(at, first), length, b.add(scaleAt, b.div(first, abi::momentBlock)), words, first, isStored, use);
+    spanOfBlocks(b.add(at, first), length, b.add(scaleAt, b.div(first, abi::momentBlock)), words, first, isStored, use,
+                 meanwhile);
+  });
+}
+
+Value MomentStep::greaterSize(Value x, Value most) {
+  // Of numbers without signs the bits are in order.
+  return arith::MaxSIOp::create(b, b.bitAnd(b.bitcast(integers(), x), 0x7fffffff), most);
+}
+
+void MomentStep::keepGreatest(Value lanes, Value index) {
+  Value most = vector::ReductionOp::create(b, vector::CombiningKind::MAXSI, lanes);
+  b.storeScalar(b.bitcast(b.getF32Type(), most), blockGreatest, index);
+}
+
+void MomentStep::stepAdamBlocks(Value at, Value columns, Value scaleAt, function_ref<Value(Value)> wordsAt,
+                                function_ref<void(Value)> meanwhile) {
+  // m counts in units of what is new in it.
+  Value unit = b.divF(b.f32(1.0f), options.fresh1), unitEpsilon = b.mulF(unit, options.epsilon);
+  // The new moments, whole. What follows a block in its last step comes of zeros, and is not above the rest.
+  forEachBlock(columns, [&](Value begin, Value length, Value index) {
+    const Block old = loadBlock(b.add(scaleAt, index));
+    Value decay = b.mulF(b.mulF(options.beta1, old.mScale), unit), decayEpsilon = b.mulF(decay, options.epsilon);
+    Value greatest = memory.forEachStep(length, b.zero(integers()), [&](Value step, Value count, Value most) -> Value {
+      Value i = b.add(begin, step), element = b.add(at, i);
+      Pair codes = loadCodes(element, count);
+      Value root = decodeRoot(codes.v, old.roots), g = loadGradient(element, count);
+      Value newM = b.fma(b.toFloat(codes.m), b.fma(root, splat(decay), splat(decayEpsilon)), g);
+      // From memory where they are used: registers are few here.
+      Value beta2 = options.load(b, floats(), offsetof(abi::UpdateOptions, beta2));
+      Value fresh2 = options.load(b, floats(), offsetof(abi::UpdateOptions, fresh2));
+      Value newV = b.fma(beta2, b.mulF(root, root), b.mulF(fresh2, b.mulF(g, g)));
+      b.store(newM, blockM, i);
+      b.store(newV, blockV, i);
+      return arith::MaxSIOp::create(b, b.bitcast(integers(), newV), most);
+    });
+    keepGreatest(greatest, index);
+  });
+  // Their codes of v, and the directions.
+  forEachBlock(columns, [&](Value begin, Value length, Value index) {
+    const SecondScale scale = secondScale(b.loadScalar(blockGreatest, index));
+    b.storeScalar(scale.value, vScales, b.add(scaleAt, index));
+    Value greatest = memory.forEachStep(length, b.zero(integers()), [&](Value step, Value count, Value most) {
+      Value i = b.add(begin, step);
+      if (!count)
+        meanwhile(i);
+      Value stored = roundSecond(b.load(floats(), blockV, i), scale, wordsAt(i));
+      storeCodes(b.subI(stored, scale.first), v, b.add(at, i), count);
+      // A root is never 0. It is looked up, since the divider is busy with quotients.
+      Value root = decodeRoot(stored, upperRoots);
+      Value direction = b.divF(b.load(floats(), blockM, i), b.fma(root, splat(unit), splat(unitEpsilon)));
+      b.store(direction, blockM, i);
+      return greaterSize(direction, most);
+    });
+    keepGreatest(greatest, index);
   });
 }
 
 void MomentStep::spanOfBlocks(Value at, Value columns, Value scaleAt, Value words, Value first, bool isStored,
-                              function_ref<void(Value i, Value count, Value direction)> use) {
+                              function_ref<void(Value i, Value count, Value direction)> use,
+                              function_ref<void(Value i)> meanwhile) {
   auto decodeLinear = [&](Value codes, Value scale) { return b.mulF(b.toFloat(codes), splat(scale)); };
   const bool isAdam = rule == UpdateRule::Adam;
   if (isStored)
@@ -105,56 +175,23 @@ void MomentStep::spanOfBlocks(Value at, Value columns, Value scaleAt, Value word
       });
     });
   auto wordsAt = [&](Value i) { return PhiloxRows::load(b, words, b.add(first, i)); };
-  auto sizeOf = [&](Value x) -> Value { return math::AbsFOp::create(b, x); };
-  auto keepGreatest = [&](Value lanes, Value index) {
-    Value most = vector::ReductionOp::create(b, vector::CombiningKind::MAXNUMF, lanes, arith::FastMathFlags::nnan);
-    b.storeScalar(most, blockGreatest, index);
-  };
-
-  // The new moments, whole. What follows a block in its last step comes of zeros, and is not above the rest.
-  forEachBlock(columns, [&](Value begin, Value length, Value index) {
-    const Block old = loadBlock(b.add(scaleAt, index));
-    Value decay = b.mulF(options.beta1, old.mScale);
-    Value greatest = memory.forEachStep(length, splat(0.0f), [&](Value step, Value count, Value most) {
-      Value i = b.add(begin, step), element = b.add(at, i);
-      Pair codes = loadCodes(element, count), values;
-      values.m = b.toFloat(codes.m);
-      if (isAdam) {
-        Value root = decodeRoot(codes.v, old.roots);
-        values.m = b.mulF(values.m, b.addF(root, splat(options.epsilon)));
-        values.v = b.mulF(root, root);
-      }
-      Pair next = advance(values, loadGradient(element, count), decay);
-      b.store(next.m, blockM, i);
-      b.store(isAdam ? next.v : decodeLinear(codes.v, old.vScale), blockV, i);
-      return writeGreater(b, isAdam ? next.v : sizeOf(next.m), most);
-    });
-    keepGreatest(greatest, index);
-  });
-
-  if (isAdam)
+  if (isAdam) {
+    stepAdamBlocks(at, columns, scaleAt, wordsAt, [&](Value i) { meanwhile(b.add(first, i)); });
+  } else {
     forEachBlock(columns, [&](Value begin, Value length, Value index) {
-      // A power of two, such that the greatest v is not above 1.875 of it; what is added carries into the exponent.
-      Value bits = b.bitcast(b.getI32Type(), b.loadScalar(blockGreatest, index));
-      bits = arith::AndIOp::create(b, b.addI(bits, b.i32(int64_t(1) << droppedBits)), b.i32(0x7f800000));
-      bits = arith::MaxSIOp::create(b, bits, b.i32(int64_t(1) << 23));
-      bits = arith::MinSIOp::create(b, bits, b.i32(int64_t(253) << 23));
-      Value vScale = b.bitcast(b.getF32Type(), bits);
-      Value inverse = b.bitcast(b.getF32Type(), b.subI(b.i32(int64_t(254) << 23), bits));
-      Value newRoots = rootsFor(vScale);
-      b.storeScalar(vScale, vScales, b.add(scaleAt, index));
-      Value greatest = memory.forEachStep(length, splat(0.0f), [&](Value step, Value count, Value most) {
-        Value i = b.add(begin, step);
-        Value codes = encodeSecond(b.load(floats(), blockV, i), inverse, wordsAt(i));
-        storeCodes(codes, v, b.add(at, i), count);
-        // A root is never 0.
-        Value root = b.addF(decodeRoot(codes, newRoots), splat(options.epsilon));
-        Value direction = b.divF(b.load(floats(), blockM, i), root);
-        b.store(direction, blockM, i);
-        return writeGreater(b, sizeOf(direction), most);
+      const Block old = loadBlock(b.add(scaleAt, index));
+      Value decay = b.mulF(options.beta1, old.mScale);
+      Value greatest = memory.forEachStep(length, b.zero(integers()), [&](Value step, Value count, Value most) {
+        Value i = b.add(begin, step), element = b.add(at, i);
+        Pair codes = loadCodes(element, count);
+        Pair next = advance({b.toFloat(codes.m), Value()}, loadGradient(element, count), decay);
+        b.store(next.m, blockM, i);
+        b.store(decodeLinear(codes.v, old.vScale), blockV, i);
+        return greaterSize(next.m, most);
       });
       keepGreatest(greatest, index);
     });
+  }
   auto storeLinear = [&](Value from, Value scales, Value to, bool high, function_ref<void(Value, Value, Value)> then) {
     forEachBlock(columns, [&](Value begin, Value length, Value index) {
       Value scale = linearScale(b.loadScalar(blockGreatest, index));
@@ -174,8 +211,8 @@ void MomentStep::spanOfBlocks(Value at, Value columns, Value scaleAt, Value word
   storeLinear(blockM, mScales, m, false,
               [&](Value i, Value, Value stored) { b.store(meanSign(b.load(floats(), blockV, i), stored), blockV, i); });
   forEachBlock(columns, [&](Value begin, Value length, Value index) {
-    Value greatest = memory.forEachStep(length, splat(0.0f), [&](Value step, Value, Value most) {
-      return writeGreater(b, sizeOf(b.load(floats(), blockV, b.add(begin, step))), most);
+    Value greatest = memory.forEachStep(length, b.zero(integers()), [&](Value step, Value, Value most) {
+      return greaterSize(b.load(floats(), blockV, b.add(begin, step)), most);
     });
     keepGreatest(greatest, index);
   });

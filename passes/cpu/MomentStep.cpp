@@ -5,13 +5,14 @@
 #include "passes/cpu/GroupCode.h"
 
 #include "mlir/IR/TypeUtilities.h"
+#include "llvm/ADT/bit.h"
 
 #include <cmath>
 
 using namespace mlir;
 using namespace bq;
 
-StepOptions::StepOptions(KernelBuilder &b, UpdateOp op, Value options) {
+StepOptions::StepOptions(KernelBuilder &b, UpdateOp op, Value options) : values(options) {
   auto at = [&](int64_t i) { return b.loadScalar(options, b.index(i)); };
   rate = at(0);
   if (op.getBiasCorrection())
@@ -39,6 +40,13 @@ MomentStep::MomentStep(KernelBuilder &b, RowMemory &memory, UpdateOp op, const S
     for (int code = 0; code < 16; ++code)
       entries.push_back(static_cast<float>(std::sqrt((1 + code % 8 / 8.0) * (code >= 8 ? 2 : 1)) * std::exp2(-15.5)));
     roots = arith::ConstantOp::create(b, DenseElementsAttr::get(floats(), ArrayRef<float>(entries)));
+    // Of v between 1/2 and 2, less what decodeRoot() adds for their upper bits.
+    SmallVector<int32_t> upper;
+    for (int32_t bits = 126 * 8; bits < 128 * 8; ++bits) {
+      const auto root = static_cast<float>(std::sqrt(std::ldexp(1 + bits % 8 / 8.0, bits / 8 - 127)));
+      upper.push_back(llvm::bit_cast<int32_t>(root) - bits * (1 << 19));
+    }
+    upperRoots = b.bitcast(floats(), b.ints(upper));
   }
 }
 

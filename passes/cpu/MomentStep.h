@@ -12,7 +12,13 @@ namespace bq {
 struct StepOptions {
   StepOptions(KernelBuilder &b, UpdateOp op, mlir::Value options);
 
-  mlir::Value rate; ///< With the correction where the op has it.
+  /// The number at a byte of abi::UpdateOptions in all lanes, read where this is written.
+  mlir::Value load(KernelBuilder &b, mlir::VectorType type, int64_t byte) const {
+    return b.broadcastLoad(type, values, b.index(byte / static_cast<int64_t>(sizeof(float))));
+  }
+
+  mlir::Value values; ///< All of them, in memory.
+  mlir::Value rate;   ///< With the correction where the op has it.
   mlir::Value keep, beta1, fresh1, beta2, fresh2, epsilon, scale;
 };
 
@@ -33,12 +39,12 @@ public:
   /// The direction of elements [at, at + 16), of which `count` are there where it is not null. `words`: 16 x i32, or
   /// null. With `isStored` no moment is stepped.
   mlir::Value direction(mlir::Value at, mlir::Value count, mlir::Value words, bool isStored);
-  /// Asks memory for what a step of blocks() from `at` on reads; it may lie behind the end.
-  void prefetchBlocks(mlir::Value at);
   /// The directions of `columns` elements from `at` on, block by block: use(i, count, direction) for each step of them,
   /// `i` counting from `at`. `scaleAt`: the first block's place among the scales. `words`: a buffer of random words.
+  /// meanwhile(i) is written into steps in which memory has little to do, before use() of the same.
   void blocks(mlir::Value at, mlir::Value columns, mlir::Value scaleAt, mlir::Value words, bool isStored,
-              llvm::function_ref<void(mlir::Value i, mlir::Value count, mlir::Value direction)> use);
+              llvm::function_ref<void(mlir::Value i, mlir::Value count, mlir::Value direction)> use,
+              llvm::function_ref<void(mlir::Value i)> meanwhile);
 
 private:
   struct Pair {
@@ -72,10 +78,24 @@ private:
   mlir::Value rootsFor(mlir::Value scale);
   /// The root of v.
   mlir::Value decodeRoot(mlir::Value codes, mlir::Value scaledRoots);
-  mlir::Value encodeSecond(mlir::Value v, mlir::Value inverseScale, mlir::Value words);
+  /// A scale for v, the bits of the v with the least and the greatest of its codes, and those of the former that are
+  /// not dropped.
+  struct SecondScale {
+    mlir::Value value, least, most, first;
+  };
+  SecondScale secondScale(mlir::Value greatest);
+  /// The upper bits of v, those that are not dropped, as it is stored.
+  mlir::Value roundSecond(mlir::Value v, const SecondScale &scale, mlir::Value words);
   mlir::Value encodeLinear(mlir::Value x, mlir::Value inverseScale, mlir::Value words, bool high);
   mlir::Value linearScale(mlir::Value greatest);
   void storeCodes(mlir::Value codes, mlir::Value buffer, mlir::Value at, mlir::Value count);
+  /// The bits of the greater of |x| and `most`, which are such bits.
+  mlir::Value greaterSize(mlir::Value x, mlir::Value most);
+  void keepGreatest(mlir::Value lanes, mlir::Value index);
+  /// spanOfBlocks() for adam up to the directions, which are left in blockM with the greatest of each block.
+  void stepAdamBlocks(mlir::Value at, mlir::Value columns, mlir::Value scaleAt,
+                      llvm::function_ref<mlir::Value(mlir::Value i)> wordsAt,
+                      llvm::function_ref<void(mlir::Value i)> meanwhile);
   /// Blocks whose steps are done side by side: the scale of one is known while another is at work.
   static constexpr int64_t blocksAtOnce = 4;
   /// body(begin, length, index) for the blocks of `columns` elements; all are indices.
@@ -84,7 +104,8 @@ private:
   /// blocks() for at most so many, from element `first` of the words on.
   void spanOfBlocks(mlir::Value at, mlir::Value columns, mlir::Value scaleAt, mlir::Value words, mlir::Value first,
                     bool isStored,
-                    llvm::function_ref<void(mlir::Value i, mlir::Value count, mlir::Value direction)> use);
+                    llvm::function_ref<void(mlir::Value i, mlir::Value count, mlir::Value direction)> use,
+                    llvm::function_ref<void(mlir::Value i)> meanwhile);
 
   KernelBuilder &b;
   RowMemory &memory;
@@ -93,7 +114,8 @@ private:
   mlir::Type dataType, momentType;
   const StepOptions &options;
   mlir::Value gradient, m, mScales, v, vScales;
-  mlir::Value roots;          ///< The table of decodeRoot() for a scale of 1.
+  mlir::Value roots;          ///< Roots of the least codes for a scale of 1.
+  mlir::Value upperRoots;     ///< The table of decodeRoot() for upper bits of v instead of codes.
   mlir::Value blockM, blockV; ///< New moments of blocks.
   mlir::Value blockGreatest;  ///< And the greatest of each block.
 };

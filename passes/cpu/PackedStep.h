@@ -24,6 +24,10 @@ public:
   mlir::Value momentWords() const { return tileMomentWords; }
   mlir::Value weightWords() const { return tileWords; }
 
+  /// Columns of a tile.
+  int64_t columnsPerTile() const { return tile; }
+  /// Whether all tiles are whole, and steps in them: then they can be chained over rows.
+  bool hasEqualTiles() const { return format.kind != Format::Kind::Sign && k % tile == 0 && tile % rowStep == 0; }
   /// body(first, columns) for the tiles of a row: whole groups, blocks of moments and vectors of random words, but for
   /// the last.
   void forEachTile(llvm::function_ref<void(mlir::Value first, int64_t columns)> body);
@@ -39,9 +43,10 @@ public:
   void move(const Old &old, mlir::Value i, mlir::Value direction);
   /// The scale that a row of one group wants for its new values, in f32: not yet rounded to its type.
   mlir::Value wantedScale(mlir::Value row);
-  /// New values of a tile to scales, zero points, codes and residuals; meanwhile(i) in each whole step, in which memory
-  /// has little to do.
-  void encode(mlir::Value row, mlir::Value first, int64_t columns, llvm::function_ref<void(mlir::Value i)> meanwhile);
+  /// New values of a tile to scales and zero points.
+  void rescale(mlir::Value row, mlir::Value first, int64_t columns);
+  /// And then, step by step, to codes and residuals.
+  void encode(mlir::Value row, mlir::Value column, mlir::Value i, mlir::Value count);
 
 private:
   mlir::VectorType floats() { return b.vec(b.getF32Type(), rowStep); }
@@ -51,6 +56,11 @@ private:
   mlir::Value groupAt(mlir::Value row, mlir::Value group) { return b.add(b.mul(row, format.groupCount(k)), group); }
   mlir::Value loadScale(mlir::Value row, mlir::Value group);
   mlir::Value loadZero(mlir::Value row, mlir::Value group);
+  /// What codes and residuals stand for, in units of the old scale.
+  mlir::Value signedValue(const Old &old);
+  mlir::Value unsignedValue(const Old &old, mlir::Value i);
+  /// The greatest absolute value of the tile's columns [first, last).
+  mlir::Value greatestSize(mlir::Value first, mlir::Value last);
   /// Least and greatest of the tile's columns [first, last), and 0.
   std::pair<mlir::Value, mlir::Value> range(mlir::Value first, mlir::Value last);
   /// New scale and zero point of a group; gives the factor from old units to new.
@@ -58,19 +68,20 @@ private:
   /// body(g, begin, length) for the groups of a tile, the last perhaps shorter: all count from its start.
   void forEachGroup(int64_t columns,
                     llvm::function_ref<void(mlir::Value g, mlir::Value begin, mlir::Value length)> body);
-  /// Keeps what factorOf(group, begin, end) writes for the groups of a tile, and their zero points: for factorAt() and
-  /// zeroAt().
-  void keepFactors(mlir::Value row, mlir::Value first, int64_t columns,
+  /// What a tile keeps of its groups, or where groups end inside steps, of its columns.
+  struct OfGroups {
+    mlir::Value factors, zeros;
+  };
+  /// Keeps what factorOf(group, begin, end) writes for the groups of a tile, and their zero points: for
+  /// perColumn().
+  void keepFactors(const OfGroups &kept, mlir::Value row, mlir::Value first, int64_t columns,
                    llvm::function_ref<mlir::Value(mlir::Value group, mlir::Value begin, mlir::Value end)> factorOf);
   /// What a tile keeps for its groups or columns, in the lanes of a step.
   mlir::Value perColumn(mlir::Value ofTile, mlir::Value i);
-  mlir::Value factorAt(mlir::Value i) { return perColumn(tileFactors, i); }
-  mlir::Value zeroAt(mlir::Value i) { return perColumn(tileZeros, i); }
   /// The lanes of a step that are the row's; null where all are.
   mlir::Value realLanes(mlir::Value count);
   /// The new codes of a step, in i32 whose upper bits may be anything; stores the residuals.
   mlir::Value codesOf(mlir::Value row, mlir::Value column, mlir::Value i, mlir::Value count);
-  void writeCodes(mlir::Value row, mlir::Value column, mlir::Value i, mlir::Value count);
 
   KernelBuilder &b;
   RowMemory &memory;
@@ -84,7 +95,7 @@ private:
   const StepOptions &options;
   mlir::Value codes, scales, zeros, residual;
   mlir::Value tileValues, tileWords, tileMomentWords;
-  mlir::Value tileFactors, tileZeros; ///< Of groups, or where groups end inside steps, of columns.
+  OfGroups oldGroups, newGroups; ///< Kept rates by the old scales; factors from the old scales to the new.
 };
 
 } // namespace bq

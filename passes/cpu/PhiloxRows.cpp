@@ -15,7 +15,7 @@ PhiloxRows::PhiloxRows(KernelBuilder &b, Value counter) : b(b) {
   step = b.loadScalar(counter, b.index(2));
 }
 
-void PhiloxRows::write(Value row, Value first, Value columns, RandomStream stream, Value words) {
+void PhiloxRows::write(Value row, Value first, Value columns, RandomStream stream, Value numbers) {
   VectorType integers = b.vec(b.getI32Type(), rowStep);
   SmallVector<int32_t> lane(rowStep);
   std::iota(lane.begin(), lane.end(), 0);
@@ -25,26 +25,36 @@ void PhiloxRows::write(Value row, Value first, Value columns, RandomStream strea
   };
   Value rows = everywhere(row), steps = b.broadcast(integers, step);
   Value streams = b.splat(integers, static_cast<int64_t>(stream));
+  auto known = getConstantIntValue(getAsOpFoldResult(columns));
+  const int64_t needed = known ? std::min(*known, philoxUnit) : philoxUnit;
   b.loop(b.index(0), columns, philoxUnit, [&](Value column) {
-    Value counter = b.addI(everywhere(b.div(b.add(first, column), philoxUnit / rowStep)), lanes);
+    // A block of columns has four counters.
+    Value counter = b.addI(everywhere(b.div(b.add(first, column), philoxBlock / 4)), lanes);
     auto random = PhiloxOp::create(b, integers, integers, integers, integers, counter, rows, steps, streams, seed[0],
                                    seed[1], philoxRounds);
-    auto store = [&](Value numbers, int64_t offset) {
-      b.store(b.bitcast(b.vec(b.getF32Type(), rowStep), numbers), words, b.add(column, offset));
-    };
-    for (int64_t part = 0; part < 4; ++part) {
-      const int64_t low = part * rowStep, high = low + philoxUnit / 2;
-      Value word = random.getResult(part);
-      if (stream == RandomStream::Moments) {
-        store(word, low);
-        store(b.bitOr(b.shiftLeft(word, 8), b.shiftRight(word, 24)), high);
-      } else {
-        word = arith::XOrIOp::create(b, word, b.splat(integers, -1));
-        store(half(b, word, false), low);
-        store(half(b, word, true), high);
+    for (int64_t block = 0; block * philoxBlock < needed; ++block) {
+      Value words = join(random.getResults(), block);
+      for (int64_t offset = 0; offset < std::min(philoxBlock, needed - block * philoxBlock); offset += rowStep) {
+        const uint32_t turn = static_cast<uint32_t>(offset / rowStep) * philoxTurn;
+        Value turned = b.addI(words, b.splat(integers, static_cast<int32_t>(turn)));
+        if (stream == RandomStream::Weights)
+          turned = b.bitAnd(arith::XOrIOp::create(b, turned, b.splat(integers, -1)), 0xffff);
+        b.store(b.bitcast(b.vec(b.getF32Type(), rowStep), turned), numbers,
+                b.add(column, block * philoxBlock + offset));
       }
     }
   });
+}
+
+Value PhiloxRows::join(ValueRange random, int64_t block) {
+  SmallVector<int64_t> pairs, fours(rowStep);
+  for (int64_t source = 0; source < 2; ++source)
+    for (int64_t i = 0; i < 4; ++i)
+      pairs.push_back(source * rowStep + 4 * block + i);
+  std::iota(fours.begin(), fours.end(), 0);
+  Value low = vector::ShuffleOp::create(b, random[0], random[1], pairs);
+  Value high = vector::ShuffleOp::create(b, random[2], random[3], pairs);
+  return vector::ShuffleOp::create(b, low, high, fours);
 }
 
 Value PhiloxRows::load(KernelBuilder &b, Value words, Value at) {

@@ -10,8 +10,9 @@ namespace bq {
 /// What random numbers are for: the fourth word of the counter.
 enum class RandomStream { Weights = 0, Moments = 1 };
 
-/// Columns that one vector of counters serves: buffers of random numbers are padded to a multiple of it.
-constexpr int64_t philoxUnit = 128;
+/// Columns whose numbers come from four counters, and those that one vector of counters serves: buffers of random
+/// numbers are padded to a multiple of the latter.
+constexpr int64_t philoxBlock = 256, philoxUnit = 1024;
 
 /// The numbers that `bq.update` speaks of.
 class PhiloxRows {
@@ -19,11 +20,11 @@ public:
   /// `counter`: 4 x i32, the seed in two words, then the step.
   PhiloxRows(KernelBuilder &b, mlir::Value counter);
 
-  /// Writes the numbers of columns [first, first + columns) of `row` to `words`, 1-D f32 whose bits they are; what
-  /// follows up to a multiple of philoxUnit is written too. For moments they are words. For weights they are 0xffff
-  /// less the half, which is what carries, added below the point of a number in fixed point, where that is to be
-  /// rounded up. All are indices, `first` a multiple of philoxUnit.
-  void write(mlir::Value row, mlir::Value first, mlir::Value columns, RandomStream stream, mlir::Value words);
+  /// Writes the numbers of columns [first, first + columns) of `row` to `numbers`, 1-D f32 whose bits they are; some
+  /// that follow may be written too, up to a multiple of philoxUnit. For moments they are words. For weights they are
+  /// 0xffff less the low half, which is what carries, added below the point of a number in fixed point, where that is
+  /// to be rounded up. All are indices, `first` a multiple of philoxBlock.
+  void write(mlir::Value row, mlir::Value first, mlir::Value columns, RandomStream stream, mlir::Value numbers);
 
   /// Sixteen of them from `at` on, as i32.
   static mlir::Value load(KernelBuilder &b, mlir::Value words, mlir::Value at);
@@ -35,6 +36,9 @@ public:
   static mlir::Value roundAtRandom(KernelBuilder &b, mlir::Value x, mlir::Value unit);
 
 private:
+  /// The sixteen words of a block, of four counters with four words each.
+  mlir::Value join(mlir::ValueRange random, int64_t block);
+
   KernelBuilder &b;
   mlir::Value seed[2], step;
 };

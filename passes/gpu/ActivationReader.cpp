@@ -38,7 +38,13 @@ ActivationReader::Piece ActivationReader::locate(Value column) {
   return {b.add(begin, offset), b.min(b.add(begin, layout.segmentCodes), groupEnd)};
 }
 
-SmallVector<Value> ActivationReader::read(Value row, Value column) {
+ActivationReader::Row ActivationReader::rowOf(Value row) {
+  if (plan.hasPatches())
+    return {Value(), patches.patchOf(row)};
+  return {b.mul(b.wide(row), buffers.xStride), {}};
+}
+
+SmallVector<Value> ActivationReader::read(const Row &row, Value column) {
   const Piece piece = locate(column);
   if (!isAligned)
     return readEach(row, piece);
@@ -52,13 +58,13 @@ SmallVector<Value> ActivationReader::read(Value row, Value column) {
   Value isWhole = isAligned;
   if (piece.end)
     isWhole = b.both(isWhole, b.lessThan(b.add(piece.begin, 7), piece.end));
-  Value at = b.add(b.mul(b.wide(row), buffers.xStride), b.wide(piece.begin));
+  Value at = b.add(row.first, b.wide(piece.begin));
   return b.chooseAll(isWhole, [&] { return loadAligned(at, piece.begin); }, [&] { return readEach(row, piece); });
 }
 
 /// Channels of one pixel of a patch.
-SmallVector<Value> ActivationReader::readChannels(Value row, Value column) {
-  const PatchReader::Place place = patches.locate(row, column);
+SmallVector<Value> ActivationReader::readChannels(const Row &row, Value column) {
+  const PatchReader::Place place = patches.locate(row.patch, column);
   auto each = [&] {
     SmallVector<Value> values;
     for (int64_t i = 0; i < 8; ++i)
@@ -70,14 +76,27 @@ SmallVector<Value> ActivationReader::readChannels(Value row, Value column) {
       [&] { return SmallVector<Value>(8, patches.padding()); });
 }
 
-SmallVector<Value> ActivationReader::readEach(Value row, const Piece &piece) {
+SmallVector<Value> ActivationReader::readEach(const Row &row, const Piece &piece) {
+  // Where an element of a patch is takes more code than reading it: one after the other, each appended to the last.
+  if (plan.hasPatches())
+    return b.loop(b.i32(0), b.i32(8), b.i32(1), SmallVector<Value>(8, b.f32(0.0f)), [&](Value i, ValueRange carried) {
+      SmallVector<Value> next(carried.drop_front());
+      next.push_back(readOne(row, piece, i));
+      return next;
+    });
   SmallVector<Value> values;
-  for (int64_t i = 0; i < 8; ++i) {
-    Value column = b.add(piece.begin, i);
-    auto one = [&] { return readOne(row, column); };
-    values.push_back(piece.end ? b.choose(b.lessThan(column, piece.end), one, [&] { return b.f32(0.0f); }) : one());
-  }
+  for (int64_t i = 0; i < 8; ++i)
+    values.push_back(readOne(row, piece, b.i32(i)));
   return values;
+}
+
+/// Column `number` of the eight. In place of padding the last before it is read, so that nothing branches.
+Value ActivationReader::readOne(const Row &row, const Piece &piece, Value number) {
+  Value column = b.add(piece.begin, number);
+  if (!piece.end)
+    return readOne(row, column);
+  Value value = readOne(row, b.min(column, b.sub(piece.end, 1)));
+  return b.select(b.lessThan(column, piece.end), value, b.f32(0.0f));
 }
 
 /// From element `at` of x on, aligned.
@@ -100,15 +119,13 @@ SmallVector<Value> ActivationReader::loadAligned(Value at, Value column) {
   return values;
 }
 
-Value ActivationReader::readOne(Value row, Value column) {
+Value ActivationReader::readOne(const Row &row, Value column) {
   Value source = plan.permuted ? b.load(buffers.permutation, column) : column;
   if (!plan.hasPatches())
-    return convert(b.loadFloat(plan.dataType, buffers.x, b.add(b.mul(b.wide(row), buffers.xStride), b.wide(source))),
-                   column);
-  const PatchReader::Place place = patches.locate(row, source);
-  return b.choose(
-      place.isInside, [&] { return convert(b.loadFloat(plan.dataType, buffers.x, place.at), column); },
-      [&] { return patches.padding(); });
+    return convert(b.loadFloat(plan.dataType, buffers.x, b.add(row.first, b.wide(source))), column);
+  const PatchReader::Place place = patches.locate(row.patch, source);
+  Value value = convert(b.loadFloat(plan.dataType, buffers.x, place.at), column);
+  return b.select(place.isInside, value, patches.padding());
 }
 
 Value ActivationReader::convert(Value value, Value column) {
@@ -133,7 +150,7 @@ bool ActivationReader::isCopied() const {
          !plan.format.hasColumnScale() && !plan.hasPatches();
 }
 
-void ActivationReader::copy(Value row, Value column, Value memory, Value to,
+void ActivationReader::copy(const Row &row, Value column, Value memory, Value to,
                             function_ref<void(ArrayRef<Value>)> store) {
   const Piece piece = locate(column);
   b.when(
@@ -142,7 +159,7 @@ void ActivationReader::copy(Value row, Value column, Value memory, Value to,
         Value valid = b.i32(16);
         if (piece.end)
           valid = b.mul(b.max(b.min(b.sub(piece.end, piece.begin), b.i32(8)), b.i32(0)), 2);
-        Value from = b.add(b.mul(b.wide(row), buffers.xStride), b.wide(piece.begin));
+        Value from = b.add(row.first, b.wide(piece.begin));
         gpu::CopyAsyncOp::create(b, buffers.x, from, memory, to, valid);
       },
       [&] { store(readEach(row, piece)); });

@@ -84,12 +84,18 @@ public:
   PatchReader(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers)
       : b(b), plan(plan), buffers(buffers) {}
 
-  /// The pixel of column `column` in the patch of row `row`: where it is in x, i64, and whether it is inside the image;
-  /// if not, the place is not one of x.
+  /// What the columns of a patch share: where its image is in x, i64, and the numerators of its first tap's line and
+  /// pixel, i32.
+  struct Patch {
+    mlir::Value image, line, pixel;
+  };
+  Patch patchOf(mlir::Value row);
+  /// The pixel of a column: where it is in x, i64, and whether it is inside the image; if not, the place is the first
+  /// element of x.
   struct Place {
     mlir::Value at, isInside;
   };
-  Place locate(mlir::Value row, mlir::Value column);
+  Place locate(const Patch &patch, mlir::Value column);
   /// What counts where a patch lies outside the image, f32.
   mlir::Value padding();
   /// Whether eight channels from a multiple of eight on are aligned to 16 bytes, i1.
@@ -99,7 +105,8 @@ private:
   struct Coordinate {
     mlir::Value value, isInside;
   };
-  Coordinate coordinate(const FragmentBuffers::Axis &axis, mlir::Value out, mlir::Value tap);
+  mlir::Value firstTap(const FragmentBuffers::Axis &axis, mlir::Value out);
+  Coordinate coordinate(const FragmentBuffers::Axis &axis, mlir::Value first, mlir::Value tap);
 
   GpuBuilder &b;
   const FragmentPlan &plan;
@@ -112,15 +119,22 @@ public:
   /// What is asked of x's alignment is computed here, to stand before a loop.
   ActivationReader(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers);
 
-  /// Eight columns of row `row` from padded column `column` on, a multiple of eight, as f32: with the column scale, or
-  /// quantized but not yet rounded; zeros where padded. The row is one of x, or a patch.
-  mlir::SmallVector<mlir::Value> read(mlir::Value row, mlir::Value column);
+  /// What the columns of a row share: a row of x, which starts at element `first`, i64, or a patch.
+  struct Row {
+    mlir::Value first;
+    PatchReader::Patch patch;
+  };
+  Row rowOf(mlir::Value row);
+
+  /// Eight columns of a row from padded column `column` on, a multiple of eight, as f32: with the column scale, or
+  /// quantized but not yet rounded; zeros where padded.
+  mlir::SmallVector<mlir::Value> read(const Row &row, mlir::Value column);
 
   /// Eight columns are staged as they are in memory: bf16 that nothing is done to.
   bool isCopied() const;
   /// Then, where the rows of x are aligned to 16 bytes, copies them to `memory[to]` asynchronously, otherwise has them
   /// stored.
-  void copy(mlir::Value row, mlir::Value column, mlir::Value memory, mlir::Value to,
+  void copy(const Row &row, mlir::Value column, mlir::Value memory, mlir::Value to,
             mlir::function_ref<void(mlir::ArrayRef<mlir::Value> values)> store);
 
 private:
@@ -130,9 +144,10 @@ private:
     mlir::Value begin, end;
   };
   Piece locate(mlir::Value column);
-  mlir::SmallVector<mlir::Value> readChannels(mlir::Value row, mlir::Value column);
-  mlir::Value readOne(mlir::Value row, mlir::Value column);
-  mlir::SmallVector<mlir::Value> readEach(mlir::Value row, const Piece &piece);
+  mlir::SmallVector<mlir::Value> readChannels(const Row &row, mlir::Value column);
+  mlir::Value readOne(const Row &row, mlir::Value column);
+  mlir::Value readOne(const Row &row, const Piece &piece, mlir::Value number);
+  mlir::SmallVector<mlir::Value> readEach(const Row &row, const Piece &piece);
   mlir::SmallVector<mlir::Value> loadAligned(mlir::Value at, mlir::Value column);
   mlir::Value convert(mlir::Value value, mlir::Value column);
 

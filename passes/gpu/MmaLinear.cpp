@@ -51,8 +51,8 @@ public:
 
 private:
   using Words = FragmentDecoder::Words;
-  /// Units times blocks times tiles in the body of a loop.
-  static constexpr int64_t maxUnitTiles = 16;
+  /// Units times blocks times tiles in the body of a loop; looking codes up takes more code than decoding them.
+  int64_t maxUnitTiles() const { return plan.format.isTable() ? 8 : 16; }
 
   /// As i64. The last warps may have fewer blocks: they read the last one again, and do not store.
   Value blockAt(int64_t block) {
@@ -94,7 +94,7 @@ private:
       zeros.push_back(decoder.loadZeros(at, segment.index, g));
       weights.push_back(decoder.words(state.slice(sumCount + block * loads, loads)));
     }
-    const int64_t atATime = decoder.unitsAtATime(std::max<int64_t>(1, maxUnitTiles / sumCount));
+    const int64_t atATime = decoder.unitsAtATime(std::max<int64_t>(1, maxUnitTiles() / sumCount));
     const bool isUnrolled = atATime == layout.units();
     // The words of the next segment: where it can be, each is loaded when what is in its registers has been used up.
     SmallVector<Value> following(plan.blocks * loads);

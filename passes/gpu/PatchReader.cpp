@@ -22,8 +22,22 @@ void FragmentBuffers::takePatches(func::FuncOp func, unsigned first) {
       *value = func.getArgument(first++);
 }
 
-PatchReader::Coordinate PatchReader::coordinate(const FragmentBuffers::Axis &axis, Value out, Value tap) {
-  Value numerator = b.add(b.add(b.mul(out, axis.multiply), axis.offset), b.mul(tap, axis.tapStep));
+Value PatchReader::firstTap(const FragmentBuffers::Axis &axis, Value out) {
+  return b.add(b.mul(out, axis.multiply), axis.offset);
+}
+
+PatchReader::Patch PatchReader::patchOf(Value row) {
+  const FragmentBuffers::Patches &patches = buffers.patches;
+  Value pixel = b.add(row, patches.firstRow);
+  Value line = arith::DivUIOp::create(b, pixel, patches.outWidth);
+  Value outX = arith::RemUIOp::create(b, pixel, patches.outWidth);
+  Value image = arith::DivUIOp::create(b, line, patches.outHeight);
+  Value outY = arith::RemUIOp::create(b, line, patches.outHeight);
+  return {b.mul(b.wide(image), patches.batchStride), firstTap(patches.lines, outY), firstTap(patches.pixels, outX)};
+}
+
+PatchReader::Coordinate PatchReader::coordinate(const FragmentBuffers::Axis &axis, Value first, Value tap) {
+  Value numerator = b.add(first, b.mul(tap, axis.tapStep));
   // Of a negative numerator it is no quotient, and not used.
   Value value = arith::DivUIOp::create(b, numerator, axis.divide);
   Value isWhole = b.equal(b.mul(value, axis.divide), numerator);
@@ -31,19 +45,15 @@ PatchReader::Coordinate PatchReader::coordinate(const FragmentBuffers::Axis &axi
   return {value, isInside};
 }
 
-PatchReader::Place PatchReader::locate(Value row, Value column) {
+PatchReader::Place PatchReader::locate(const Patch &patch, Value column) {
   const FragmentBuffers::Patches &patches = buffers.patches;
-  Value pixel = b.add(row, patches.firstRow);
-  Value line = arith::DivUIOp::create(b, pixel, patches.outWidth);
-  Value outX = arith::RemUIOp::create(b, pixel, patches.outWidth);
-  Value image = arith::DivUIOp::create(b, line, patches.outHeight);
-  Value outY = arith::RemUIOp::create(b, line, patches.outHeight);
   Value tap = b.div(column, plan.channels()), channel = b.rem(column, plan.channels());
-  const Coordinate y = coordinate(patches.lines, outY, b.div(tap, plan.patchWidth));
-  const Coordinate x = coordinate(patches.pixels, outX, b.rem(tap, plan.patchWidth));
-  Value at = b.add(b.mul(b.wide(image), patches.batchStride), b.mul(b.wide(y.value), patches.lines.stride));
+  const Coordinate y = coordinate(patches.lines, patch.line, b.div(tap, plan.patchWidth));
+  const Coordinate x = coordinate(patches.pixels, patch.pixel, b.rem(tap, plan.patchWidth));
+  Value at = b.add(patch.image, b.mul(b.wide(y.value), patches.lines.stride));
   at = b.add(b.add(at, b.mul(b.wide(x.value), patches.pixels.stride)), b.wide(channel));
-  return {at, b.both(y.isInside, x.isInside)};
+  Value isInside = b.both(y.isInside, x.isInside);
+  return {b.select(isInside, at, b.i64(0)), isInside};
 }
 
 Value PatchReader::padding() { return plan.staticBits ? b.toFloat(buffers.patches.padCode) : b.f32(0.0f); }

@@ -9,15 +9,20 @@ static Value firstByte(GpuBuilder &b, Value row, const RowPiece &piece, const Fo
   return b.add(b.mul(b.wide(row), format.rowBytes(k)), b.wide(b.mul(piece.number, format.bits)));
 }
 
-SmallVector<Value> bq::loadCodes(GpuBuilder &b, Value codes, Value row, const RowPiece &piece, const Format &format,
-                                 int64_t k) {
-  const int64_t bits = format.bits;
+SmallVector<Value> bq::loadCodeBytes(GpuBuilder &b, Value codes, Value row, const RowPiece &piece, const Format &format,
+                                     int64_t k) {
   Value first = firstByte(b, row, piece, format, k);
-  SmallVector<Value> bytes, values;
+  SmallVector<Value> bytes;
   // Byte by byte, since a row may start anywhere.
   for (int64_t byte = 0; byte < format.rowBytes(piece.count); ++byte)
     bytes.push_back(b.load(codes, b.add(first, byte)));
-  for (int64_t i = 0; i < piece.count; ++i) {
+  return bytes;
+}
+
+SmallVector<Value> bq::unpackCodes(GpuBuilder &b, ArrayRef<Value> bytes, int64_t count, const Format &format) {
+  const int64_t bits = format.bits;
+  SmallVector<Value> values;
+  for (int64_t i = 0; i < count; ++i) {
     const int64_t byte = i * bits / 8, shift = i * bits % 8;
     Value value = b.shiftRight(bytes[byte], shift);
     if (shift + bits > 8)
@@ -26,6 +31,11 @@ SmallVector<Value> bq::loadCodes(GpuBuilder &b, Value codes, Value row, const Ro
     values.push_back(shift + bits == 8 ? value : b.bitAnd(value, (1 << bits) - 1));
   }
   return values;
+}
+
+SmallVector<Value> bq::loadCodes(GpuBuilder &b, Value codes, Value row, const RowPiece &piece, const Format &format,
+                                 int64_t k) {
+  return unpackCodes(b, loadCodeBytes(b, codes, row, piece, format, k), piece.count, format);
 }
 
 void bq::storeCodes(GpuBuilder &b, ValueRange values, Value codes, const RowPiece &piece, const Format &format,

@@ -11,8 +11,14 @@ namespace bq {
 /// byte that does not hold one of them.
 mlir::SmallVector<mlir::Value> loadCodes(GpuBuilder &b, mlir::Value codes, mlir::Value row, const RowPiece &piece,
                                          const Format &format, int64_t k);
-/// The inverse, to the piece's own row; no code is above 2^bits - 1. Writes every byte that holds one of them, with
-/// zeros in what is over.
+/// The same in two steps: the bytes that hold codes of the piece, each an i32, and the first `count` codes in such
+/// bytes.
+mlir::SmallVector<mlir::Value> loadCodeBytes(GpuBuilder &b, mlir::Value codes, mlir::Value row, const RowPiece &piece,
+                                             const Format &format, int64_t k);
+mlir::SmallVector<mlir::Value> unpackCodes(GpuBuilder &b, mlir::ArrayRef<mlir::Value> bytes, int64_t count,
+                                           const Format &format);
+/// The inverse of loadCodes(), to the piece's own row; no code is above 2^bits - 1. Writes every byte that holds one of
+/// them, with zeros in what is over.
 void storeCodes(GpuBuilder &b, mlir::ValueRange values, mlir::Value codes, const RowPiece &piece, const Format &format,
                 int64_t k);
 

@@ -42,6 +42,7 @@ public:
       buffers.takePatches(func, own);
     row = b.block(gpu::Dimension::X);
     reader.emplace(b, plan, buffers);
+    source = reader->rowOf(row);
   }
 
   void write() {
@@ -62,7 +63,7 @@ private:
   /// body(number of the piece, its eight values), each piece by one thread.
   void forEachPiece(function_ref<void(Value piece, ArrayRef<Value> values)> body) {
     b.loop(b.thread(), b.i32(plan.layout.paddedColumns() / 8), b.i32(FragmentPlan::threads),
-           [&](Value piece) { body(piece, reader->read(row, b.mul(piece, 8))); });
+           [&](Value piece) { body(piece, reader->read(source, b.mul(piece, 8))); });
   }
 
   /// The first of the `words` words of a piece.
@@ -75,37 +76,52 @@ private:
     // |x| as bits: their order is that of the values, with infinity and NaN above all.
     auto greater = [&](Value l, Value r) { return b.max(l, r); };
     const int64_t pieces = plan.layout.paddedColumns() / 8;
-    Value seen =
-        b.loop(b.thread(), b.i32(pieces), b.i32(FragmentPlan::threads), b.i32(0), [&](Value piece, ValueRange carried) {
-          Value most = carried[0];
-          for (Value value : reader->read(row, b.mul(piece, 8)))
-            most = greater(most, b.bitAnd(b.bits(value), 0x7fffffff));
-          return SmallVector<Value>{most};
-        })[0];
-    Value bits = b.reduceBlock(seen, FragmentPlan::threads, greater);
+    // Once for the greatest and once for the codes, by one loop: reading is most of the code.
+    Value bits = b.loop(b.i32(0), b.i32(2), b.i32(1), b.i32(0), [&](Value pass, ValueRange found) {
+      const Scaling scaling = scalingOf(found[0]);
+      Value writes = b.equal(pass, b.i32(1));
+      Value seen = b.loop(b.thread(), b.i32(pieces), b.i32(FragmentPlan::threads), b.i32(0),
+                          [&](Value piece, ValueRange carried) {
+                            SmallVector<Value> values = reader->read(source, b.mul(piece, 8));
+                            Value most = carried[0];
+                            for (Value value : values)
+                              most = greater(most, b.bitAnd(b.bits(value), 0x7fffffff));
+                            b.when(writes, [&] { storeBytes(piece, encode(values, scaling)); });
+                            return SmallVector<Value>{most};
+                          })[0];
+      return SmallVector<Value>{b.reduceBlock(seen, FragmentPlan::threads, greater)};
+    })[0];
+    b.when(b.equal(b.thread(), b.i32(0)), [&] {
+      const Scaling scaling = scalingOf(bits);
+      Value nan = b.f32(std::numeric_limits<float>::quiet_NaN());
+      Value scale = b.mulF(b.divF(scaling.greatest, b.f32(127.0f)), scaling.unlift);
+      b.store(b.select(scaling.isFinite, scale, nan), rowScales, row);
+    });
+  }
+
+  /// From values to codes: lifted, then times `inverse`. The scale is that of `greatest`, a lifted value, without lift.
+  struct Scaling {
+    Value isFinite, lift, unlift, greatest, inverse;
+  };
+  Scaling scalingOf(Value bits) {
     Value isFinite = b.lessThan(bits, b.i32(0x7f800000));
     Value isUsable = b.both(isFinite, b.lessThan(b.i32(0), bits));
     // Small rows are lifted by 2^64 first, or the inverse of their scale would overflow.
     Value isSmall = b.lessThan(bits, b.i32(llvm::bit_cast<int32_t>(0x1p-64f)));
     Value lift = b.select(isSmall, b.f32(0x1p64f), b.f32(1.0f));
     Value unlift = b.select(isSmall, b.f32(0x1p-64f), b.f32(1.0f));
-    Value greatest = b.mulF(b.asFloat(bits), lift), units = b.f32(127.0f);
-    Value inverse = b.select(isUsable, b.divF(units, greatest), b.f32(0.0f));
-    Value scale = b.mulF(b.divF(greatest, units), unlift);
-    b.when(b.equal(b.thread(), b.i32(0)), [&] {
-      Value nan = b.f32(std::numeric_limits<float>::quiet_NaN());
-      b.store(b.select(isFinite, scale, nan), rowScales, row);
-    });
-    forEachPiece([&](Value piece, ArrayRef<Value> values) {
-      SmallVector<Value> bytes;
-      for (Value value : values) {
-        Value finite = b.select(isFinite, value, b.f32(0.0f));
-        // Adding 1.5 * 2^23 rounds to nearest, ties to even, and leaves the integer in the low bits.
-        Value shifted = b.addF(b.mulF(b.mulF(finite, lift), inverse), b.f32(0x1.8p23f));
-        bytes.push_back(b.bits(shifted));
-      }
-      storeBytes(piece, bytes);
-    });
+    Value greatest = b.mulF(b.asFloat(bits), lift);
+    return {isFinite, lift, unlift, greatest, b.select(isUsable, b.divF(b.f32(127.0f), greatest), b.f32(0.0f))};
+  }
+
+  SmallVector<Value> encode(ArrayRef<Value> values, const Scaling &scaling) {
+    SmallVector<Value> bytes;
+    for (Value value : values) {
+      Value finite = b.select(scaling.isFinite, value, b.f32(0.0f));
+      // Adding 1.5 * 2^23 rounds to nearest, ties to even, and leaves the integer in the low bits.
+      bytes.push_back(b.bits(b.addF(b.mulF(b.mulF(finite, scaling.lift), scaling.inverse), b.f32(0x1.8p23f))));
+    }
+    return bytes;
   }
 
   /// Each value is a code when it has been rounded.
@@ -116,7 +132,7 @@ private:
         b.loop(b.thread(), b.i32(pieces), b.i32(FragmentPlan::threads), b.i32(0), [&](Value piece, ValueRange carried) {
           Value most = carried[0];
           SmallVector<Value> bytes;
-          for (Value value : reader->read(row, b.mul(piece, 8))) {
+          for (Value value : reader->read(source, b.mul(piece, 8))) {
             most = greater(most, b.bitAnd(b.bits(value), 0x7fffffff));
             bytes.push_back(b.bits(b.addF(value, b.f32(0x1.8p23f))));
           }
@@ -145,6 +161,7 @@ private:
   FragmentBuffers buffers;
   std::optional<ActivationReader> reader;
   Value panel, rowScales, row;
+  ActivationReader::Row source;
 };
 
 } // namespace

@@ -55,7 +55,7 @@ void StagedActivations::stage(Value memory, int64_t stride, Value chunk, int64_t
     Value isThere = b.lessThan(column, b.i32(layout.paddedColumns()));
     b.when(isThere, [&] {
       // Rows after the last repeat it: their results are not stored.
-      Value from = b.min(source, b.sub(buffers.m, 1));
+      const ActivationReader::Row from = reader.rowOf(b.min(source, b.sub(buffers.m, 1)));
       Value to = b.add(b.mul(row, stride), b.mul(inRow, isF32 ? 8 : 4));
       auto store = [&](ArrayRef<Value> values) {
         for (int64_t part = 0; part < (isF32 ? 2 : 1); ++part) {

@@ -42,7 +42,8 @@ void StepCodes::loadGroups() {
   }
   rows.forEachGroupByThread([&](const RowGroup &group) {
     Value place = placeOf(group);
-    b.store(b.divF(numbers.rate, b.loadFloat(scaleType, at.scales, place)), rates, group.inBlock);
+    Value kept = b.mulF(numbers.rate, numbers.keep);
+    b.store(b.divF(kept, b.loadFloat(scaleType, at.scales, place)), rates, group.inBlock);
     if (zeros)
       b.store(loadZero(place), zeros, group.inBlock);
   });
@@ -69,15 +70,16 @@ static RowPiece rowPiece(GpuBuilder &b, const StepPiece &piece, int64_t count) {
 StepCodes::Values StepCodes::loadCodes(const StepPiece &piece) {
   const int64_t rest = k % columns;
   auto load = [&](int64_t count) {
-    Values codes = bq::loadCodes(b, at.codes, piece.row, rowPiece(b, piece, count), format, k);
-    codes.resize(columns, b.i32(0));
-    return codes;
+    Values bytes = loadCodeBytes(b, at.codes, piece.row, rowPiece(b, piece, count), format, k);
+    bytes.resize(format.bits, b.i32(0));
+    return bytes;
   };
   auto loadRest = [&] {
-    auto none = [&] { return Values(columns, b.i32(0)); };
+    auto none = [&] { return Values(format.bits, b.i32(0)); };
     return rest ? b.chooseAll(piece.isThere(b, 0), [&] { return load(rest); }, none) : none();
   };
-  Values codes = b.chooseAll(piece.isWhole, [&] { return load(columns); }, loadRest);
+  Values bytes = b.chooseAll(piece.isWhole, [&] { return load(columns); }, loadRest);
+  Values codes = unpackCodes(b, bytes, columns, format);
   if (format.kind == Format::Kind::Int)
     for (Value &code : codes)
       code = b.shiftRightSigned(b.shiftLeft(code, 32 - format.bits), 32 - format.bits);
@@ -110,7 +112,7 @@ StepCodes::Values StepCodes::values(const StepPiece &piece, ValueRange direction
       rel = b.subF(rel, zero[i]);
     if (!left.empty())
       rel = b.fma(b.toFloat(left[i]), b.f32(1 / residualSteps), rel);
-    values.push_back(b.mulF(b.subF(rel, b.mulF(directions[i], rate[i])), numbers.keep));
+    values.push_back(b.fma(b.negF(directions[i]), rate[i], b.mulF(rel, numbers.keep)));
   }
   return values;
 }

@@ -36,17 +36,16 @@ void StepMoments::storeScale(Value scale, Value scales, const StepPiece &piece) 
   b.when(b.both(isFirst, isThere), [&, i = index] { b.store(scale, scales, i); });
 }
 
-Value StepMoments::decodeRoot(Value code, Value rootScale) {
-  Value v = b.asFloat(b.add(b.shiftLeft(code, droppedBits), leastExponent << 23));
-  return b.mulF(b.sqrtF(v), rootScale);
+Value StepMoments::decodeSecond(Value code) {
+  return b.asFloat(b.add(b.shiftLeft(code, droppedBits), leastExponent << 23));
 }
 
+Value StepMoments::decodeRoot(Value code, Value rootScale) { return b.mulF(b.sqrtF(decodeSecond(code)), rootScale); }
+
 Value StepMoments::encodeSecond(Value second, Value inverseScale, Value word) {
-  // Sixteen random bits of the twenty that are dropped, and half of the rest.
-  constexpr int64_t unusedBits = droppedBits - 16;
-  Value noise = b.bitAnd(b.shiftRight(word, 16 - unusedBits), ((int64_t(1) << droppedBits) - 1) & -(1 << unusedBits));
-  Value above =
-      b.add(b.add(b.bits(b.mulF(second, inverseScale)), noise), (1 << (unusedBits - 1)) - (leastExponent << 23));
+  // As many random bits as are dropped.
+  Value above = b.add(b.add(b.bits(b.mulF(second, inverseScale)), b.shiftRight(word, 32 - droppedBits)),
+                      b.i32(-(leastExponent << 23)));
   return b.min(b.max(b.shiftRightSigned(above, droppedBits), b.i32(0)), b.i32(255));
 }
 
@@ -91,17 +90,26 @@ StepMoments::Values StepMoments::stepBlock(const StepPiece &piece, ValueRange wo
   Values gradient = memory.loadFloats(dataType, at.gradient, piece);
   Values m = memory.loadBytes(at.m, piece, /*isSigned=*/true), v = memory.loadBytes(at.v, piece, /*isSigned=*/!isAdam);
   Value mScale = loadScale(at.mScales, piece), vScale = loadScale(at.vScales, piece);
-  Value rootScale = isAdam ? b.sqrtF(vScale) : Value(), decay = b.mulF(numbers.beta1, mScale);
+  Value decay = b.mulF(numbers.beta1, mScale);
+  // For adam m counts in units of what is new in it.
+  Value rootScale, unit, decayEpsilon;
+  if (isAdam) {
+    rootScale = b.sqrtF(vScale);
+    unit = b.divF(b.f32(1.0f), numbers.fresh1);
+    decay = b.mulF(decay, unit);
+    decayEpsilon = b.mulF(decay, numbers.epsilon);
+  }
   for (int64_t i = 0; i < columns; ++i) {
     // In units of the scale.
-    Pair old{b.toFloat(m[i]), Value()};
-    if (isAdam) {
-      Value root = decodeRoot(v[i], rootScale);
-      old = {b.mulF(old.m, b.addF(root, numbers.epsilon)), b.mulF(root, root)};
+    Value old = b.toFloat(m[i]);
+    if (!isAdam) {
+      m[i] = advance({old, Value()}, gradient[i], decay).m;
+      v[i] = b.mulF(b.toFloat(v[i]), vScale);
+      continue;
     }
-    Pair next = advance(old, gradient[i], decay);
-    m[i] = next.m;
-    v[i] = isAdam ? next.v : b.mulF(b.toFloat(v[i]), vScale);
+    Value root = decodeRoot(v[i], rootScale);
+    m[i] = b.fma(old, b.fma(root, decay, decayEpsilon), gradient[i]);
+    v[i] = nextSecond(b.mulF(root, root), gradient[i]);
   }
   if (!isAdam) {
     Values stored = storeLinear(m, words, false, at.m, at.mScales, piece);
@@ -111,13 +119,14 @@ StepMoments::Values StepMoments::stepBlock(const StepPiece &piece, ValueRange wo
   }
   // A power of two, such that the greatest v is not above 1.875 of it; what is added carries into the exponent.
   Value bits = b.bitAnd(b.add(b.bits(greatest(v)), int64_t(1) << droppedBits), 0x7f800000);
-  bits = b.min(b.max(bits, b.i32(int64_t(1) << 23)), b.i32(int64_t(253) << 23));
+  bits = b.min(b.max(bits, b.i32(int64_t(127 - 95) << 23)), b.i32(int64_t(253) << 23));
   Value newScale = b.asFloat(bits), inverse = b.asFloat(b.sub(b.i32(int64_t(254) << 23), bits));
-  Value newRoot = b.sqrtF(newScale);
+  Value unitEpsilon = b.mulF(unit, numbers.epsilon);
   storeScale(newScale, at.vScales, piece);
   for (int64_t i = 0; i < columns; ++i) {
     v[i] = encodeSecond(v[i], inverse, words[i]);
-    m[i] = divide(m[i], decodeRoot(v[i], newRoot));
+    Value root = b.sqrtF(b.mulF(decodeSecond(v[i]), newScale));
+    m[i] = b.divF(m[i], b.fma(root, unit, unitEpsilon));
   }
   memory.storeBits(v, at.v, piece);
   return storeLinear(m, words, false, at.m, at.mScales, piece);

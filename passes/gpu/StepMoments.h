@@ -43,6 +43,8 @@ private:
   mlir::Value isPositive(mlir::Value x);
   /// The moments after the step; `decay` of the old m is left.
   Pair advance(const Pair &old, mlir::Value gradient, mlir::Value decay);
+  /// v of adam after the step.
+  mlir::Value nextSecond(mlir::Value v, mlir::Value gradient);
   mlir::Value meanSign(mlir::Value v, mlir::Value m);
   mlir::Value divide(mlir::Value m, mlir::Value root);
   mlir::Value directionOf(const Pair &stored);
@@ -59,7 +61,8 @@ private:
   std::pair<mlir::Value, mlir::Value> blockOf(const StepPiece &piece);
   mlir::Value loadScale(mlir::Value scales, const StepPiece &piece);
   void storeScale(mlir::Value scale, mlir::Value scales, const StepPiece &piece);
-  /// The root of v.
+  /// v for a scale of 1, and its root for a scale whose root this is.
+  mlir::Value decodeSecond(mlir::Value code);
   mlir::Value decodeRoot(mlir::Value code, mlir::Value rootScale);
   mlir::Value encodeSecond(mlir::Value v, mlir::Value inverseScale, mlir::Value word);
   /// Stores values as codes with a common scale; gives what they stand for.

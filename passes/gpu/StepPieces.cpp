@@ -28,66 +28,90 @@ Value StepMemory::canBeVector(Value pointer, const StepPiece &piece) {
   return b.both(piece.isWhole, b.equal(over, b.i64(0)));
 }
 
+/// The elements of a piece lie in these words: 32-bit ones as they are, others four or two in an i32.
+static int64_t wordsOf(Value pointer) { return bytesOf(pointer) * columns / 4; }
+
 /// As load() of GpuBuilder gives them.
 StepMemory::Values StepMemory::load(Value pointer, const StepPiece &piece) {
-  Type element = cast<gpu::PtrType>(pointer.getType()).getElement(), i32 = b.getI32Type();
-  const int64_t bytes = bytesOf(pointer);
-  auto whole = [&] {
-    Values values;
-    if (bytes == 4) {
-      for (int64_t half = 0; half < 2; ++half) {
-        Value four = b.load(b.vec(element, 4), pointer, b.add(piece.at, 4 * half));
-        for (int64_t i = 0; i < 4; ++i)
-          values.push_back(b.element(four, i));
-      }
-      return values;
+  Type element = cast<gpu::PtrType>(pointer.getType()).getElement();
+  const int64_t bytes = bytesOf(pointer), words = wordsOf(pointer), perWord = 4 / bytes, bits = 8 * bytes;
+  auto vectors = [&] {
+    Values loaded;
+    const int64_t count = std::min<int64_t>(words, 4);
+    for (int64_t first = 0; first < words; first += count) {
+      Value vector = b.load(b.vec(bytes == 4 ? element : b.getI32Type(), count), pointer, b.add(piece.at, first));
+      for (int64_t i = 0; i < count; ++i)
+        loaded.push_back(b.element(vector, i));
     }
-    Value words = b.load(b.vec(i32, 2 * bytes), pointer, piece.at);
-    const int64_t perWord = 4 / bytes, bits = 8 * bytes;
-    for (int64_t i = 0; i < columns; ++i) {
-      Value shifted = b.shiftRight(b.element(words, i / perWord), i % perWord * bits);
-      values.push_back(i % perWord == perWord - 1 ? shifted : b.bitAnd(shifted, (1 << bits) - 1));
-    }
-    return values;
+    return loaded;
   };
-  auto oneByOne = [&] {
-    Values values;
-    // In place of an element that is not there the row's last is read, so that nothing branches.
-    Value most = b.sub(b.sub(piece.last, piece.first), 1), none = element.isF32() ? b.f32(0.0f) : b.i32(0);
-    for (int64_t i = 0; i < columns; ++i) {
-      Value value = b.load(pointer, b.add(piece.at, b.wide(b.min(b.i32(i), most))));
-      values.push_back(b.select(piece.isThere(b, i), value, none));
+  Values loaded = b.chooseAll(canBeVector(pointer, piece), vectors, [&] { return loadHalves(pointer, piece); });
+  if (bytes == 4)
+    return loaded;
+  Values values;
+  for (int64_t i = 0; i < columns; ++i) {
+    Value shifted = b.shiftRight(loaded[i / perWord], i % perWord * bits);
+    values.push_back(i % perWord == perWord - 1 ? shifted : b.bitAnd(shifted, (1 << bits) - 1));
+  }
+  return values;
+}
+
+/// One by one, four at a time in a loop: what a kernel's body holds decides how long it takes to compile.
+StepMemory::Values StepMemory::loadHalves(Value pointer, const StepPiece &piece) {
+  constexpr int64_t half = columns / 2;
+  const int64_t bytes = bytesOf(pointer), words = wordsOf(pointer), perWord = 4 / bytes;
+  Value zero = cast<gpu::PtrType>(pointer.getType()).getElement().isF32() ? b.f32(0.0f) : b.i32(0);
+  // In place of an element that is not there the row's last is read, so that nothing branches.
+  Value most = b.sub(b.sub(piece.last, piece.first), 1);
+  return b.loop(b.i32(0), b.i32(columns), b.i32(half), Values(words, zero), [&](Value first, ValueRange carried) {
+    // The words of the first half come to the front when those of the second are appended.
+    Values next(carried.drop_front(words / 2));
+    for (int64_t i = 0; i < half; ++i) {
+      Value number = b.add(first, i);
+      Value value = b.load(pointer, b.add(piece.at, b.wide(b.min(number, most))));
+      value = b.select(b.lessThan(most, number), zero, value);
+      if (i % perWord)
+        next.back() = b.bitOr(next.back(), b.shiftLeft(value, i % perWord * 8 * bytes));
+      else
+        next.push_back(value);
     }
-    return values;
-  };
-  return b.chooseAll(canBeVector(pointer, piece), whole, oneByOne);
+    return next;
+  });
 }
 
 void StepMemory::store(ValueRange values, Value pointer, const StepPiece &piece) {
-  const int64_t bytes = bytesOf(pointer);
-  auto whole = [&] {
-    if (bytes == 4) {
-      for (int64_t half = 0; half < 2; ++half)
-        b.store(b.pack(values.slice(4 * half, 4)), pointer, b.add(piece.at, 4 * half));
-      return;
-    }
-    const int64_t perWord = 4 / bytes, bits = 8 * bytes;
-    Values words;
-    for (int64_t i = 0; i < columns; ++i) {
-      Value low = i % perWord == perWord - 1 ? values[i] : b.bitAnd(values[i], (1 << bits) - 1);
-      Value placed = b.shiftLeft(low, i % perWord * bits);
-      if (i % perWord == 0)
-        words.push_back(placed);
-      else
-        words.back() = b.bitOr(words.back(), placed);
-    }
-    b.store(b.pack(words), pointer, piece.at);
+  const int64_t bytes = bytesOf(pointer), words = wordsOf(pointer), perWord = 4 / bytes, bits = 8 * bytes;
+  Values packed;
+  for (int64_t i = 0; i < columns; ++i) {
+    Value low = i % perWord == perWord - 1 ? values[i] : b.bitAnd(values[i], (1 << bits) - 1);
+    if (i % perWord)
+      packed.back() = b.bitOr(packed.back(), b.shiftLeft(low, i % perWord * bits));
+    else
+      packed.push_back(low);
+  }
+  auto vectors = [&] {
+    const int64_t count = std::min<int64_t>(words, 4);
+    for (int64_t first = 0; first < words; first += count)
+      b.store(b.pack(ValueRange(packed).slice(first, count)), pointer, b.add(piece.at, first));
   };
   auto oneByOne = [&] {
-    for (int64_t i = 0; i < columns; ++i)
-      b.when(piece.isThere(b, i), [&] { b.store(values[i], pointer, b.add(piece.at, i)); });
+    Value count = b.min(b.sub(piece.last, piece.first), b.i32(columns));
+    b.loop(b.i32(0), count, b.i32(1), packed, [&](Value i, ValueRange carried) {
+      b.store(carried[0], pointer, b.add(piece.at, b.wide(i)));
+      // The next element comes to the front.
+      Values next(carried.drop_front());
+      next.push_back(carried[0]);
+      if (bytes == 4)
+        return next;
+      next.clear();
+      for (int64_t word = 0; word < words; ++word) {
+        Value above = b.shiftRight(carried[word], bits);
+        next.push_back(word + 1 < words ? b.bitOr(above, b.shiftLeft(carried[word + 1], 32 - bits)) : above);
+      }
+      return next;
+    });
   };
-  b.when(canBeVector(pointer, piece), whole, oneByOne);
+  b.when(canBeVector(pointer, piece), vectors, oneByOne);
 }
 
 StepMemory::Values StepMemory::loadFloats(Type element, Value pointer, const StepPiece &piece) {

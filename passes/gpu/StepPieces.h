@@ -44,6 +44,7 @@ public:
 private:
   mlir::Value canBeVector(mlir::Value pointer, const StepPiece &piece);
   Values load(mlir::Value pointer, const StepPiece &piece);
+  Values loadHalves(mlir::Value pointer, const StepPiece &piece);
   void store(mlir::ValueRange values, mlir::Value pointer, const StepPiece &piece);
 
   GpuBuilder &b;

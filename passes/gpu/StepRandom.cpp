@@ -10,13 +10,14 @@ using namespace mlir;
 using namespace bq;
 
 static constexpr int64_t columns = StepPiece::columns;
-/// Two columns share a number.
-static constexpr int64_t numbers = RowRound::columns / 2;
+/// A block of 256 columns has sixteen words, of four counters.
+static constexpr int64_t blockColumns = 256, blockWords = 16, blockCounters = 4;
+static constexpr int64_t roundBlocks = RowRound::columns / blockColumns;
 
 void StepRandom::write(const RowRound &round, bool forMoments, bool forWeights) {
   auto make = [&](Value &words) {
     if (!words)
-      words = b.shared(b.getI32Type(), numbers);
+      words = b.shared(b.getI32Type(), roundBlocks * blockWords);
     return words;
   };
   // What the round before it left there is read no more.
@@ -30,42 +31,46 @@ void StepRandom::write(const RowRound &round, bool forMoments, bool forWeights) 
 
 void StepRandom::writeStream(const RowRound &round, int64_t stream, Value words) {
   Type i32 = b.getI32Type();
-  Value thread = b.thread(), counter = b.add(b.div(round.first, columns), thread);
-  auto random =
-      PhiloxOp::create(b, i32, i32, i32, i32, counter, round.row, step, b.i32(stream), seedLow, seedHigh, philoxRounds);
-  // 16 counters make 64 numbers.
-  Value first = b.add(b.mul(b.div(thread, 16), 64), b.rem(thread, 16));
-  for (int64_t word = 0; word < 4; ++word)
-    b.store(random.getResult(word), words, b.add(first, 16 * word));
+  Value thread = b.thread();
+  b.when(b.lessThan(thread, b.i32(roundBlocks * blockCounters)), [&] {
+    Value counter = b.add(b.div(round.first, blockColumns / blockCounters), thread);
+    // Round by round, since what the kernel holds decides how long it takes to compile.
+    SmallVector<Value> state =
+        b.loop(b.i32(0), b.i32(philoxRounds), b.i32(1), {counter, round.row, step, b.i32(stream), seedLow, seedHigh},
+               [&](Value, ValueRange s) {
+                 auto random =
+                     PhiloxOp::create(b, i32, i32, i32, i32, s[0], s[1], s[2], s[3], s[4], s[5], /*rounds=*/1);
+                 SmallVector<Value> next(random.getResults());
+                 next.push_back(b.add(s[4], static_cast<int32_t>(philoxKeySteps[0])));
+                 next.push_back(b.add(s[5], static_cast<int32_t>(philoxKeySteps[1])));
+                 return next;
+               });
+    Value first = b.add(b.mul(b.div(thread, blockCounters), blockWords), b.rem(thread, blockCounters));
+    for (int64_t word = 0; word < 4; ++word)
+      b.store(state[word], words, b.add(first, blockCounters * word));
+  });
 }
 
-Value StepRandom::isSecondOfPair() { return b.lessThan(b.i32(7), b.rem(b.thread(), 16)); }
-
 SmallVector<Value> StepRandom::load(Value words) {
+  constexpr int64_t perBlock = blockColumns / columns, perTurn = blockWords / columns;
   Value thread = b.thread();
-  Value first = b.add(b.mul(b.div(thread, 16), 64), b.mul(b.rem(thread, 8), columns));
+  Value first = b.add(b.mul(b.div(thread, perBlock), blockWords), b.mul(b.rem(thread, perTurn), columns));
+  Value turn = b.mul(b.div(b.rem(thread, perBlock), perTurn), static_cast<int32_t>(philoxTurn));
   SmallVector<Value> values;
   for (int64_t half = 0; half < 2; ++half) {
     Value four = b.load(b.vec(b.getI32Type(), 4), words, b.add(first, 4 * half));
     for (int64_t i = 0; i < 4; ++i)
-      values.push_back(b.element(four, i));
+      values.push_back(b.add(b.element(four, i), turn));
   }
   return values;
 }
 
-SmallVector<Value> StepRandom::moments() {
-  SmallVector<Value> values = load(momentWords);
-  Value isSecond = isSecondOfPair();
-  for (Value &word : values)
-    word = b.select(isSecond, b.bitOr(b.shiftLeft(word, 8), b.shiftRight(word, 24)), word);
-  return values;
-}
+SmallVector<Value> StepRandom::moments() { return load(momentWords); }
 
 SmallVector<Value> StepRandom::weights() {
   SmallVector<Value> values = load(weightWords);
-  Value isSecond = isSecondOfPair();
   for (Value &word : values)
-    word = b.select(isSecond, half(b, word, true), half(b, word, false));
+    word = half(b, word, false);
   return values;
 }
 

@@ -7,15 +7,15 @@
 
 namespace bq {
 
-/// The numbers that `bq.update` speaks of. A thread makes the four words of one counter, which are those of eight
-/// columns, but not of eight that follow each other: they go to their columns by way of shared memory.
+/// The numbers that `bq.update` speaks of. A few threads make the words of the counters, which go to their columns by
+/// way of shared memory.
 class StepRandom {
 public:
   /// i32 each.
   StepRandom(GpuBuilder &b, mlir::Value seedLow, mlir::Value seedHigh, mlir::Value step)
       : b(b), seedLow(seedLow), seedHigh(seedHigh), step(step) {}
 
-  /// Makes the numbers of a round, which begins at a multiple of 128 columns. All threads come here.
+  /// Makes the numbers of a round, which begins at a multiple of 256 columns. All threads come here.
   void write(const RowRound &round, bool forMoments, bool forWeights);
   /// Of the columns of a piece of that round, i32: of 32 bits those for moments, of 16 bits those for weights.
   mlir::SmallVector<mlir::Value> moments();
@@ -30,14 +30,12 @@ public:
 
 private:
   void writeStream(const RowRound &round, int64_t stream, mlir::Value words);
-  /// The words of the eight columns, each as it is for columns c with c % 128 < 64.
+  /// The words of this thread's eight columns.
   mlir::SmallVector<mlir::Value> load(mlir::Value words);
-  /// Whether c % 128 >= 64 for the columns of this thread's piece.
-  mlir::Value isSecondOfPair();
 
   GpuBuilder &b;
   mlir::Value seedLow, seedHigh, step;
-  mlir::Value momentWords, weightWords; ///< Shared memory: by number.
+  mlir::Value momentWords, weightWords; ///< Shared memory: sixteen for each block of 256 columns.
 };
 
 } // namespace bq

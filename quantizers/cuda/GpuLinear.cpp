@@ -2,6 +2,7 @@
 #include "quantizers/cuda/GpuLinear.h"
 
 #include "quantizers/Quantize.h"
+#include "quantizers/cuda/GpuMixed.h"
 #include "quantizers/cuda/GpuRows.h"
 #include "quantizers/cuda/GpuWeight.h"
 
@@ -39,11 +40,14 @@ at::Tensor multiplyBF16(const at::Tensor &x, const at::Tensor &weight) {
 void linearByTorch(const char *op, const Place &place, const LinearRows &rows, const LinearWeight &weight,
                    const LinearChoice &choice) {
   const bool isBF16 = choice.compute == Compute::BF16;
+  const at::ScalarType type = isBF16 ? at::kBFloat16 : at::kFloat;
   const at::Tensor dequantized =
-      dequantizeAs(weight.canonical(), weight.format, {weight.n, weight.k}, isBF16 ? at::kBFloat16 : at::kFloat,
-                   [&](const WeightTensors &tensors, const Format &format, at::IntArrayRef shape) {
-                     return dequantize(op, place, tensors, format, shape[1]);
-                   });
+      weight.format.isMixed()
+          ? static_cast<const GpuMixedWeight &>(*weight.prepacked()).values(op, place).view({-1, weight.k}).to(type)
+          : dequantizeAs(weight.canonical(), weight.format, {weight.n, weight.k}, type,
+                         [&](const WeightTensors &tensors, const Format &format, at::IntArrayRef shape) {
+                           return dequantize(op, place, tensors, format, shape[1]);
+                         });
   at::Tensor sum = isBF16 ? multiplyBF16(rows.x, dequantized)
                           : multiplyF32(choice.compute == Compute::I8 ? roundToI8(rows.x) : rows.x, dequantized);
   if (rows.bias.defined())
@@ -88,6 +92,11 @@ void launch(const char *op, const Place &place, const GpuWeight &weight, const L
 void gpu::makeKernels(const Place &place, const PrepackedWeight &weight, const LinearChoice &choice,
                       ElementType dataType, bool hasBias, at::IntArrayRef rows) {
   static constexpr float someBias = 0;
+  if (weight.format().isMixed()) {
+    // The one kernel that products need does not depend on their rows.
+    static_cast<const GpuMixedWeight &>(weight).values("bq::prepare", place);
+    return;
+  }
   const auto &prepacked = static_cast<const GpuWeight &>(weight);
   prepacked.finish();
   if (!prepacked.isPrepacked())

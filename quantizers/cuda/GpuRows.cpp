@@ -3,6 +3,7 @@
 
 #include "quantizers/DecodeByTorch.h"
 #include "quantizers/Quantize.h"
+#include "quantizers/cuda/GpuMixed.h"
 #include "runtime/RowSpec.h"
 #include "runtime/WeightParts.h"
 
@@ -83,7 +84,7 @@ bool gpu::hasKernel(const char *op, const Place &place, const KernelSpec &spec) 
 at::Tensor gpu::dequantize(const char *op, const Place &place, const WeightTensors &weight, const Format &format,
                            int64_t k) {
   if (format.isMixed())
-    return bq::dequantize(weight.codes, weight.scales, weight.zeros, format, {checkWeight(op, weight, format, k), k});
+    return GpuMixedWeight(op, place, weight, format, k).values(op, place).view({-1, k});
   const RowWeight rows(op, place, weight, format, k);
   at::Tensor y = at::empty({rows.view.n, k}, weight.scales.options());
   if (!y.numel())

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/cuda/GpuWeight.h"
 
+#include "quantizers/cuda/GpuMixed.h"
 #include "quantizers/cuda/GpuRows.h"
 
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -49,7 +50,8 @@ at::Tensor GpuWeight::counters(const char *op, const Place &place, int64_t bytes
 std::shared_ptr<const PrepackedWeight> gpu::prepack(const char *op, const Place &place, const WeightTensors &weight,
                                                     const Format &format, int64_t k) {
   checkNotCapturing(op, place, "a weight as its kernels read it");
-  TORCH_CHECK(!format.isMixed(), op, ": ", format.str(), " has no kernels for GPUs, and nothing to prepare there");
+  if (format.isMixed())
+    return std::make_shared<GpuMixedWeight>(op, place, weight.to(place.tensors), format, k);
   // The host sees what is small: which columns a group has, and a table.
   WeightTensors tensors = weight.to(place.tensors);
   if (tensors.groupIndex && tensors.groupIndex->defined())

@@ -144,7 +144,7 @@ void DiffQuantizer::beginTraining() {
 Tensor DiffQuantizer::trainingValue(const QuantizedParameter &entry, const Tensor &weight) {
   const Tensor groups = logits.bits(entry.learned);
   try {
-    if (weight.is_cpu() && !upstreamCompatible) {
+    if ((weight.is_cpu() || weight.is_cuda()) && !upstreamCompatible) {
       // The noise of doubles is that of floats.
       const Tensor source = weight.scalar_type() == at::kDouble ? weight.to(at::kFloat) : weight;
       const auto index = static_cast<uint64_t>(&entry - entries.data());

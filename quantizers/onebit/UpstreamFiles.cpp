@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "quantizers/WriteFile.h"
+#include "quantizers/PickleFile.h"
 #include "quantizers/nbit/Packing.h"
 #include "quantizers/onebit/OneBitFiles.h"
 #include "quantizers/onebit/SignBits.h"
-
-#include <torch/csrc/jit/serialization/export.h>
-#include <torch/csrc/jit/serialization/pickle.h>
 
 #include <fstream>
 #include <regex>
@@ -26,46 +23,15 @@ bool endsWith(const std::string &text, std::string_view ending) {
   return text.size() >= ending.size() && text.compare(text.size() - ending.size(), ending.size(), ending) == 0;
 }
 
-/// What torch.load reads with weights_only too, which knows nothing of the tags that pickle_save() puts on aggregates.
-std::vector<char> pickled(const Tensors &tensors) {
+void writeDictionary(const std::string &path, const Tensors &tensors) {
   c10::Dict<std::string, Tensor> dictionary;
   for (const auto &[name, tensor] : tensors)
     dictionary.insert(name, tensor);
-  std::vector<char> values, archive;
-  const auto append = [](std::vector<char> &bytes, const void *data, size_t size) {
-    const char *begin = static_cast<const char *>(data);
-    bytes.insert(bytes.end(), begin, begin + size);
-    return size;
-  };
-  torch::jit::Pickler pickler([&](const char *data, size_t size) { append(values, data, size); }, nullptr, nullptr,
-                              nullptr, nullptr, /*tag_aggregates=*/false);
-  pickler.protocol();
-  pickler.pushIValue(dictionary);
-  pickler.stop();
-  {
-    // Completes the archive at its end.
-    caffe2::serialize::PyTorchStreamWriter writer(
-        [&](const void *data, size_t size) { return append(archive, data, size); });
-    torch::jit::writeArchiveAndTensors("data", values.data(), values.size(), pickler.tensorData(), writer);
-  }
-  return archive;
+  writePickle(path, dictionary);
 }
 
-void writePickle(const std::string &path, const Tensors &tensors) {
-  const std::vector<char> bytes = pickled(tensors);
-  writeFile(path, {bytes.data(), bytes.size()});
-}
-
-Tensors readPickle(const std::string &path) {
-  std::ifstream stream(path, std::ios::binary);
-  const std::vector<char> bytes((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
-  c10::IValue value;
-  try {
-    value = torch::jit::pickle_load(bytes);
-  } catch (const std::exception &error) {
-    const std::string text = error.what();
-    TORCH_CHECK(false, path, ": cannot be read as a dictionary of tensors: ", text.substr(0, text.find('\n')));
-  }
+Tensors readDictionary(const std::string &path) {
+  const c10::IValue value = readPickle(path, "a dictionary of tensors");
   TORCH_CHECK(value.isGenericDict(), path, ": holds ", value.tagKind(), ", expected a dictionary of tensors");
   Tensors tensors;
   for (const auto &entry : value.toGenericDict()) {
@@ -79,7 +45,7 @@ Tensors readPickle(const std::string &path) {
 Tensors readTensors(const std::string &path) {
   char magic[4] = {};
   std::ifstream(path, std::ios::binary).read(magic, sizeof(magic));
-  return std::string_view(magic, sizeof(magic)) == "PK\x03\x04" ? readPickle(path) : readSafeTensors(path).tensors;
+  return std::string_view(magic, sizeof(magic)) == "PK\x03\x04" ? readDictionary(path) : readSafeTensors(path).tensors;
 }
 
 /// The vector of a layer, in half.
@@ -126,7 +92,7 @@ void bq::onebit::saveUpstream(const std::string &path, const UpstreamLayers &lay
     tensors[name + ".bias"] = bias.detach();
   }
   if (!endsWith(path, ".safetensors"))
-    return writePickle(path, tensors);
+    return writeDictionary(path, tensors);
   writeSafeTensors(path, {tensors,
                           {{"format", "onecompression.onebit"},
                            {"version", "1"},

@@ -41,16 +41,11 @@ Status bq::runDiffqNoiseGrad(const DiffqNoiseGradArgs &args, const CpuTarget &ta
 
 Status bq::runWeightRange(const WeightRangeArgs &args, const CpuTarget &target, KernelCache &cache,
                           ParallelFor parallel) {
-  CompileRequest request;
-  request.target = target;
-  request.spec.op = KernelSpec::Op::WeightRange;
-  request.spec.dataType = args.dataType;
-  Expected<std::shared_ptr<const Kernel>> kernel = cache.get(request);
+  Expected<std::shared_ptr<const Kernel>> kernel = cache.get({args.spec(), target, /*schedule=*/""});
   if (!kernel)
     return kernel.error();
-  const int64_t chunks = (args.count + abi::noiseChunk - 1) / abi::noiseChunk;
-  std::vector<float> lows(chunks), highs(chunks);
-  parallel(0, chunks, grain, [&](int64_t begin, int64_t end) {
+  std::vector<float> lows(args.chunks()), highs(args.chunks());
+  parallel(0, args.chunks(), grain, [&](int64_t begin, int64_t end) {
     (*kernel)->weightRange()(args.weight, lows.data(), highs.data(), args.count, begin, end);
   });
   return args.finish(lows.data(), highs.data());

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <vector>
 
 using namespace bq;
 
@@ -18,6 +19,8 @@ constexpr int64_t maxPanelBytes = int64_t{32} << 20;
 /// Products, and converted activations, for which a thread is worth waking: a few microseconds of work.
 constexpr int64_t productsPerThread = int64_t{1} << 18;
 constexpr int64_t conversionsPerThread = int64_t{1} << 15;
+/// Products of a convolution with small groups, each of which reads its activation from the cache.
+constexpr int64_t directProductsPerThread = int64_t{1} << 16;
 
 /// Bytes of a panel of patches, which stays in the cache near the core, and what its rows are a multiple of: a block of
 /// rows that meets weights decoded once.
@@ -28,7 +31,8 @@ CpuWeight::CallKey callKey(const LinearArgs &args, int rows) {
   const uint32_t call = static_cast<uint32_t>(args.dataType) | static_cast<uint32_t>(args.compute) << 4 |
                         static_cast<uint32_t>(args.activation) << 8 | (args.bias ? 1u : 0u) << 12 |
                         static_cast<uint32_t>(args.activationBits) << 16 | static_cast<uint32_t>(rows) << 20;
-  return {call, args.geometry ? args.geometry->kernelHeight : 0, args.geometry ? args.geometry->kernelWidth : 0};
+  const abi::Conv2dGeometry *g = args.geometry;
+  return {call, g ? g->kernelHeight : 0, g ? g->kernelWidth : 0, g ? g->groups : 1};
 }
 
 /// The kernel for a call that this weight has not seen yet.
@@ -131,6 +135,29 @@ public:
     return result();
   }
 
+  /// All groups of a convolution: tasks are output lines, for one piece of the channels after the other.
+  Status runDirect(ParallelFor parallel) {
+    const abi::Conv2dGeometry &g = *args.geometry;
+    const int64_t lines = g.batch * g.outHeight;
+    auto run = [&](int64_t begin, int64_t end) {
+      Expected<ScratchLease> scratch = ScratchLease::take(ScratchLease::Kind::Linear, artifact.scratchBytes);
+      if (!scratch) {
+        outOfMemory = true;
+        return;
+      }
+      kernel.directConv2d()(weight.codes(), weight.scales(), weight.zeros(), weight.table(), weight.columnScale(),
+                            args.bias, args.x, args.geometry, args.activationScale, args.y, scratch->data(),
+                            args.yStride, begin, end);
+    };
+    const int64_t tasks = artifact.tasks * lines, products = g.outWidth * weight.n() * weight.k() / artifact.tasks;
+    const int64_t grain = std::max<int64_t>(1, directProductsPerThread / std::max<int64_t>(1, products));
+    if (tasks <= grain)
+      run(0, tasks);
+    else
+      parallel(0, tasks, grain, run);
+    return result();
+  }
+
 private:
   void prepare(const PanelMemory &panel, int64_t first, int64_t m, int64_t begin, int64_t end) {
     Expected<ScratchLease> scratch = ScratchLease::take(ScratchLease::Kind::Prepare, artifact.prepareScratchBytes);
@@ -185,6 +212,19 @@ Status bq::runLinear(const CpuWeight &weight, const LinearArgs &given, KernelCac
     if (!found)
       return found.error();
     kernel = *found;
+  }
+  if (args.geometry && args.geometry->groups > 1) {
+    abi::Conv2dGeometry padding;
+    std::vector<float> noPixel;
+    if (!args.geometry->height || !args.geometry->width) {
+      // Kernels read a pixel, and leave it out.
+      padding = *args.geometry;
+      padding.batchStride = padding.rowStride = padding.columnStride = 0;
+      noPixel.resize(static_cast<size_t>(weight.n()));
+      args.geometry = &padding;
+      args.x = noPixel.data();
+    }
+    return Call(weight, args, *kernel).runDirect(parallel);
   }
   Call call(weight, args, *kernel);
   return args.geometry ? call.runPatches(parallel) : call.runRows(parallel);

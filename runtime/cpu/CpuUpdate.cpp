@@ -16,6 +16,14 @@ namespace {
 /// Elements for which a thread is worth waking.
 constexpr int64_t grainElements = int64_t{1} << 15;
 
+/// Half a page from where large tensors begin, which is at the start of a page or shortly behind: a load of scratch
+/// then waits for no store to the same place in a tensor's page.
+constexpr uintptr_t pageBytes = 4096, scratchInPage = pageBytes / 2;
+
+uint8_t *placeInPage(uint8_t *scratch) {
+  return scratch + (scratchInPage - reinterpret_cast<uintptr_t>(scratch)) % pageBytes;
+}
+
 /// Looks for a gradient that is not finite, before anything is changed. Each thread goes from the last element to the
 /// first, so that what the step reads first is what was read last and still in a cache.
 Status verifyGradient(const UpdateArgs &args, ParallelFor parallel) {
@@ -60,7 +68,7 @@ public:
 
 private:
   Expected<ScratchLease> takeScratch() const {
-    return ScratchLease::take(ScratchLease::Kind::Linear, kernel.artifact().scratchBytes);
+    return ScratchLease::take(ScratchLease::Kind::Linear, kernel.artifact().scratchBytes + pageBytes);
   }
 
   float storedScale(float wanted) const {
@@ -78,8 +86,8 @@ private:
         return;
       }
       function(args.gradient, args.weight, packed.codes, packed.scales, packed.zeros, packed.residual, args.m,
-               args.mScales, args.v, args.vScales, &options, counter, rowScales.data(), scratch->data(), args.k, begin,
-               end);
+               args.mScales, args.v, args.vScales, &options, counter, rowScales.data(), placeInPage(scratch->data()),
+               args.k, begin, end);
     });
     if (outOfMemory)
       return unsupported("out of memory for the scratch space of " + kernel.artifact().name);

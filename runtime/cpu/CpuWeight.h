@@ -52,9 +52,10 @@ public:
   /// What calls can vary beside the numbers of rows, columns and images (CpuLinear).
   struct CallKey {
     uint32_t call;
-    int64_t kernelHeight, kernelWidth;
+    int64_t kernelHeight, kernelWidth, groups;
     friend bool operator==(const CallKey &l, const CallKey &r) {
-      return l.call == r.call && l.kernelHeight == r.kernelHeight && l.kernelWidth == r.kernelWidth;
+      return l.call == r.call && l.kernelHeight == r.kernelHeight && l.kernelWidth == r.kernelWidth &&
+             l.groups == r.groups;
     }
   };
   /// Linear kernels met so far.

@@ -167,7 +167,7 @@ Status CudaWeight::linear(const LoadedCudaKernel &kernel, const LinearArgs &give
                           cuda::Stream stream) const {
   if (Status status = given.verify(rows, columns); !status)
     return status;
-  if (Status status = verifyCoordinates(given); !status)
+  if (Status status = verifyPatches(given); !status)
     return status;
   const LinearArgs args = withoutPointwise(given);
   if (!args.m || !rows)

@@ -2,6 +2,8 @@
 #include "runtime/emu/EmuBackend.h"
 
 #include "runtime/emu/EmuLinear.h"
+#include "runtime/emu/EmuMixed.h"
+#include "runtime/emu/EmuNoise.h"
 #include "runtime/emu/EmuRows.h"
 #include "runtime/emu/EmuUpdate.h"
 
@@ -10,7 +12,7 @@ using namespace bq::emu;
 
 namespace {
 
-class EmuBackend final : public Backend {
+class EmuBackend final : public Backend, public MixedQuantizer {
 public:
   std::string_view name() const override { return "emu"; }
 
@@ -18,7 +20,7 @@ public:
     if (Status status = weight.verify(); !status)
       return status.error();
     if (weight.format.isMixed())
-      return unsupported("format '" + weight.format.str() + "' has no kernels for GPUs");
+      return unsupported("format '" + weight.format.str() + "' has no kernels for products on GPUs");
     if (weight.columnFactors)
       return unsupported("kernels for GPUs have no column factors: pass null");
     Expected<std::shared_ptr<const EmuWeight>> packed = EmuWeight::prepack(kernels, weight);
@@ -72,6 +74,26 @@ public:
       return status;
     return runUpdate(kernels, args);
   }
+
+  Status diffqNoise(const DiffqNoiseArgs &args, ParallelFor) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    return runDiffqNoise(kernels, args);
+  }
+
+  Status diffqNoiseGrad(const DiffqNoiseGradArgs &args, ParallelFor) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    return runDiffqNoiseGrad(kernels, args);
+  }
+
+  Status weightRange(const WeightRangeArgs &args, ParallelFor) override {
+    if (Status status = args.verify(); !status)
+      return status;
+    return runWeightRange(kernels, args);
+  }
+
+  Status quantizeMixed(const MixedQuantizeArgs &args) override { return emu::quantizeMixed(kernels, args); }
 
 private:
   EmuKernels kernels;

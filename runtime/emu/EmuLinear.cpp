@@ -138,7 +138,7 @@ private:
 } // namespace
 
 Status emu::runLinear(EmuKernels &kernels, const EmuWeight &weight, const LinearArgs &given) {
-  if (Status status = verifyCoordinates(given); !status)
+  if (Status status = verifyPatches(given); !status)
     return status;
   const LinearArgs args = withoutPointwise(given);
   const FragmentWeight &fragments = weight.fragments;

@@ -6,6 +6,7 @@
 #include "runtime/RowSpec.h"
 #include "runtime/WeightParts.h"
 #include "runtime/emu/EmuLinear.h"
+#include "runtime/emu/EmuMixed.h"
 #include "runtime/emu/SortedRows.h"
 
 using namespace bq;
@@ -43,6 +44,8 @@ Status emu::runEmbedding(EmuKernels &kernels, const CanonicalWeight &weight, con
                          void *y) {
   if (Status status = verifyIndices(weight, indices, count, y); !status || !count)
     return status;
+  if (weight.format.isMixed())
+    return embedMixed(kernels, weight, indices, count, static_cast<float *>(y));
   auto dequantize = [&](const CanonicalWeight &sorted, void *values) { return runDequantize(kernels, sorted, values); };
   if (std::vector<int32_t> columns = columnsByGroup(weight); !columns.empty())
     return dequantizeSorted(weight, columns, indices, count, y, dequantize);
@@ -63,6 +66,8 @@ Status emu::runDequantize(EmuKernels &kernels, const CanonicalWeight &weight, vo
     return {};
   if (!y)
     return invalidArgument("y is null: the weight has " + std::to_string(weight.n) + " rows");
+  if (weight.format.isMixed())
+    return dequantizeMixed(kernels, weight, static_cast<float *>(y));
   auto dequantize = [&](const CanonicalWeight &sorted, void *values) { return runDequantize(kernels, sorted, values); };
   if (std::vector<int32_t> columns = columnsByGroup(weight); !columns.empty())
     return dequantizeSorted(weight, columns, nullptr, weight.n, y, dequantize);

@@ -48,16 +48,18 @@ int64_t reference::patchElement(const abi::Conv2dGeometry &g, int64_t k, int64_t
   return image * g.batchStride + y * g.rowStride + x * g.columnStride + column % channels;
 }
 
-/// Row `row` of the product as it is multiplied, but for the scale that all of it has.
-static void loadRow(const LinearArgs &args, int64_t row, std::vector<double> &values) {
+/// Row `row` of the product as it is multiplied, but for the scale that all of it has; `group`: of those that the
+/// product is of.
+static void loadRow(const LinearArgs &args, int64_t row, int64_t group, std::vector<double> &values) {
   const auto k = static_cast<int64_t>(values.size());
+  const int64_t first = args.geometry ? group * (k / (args.geometry->kernelHeight * args.geometry->kernelWidth)) : 0;
   for (int64_t column = 0; column < k; ++column) {
     const int64_t at = args.geometry ? patchElement(*args.geometry, k, row, column) : row * args.xStride + column;
     if (at < 0) {
       values[column] = static_cast<double>(args.geometry->padCode);
       continue;
     }
-    const float x = loadElement(args.dataType, args.x, at);
+    const float x = loadElement(args.dataType, args.x, first + at);
     values[column] = args.activationBits ? quantizeActivation(x, *args.activationScale, args.activationBits) : x;
   }
 }
@@ -69,11 +71,13 @@ Status reference::runLinear(const ReferenceWeight &weight, const LinearArgs &arg
     return invalidArgument("activationBits is " + std::to_string(args.activationBits) +
                            ": the columns of the weight have scales, use 0");
   const double scale = args.activationBits && args.m ? *args.activationScale : 1;
+  const int64_t groups = args.geometry ? args.geometry->groups : 1, outputs = weight.n() / groups;
   parallel(0, args.m, 1, [&](int64_t begin, int64_t end) {
     std::vector<double> x(static_cast<size_t>(weight.k()));
-    for (int64_t i = begin; i < end; ++i) {
-      loadRow(args, i, x);
+    for (int64_t i = begin; i < end; ++i)
       for (int64_t j = 0; j < weight.n(); ++j) {
+        if (j % outputs == 0)
+          loadRow(args, i, j / outputs, x);
         double sum = 0;
         for (int64_t c = 0; c < weight.k(); ++c)
           sum += x[c] * weight.row(j)[c];
@@ -82,7 +86,6 @@ Status reference::runLinear(const ReferenceWeight &weight, const LinearArgs &arg
           sum += args.bias[j];
         storeElement(args.dataType, args.y, i * args.yStride + j, static_cast<float>(activate(args.activation, sum)));
       }
-    }
   });
   return {};
 }

@@ -218,7 +218,7 @@ private:
     const double scale = secondScale(*std::max_element(second.begin(), second.end()));
     args.vScales[scaleAt] = static_cast<float>(scale);
     for (int64_t i = 0; i < count; ++i) {
-      v[i] = static_cast<uint8_t>(encodeSecond(second[i], scale, halfOf(wordOf(row, column + i), true)));
+      v[i] = static_cast<uint8_t>(encodeSecond(second[i], scale, wordOf(row, column + i)));
       first[i] = quotient(first[i], std::sqrt(decodeSecond(v[i]) * scale));
     }
     storeLinear(first, args.mScales[scaleAt], m, false);

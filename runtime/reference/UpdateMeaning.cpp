@@ -8,25 +8,25 @@
 
 using namespace bq;
 
-/// The number of a column: two columns of 128 share one. Stream 0 is for weights, 1 for moments.
+/// The number of a column: columns that are 16 apart in a block of 256 have turns of one. Stream 0 is for weights, 1
+/// for moments.
 static uint32_t randomWord(uint64_t seed, int64_t step, int64_t row, int64_t column, uint32_t stream) {
-  const int64_t number = column / 128 * 64 + column % 64;
-  const auto block = static_cast<uint32_t>(number / 64 * 16 + number % 16);
-  return philox4x32({block, static_cast<uint32_t>(row), static_cast<uint32_t>(step), stream},
-                    {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)}, philoxRounds)[number % 64 / 16];
+  const auto counter = static_cast<uint32_t>(column / 256 * 4 + column % 4);
+  const uint32_t word =
+      philox4x32({counter, static_cast<uint32_t>(row), static_cast<uint32_t>(step), stream},
+                 {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)}, philoxRounds)[column % 16 / 4];
+  return word + static_cast<uint32_t>(column % 256 / 16) * philoxTurn;
 }
-static bool isSecondOfPair(int64_t column) { return column % 128 >= 64; }
 
 /// A half as a number in (0, 1).
 static double halfUnit(uint32_t half) { return (half + 0.5) * 0x1p-16; }
 
 uint32_t reference::momentWord(uint64_t seed, int64_t step, int64_t row, int64_t column) {
-  const uint32_t word = randomWord(seed, step, row, column, 1);
-  return isSecondOfPair(column) ? word << 8 | word >> 24 : word;
+  return randomWord(seed, step, row, column, 1);
 }
 uint32_t reference::halfOf(uint32_t word, bool high) { return high ? word >> 16 : word & 0xffff; }
 double reference::weightUnit(uint64_t seed, int64_t step, int64_t row, int64_t column) {
-  return halfUnit(halfOf(randomWord(seed, step, row, column, 0), isSecondOfPair(column)));
+  return halfUnit(halfOf(randomWord(seed, step, row, column, 0), false));
 }
 
 double reference::roundAtRandom(double x, double unit) {
@@ -52,18 +52,18 @@ float reference::storedMoment(MomentType type, double x, uint32_t half, bool isS
 
 double reference::secondScale(double greatest) {
   if (greatest <= 0)
-    return 0x1p-126;
+    return 0x1p-95;
   int exponent = std::ilogb(greatest);
   exponent += std::ldexp(greatest, -exponent) >= 1.875;
-  return std::ldexp(1.0, std::clamp(exponent, -126, 126));
+  return std::ldexp(1.0, std::clamp(exponent, -95, 126));
 }
 
-int reference::encodeSecond(double v, double scale, uint32_t half) {
+int reference::encodeSecond(double v, double scale, uint32_t word) {
   const double x = v / scale;
   if (x < 0x1p-31)
     return 0;
   const int exponent = std::ilogb(x);
-  const double code = (exponent + 31 + std::ldexp(x, -exponent) - 1) * 8 + (half * 16 + 8) * 0x1p-20;
+  const double code = (exponent + 31 + std::ldexp(x, -exponent) - 1) * 8 + (word >> 12) * 0x1p-20;
   return static_cast<int>(std::min(std::floor(code), 255.0));
 }
 

@@ -24,7 +24,8 @@ float storedMoment(MomentType type, double x, uint32_t half, bool isSecond);
 
 /// The scale of a block of v of 8 bits whose greatest is this.
 double secondScale(double greatest);
-int encodeSecond(double v, double scale, uint32_t half);
+/// By the upper twenty bits of a random word.
+int encodeSecond(double v, double scale, uint32_t word);
 /// Of a code, for a scale of 1.
 double decodeSecond(int code);
 

@@ -53,8 +53,8 @@ const std::vector<Candidate> &bq::conformance::candidates() {
                    /*sample=*/100,
                    /*hasFactors=*/false,
                    /*hasMixed=*/false,
-                   /*hasMagnitudeSums=*/false,
-                   /*hasNoise=*/false};
+                   /*hasDirectConv2d=*/false,
+                   /*hasMagnitudeSums=*/false};
   static const std::vector<Candidate> all = {
       {"reference", [] { return Expected<Backend *>(&referenceBackend()); }, {Summation::Exact}},
       {"cpu", cpuBackend, {}},

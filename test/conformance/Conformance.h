@@ -24,12 +24,12 @@ struct Traits {
   size_t sample = 0;
   /// Whether it has factors of columns.
   bool hasFactors = true;
-  /// Whether it has weights of the format `mixed`.
+  /// Whether it has products with weights of the format `mixed`; every backend has their rows.
   bool hasMixed = true;
+  /// Whether it takes all groups of a convolution in one product.
+  bool hasDirectConv2d = true;
   /// Whether it has sums of magnitudes.
   bool hasMagnitudeSums = true;
-  /// Whether it has noise, its gradient, and ranges of weights.
-  bool hasNoise = true;
 };
 
 /// A backend under test.
@@ -53,8 +53,11 @@ const std::vector<Candidate> &candidates();
 void addLinearTests(const Subject &subject, uint64_t seed);
 void addActivationTests(const Subject &subject);
 void addConv2dTests(const Subject &subject, uint64_t seed);
+void addDirectConv2dTests(const Subject &subject, uint64_t seed);
 void addRowTests(const Subject &subject, uint64_t seed);
 void addMixedTests(const Subject &subject, uint64_t seed);
+/// Where the backend is a MixedQuantizer.
+void addMixedQuantizeTests(const Subject &subject, uint64_t seed);
 void addQuantizeTests(const Subject &subject, uint64_t seed);
 void addFakeQuantizeTests(const Subject &subject, uint64_t seed);
 void addMagnitudeSumsTests(const Subject &subject, uint64_t seed);

@@ -76,8 +76,10 @@ void addBackend(const Candidate &candidate, uint64_t seed) {
   addLinearTests(subject, seed);
   addActivationTests(subject);
   addConv2dTests(subject, seed);
+  addDirectConv2dTests(subject, seed);
   addRowTests(subject, seed);
   addMixedTests(subject, seed);
+  addMixedQuantizeTests(subject, seed);
   addQuantizeTests(subject, seed);
   addFakeQuantizeTests(subject, seed);
   addMagnitudeSumsTests(subject, seed);

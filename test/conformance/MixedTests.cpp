@@ -13,7 +13,7 @@
 #include "dialect/core/Half.h"
 #include "test/conformance/Cases.h"
 #include "test/conformance/Conformance.h"
-#include "test/conformance/Matrix.h"
+#include "test/conformance/MixedCase.h"
 
 #include <gtest/gtest.h>
 
@@ -34,123 +34,6 @@ constexpr int64_t mixedGroups[] = {0, 1, 7, 8, 16, 24, 32, 64, 128, 300};
 /// Least and greatest width.
 constexpr int mixedWidths[][2] = {{1, 8}, {2, 4}, {5, 5}, {1, 15}, {9, 15}, {8, 9}, {15, 15}};
 constexpr int64_t tapCounts[] = {1, 3, 8};
-enum class XKind { Normal, Zero, Spike, Infinite, NaN };
-constexpr const char *xKindNames[] = {"normal", "zero", "spike", "infinite", "nan"};
-
-struct MixedCase {
-  Format format;
-  int64_t m = 1, n = 1, k = 1, taps = 1;
-  int least = 1, greatest = 8;
-  Compute compute = Compute::F32;
-  ElementType dataType = ElementType::F32;
-  bool hasBias = false, isPart = false, isKept = false;
-  Activation activation = Activation::None;
-  XKind x = XKind::Normal;
-  int staticBits = 0, parallel = 0;
-  uint64_t seed = 0;
-
-  std::string name() const {
-    std::string text = format.str() + "_b" + std::to_string(least) + "to" + std::to_string(greatest) + "_" +
-                       std::string(str(compute)) + "_" + std::string(str(dataType)) + "_m" + std::to_string(m) + "n" +
-                       std::to_string(n) + "k" + std::to_string(k) + "_" + xKindNames[static_cast<int>(x)];
-    std::replace(text.begin(), text.end(), ':', '_');
-    text += taps > 1 ? "_taps" + std::to_string(taps) : "";
-    text += hasBias ? "_bias" : "";
-    text += isPart ? "_part" : "";
-    text += isKept ? "_kept" : "";
-    text += staticBits ? "_a" + std::to_string(staticBits) : "";
-    return activation == Activation::None ? text : text + "_" + std::string(str(activation));
-  }
-};
-
-/// A stream of bits, the least first.
-class BitWriter {
-public:
-  void write(uint64_t value, int bits) {
-    for (int bit = 0; bit < bits; ++bit, ++used) {
-      if (used % 8 == 0)
-        bytes.push_back(0);
-      bytes.back() = static_cast<uint8_t>(bytes.back() | (value >> bit & 1) << used % 8);
-    }
-  }
-  void pad() { used = static_cast<int64_t>(bytes.size()) * 8; }
-
-  std::vector<uint8_t> bytes;
-
-private:
-  int64_t used = 0;
-};
-
-/// Rows [first, first + n) of a stream of more, and what they stand for.
-class MixedWeightCase {
-public:
-  MixedWeightCase(const MixedCase &c, Random &random) : made(c), first(c.isPart ? 2 : 0), all(c.n + 2 * first) {
-    const int64_t count = all * c.k, size = c.format.group ? c.format.group : count, groups = (count + size - 1) / size;
-    std::vector<int> bits, levels;
-    int low = 15, high = 1;
-    for (int64_t group = 0; group < groups; ++group) {
-      bits.push_back(c.least + static_cast<int>(random.below(c.greatest - c.least + 1)));
-      low = std::min(low, bits.back());
-      high = std::max(high, bits.back());
-    }
-    for (int64_t i = 0; i < count; ++i) {
-      const int width = bits[i / size];
-      levels.push_back(static_cast<int>(random.below(int64_t{1} << width)));
-      units.push_back(static_cast<double>(levels.back()) / ((1 << width) - 1));
-    }
-    int field = 0;
-    while (1 << field < 1 + high - low)
-      ++field;
-    BitWriter out;
-    out.write(static_cast<uint64_t>(count), 64);
-    out.write(static_cast<uint64_t>(low), 8);
-    out.write(static_cast<uint64_t>(field), 8);
-    for (int width : bits)
-      out.write(static_cast<uint64_t>(width - low), field);
-    out.pad();
-    for (int width = low; width <= high; ++width) {
-      for (int64_t i = 0; i < count; ++i)
-        if (bits[i / size] == width)
-          out.write(static_cast<uint64_t>(levels[i]), width);
-      out.pad();
-    }
-    codeBytes = static_cast<int64_t>(out.bytes.size());
-    codes = GuardedBuffer(codeBytes + (c.isKept ? 64 : 0));
-    std::memcpy(codes.data(), out.bytes.data(), out.bytes.size());
-    scales[0] = random.below(4) ? -0.4f - random.unit() / 8 : 0.25f;
-    scales[1] = scales[0] + 0.7f;
-  }
-
-  CanonicalWeight canonical() const {
-    CanonicalWeight weight;
-    weight.format = made.format;
-    weight.n = made.n;
-    weight.k = made.k;
-    weight.codes = codes.data();
-    weight.scales = scales;
-    weight.mixed.codeBytes = codeBytes;
-    weight.mixed.streamRows = all;
-    weight.mixed.firstRow = first;
-    weight.mixed.taps = made.taps;
-    if (made.isKept)
-      weight.mixed.owner = std::shared_ptr<const void>(this, [](const void *) {});
-    return weight;
-  }
-
-  double unit(int64_t row, int64_t column) const {
-    const int64_t channels = made.k / made.taps;
-    return units[(first + row) * made.k + column % channels * made.taps + column / channels];
-  }
-  double min() const { return scales[0]; }
-  double range() const { return static_cast<double>(scales[1]) - scales[0]; }
-
-private:
-  MixedCase made;
-  int64_t first, all, codeBytes = 0;
-  std::vector<double> units; ///< In the order of the stream.
-  GuardedBuffer codes;
-  float scales[2];
-};
 
 double gamma(double count) { return count * 0x1p-24 / (1 - count * 0x1p-24); }
 
@@ -319,20 +202,34 @@ std::vector<MixedCase> mixedCases(const Subject &subject, uint64_t seed) {
     c.seed = seed * 1000003 + cases.size();
     cases.push_back(c);
   }
+  // One row of activations and whole groups have a kernel of their own.
+  for (Compute compute : subject.computes)
+    for (int64_t group : {8, 16, 32, 64, 128})
+      for (int greatest : {8, 15}) {
+        MixedCase c;
+        c.format = {Format::Kind::Mixed, 15, group};
+        c.compute = compute;
+        c.n = cases.size() % 2 ? 17 : 130;
+        c.k = cases.size() % 3 ? 384 : 1920;
+        c.least = cases.size() % 4 ? 1 : 3;
+        c.greatest = greatest;
+        c.x = cases.size() % 5 ? XKind::Normal : XKind::Spike;
+        c.seed = seed * 1000003 + cases.size();
+        cases.push_back(c);
+      }
   return cases;
 }
 
 } // namespace
 
 void bq::conformance::addMixedTests(const Subject &subject, uint64_t seed) {
-  if (!subject.hasMixed)
-    return;
   const std::vector<MixedCase> cases = mixedCases(subject, seed);
   for (size_t index = 0; index < cases.size(); ++index) {
     const MixedCase &c = cases[index];
     if (!subject.runs(index, cases.size()))
       continue;
-    addTest(subject, "Mixed", numbered(index) + "_" + c.name(), [=] { runLinear(subject, c); });
+    if (subject.hasMixed)
+      addTest(subject, "Mixed", numbered(index) + "_" + c.name(), [=] { runLinear(subject, c); });
     if (index % 4 == 0)
       addTest(subject, "MixedRows", numbered(index) + "_" + c.name(), [=] { runRows(subject, c); });
   }

@@ -212,8 +212,6 @@ void runRange(const Subject &subject, const NoiseCase &c) {
 } // namespace
 
 void bq::conformance::addNoiseTests(const Subject &subject, uint64_t seed) {
-  if (!subject.hasNoise)
-    return;
   const std::vector<NoiseCase> cases = noiseCases(seed);
   for (size_t index = 0; index < cases.size(); ++index)
     if (const NoiseCase &c = cases[index]; subject.runs(index, cases.size())) {

@@ -140,10 +140,10 @@ private:
       if (scale != secondScale(greatest * (1 - 16 * e)) && scale != secondScale(greatest * (1 + 16 * e)))
         between("scale of v", row, column, secondScale(greatest), scale, secondScale(greatest));
       for (int64_t i = 0; i < count; ++i) {
-        const uint32_t half = halfOf(wordAt(row, column + i), true);
+        const uint32_t word = wordAt(row, column + i);
         const int code = now.v.data()[row * k + column + i];
-        between("v", row, column + i, encodeSecond(second[i].low(), scale, half), code,
-                encodeSecond(second[i].high(), scale, half));
+        between("v", row, column + i, encodeSecond(second[i].low(), scale, word), code,
+                encodeSecond(second[i].high(), scale, word));
         first[i] = quotient(first[i], decodeSecond(code) * scale);
       }
     }

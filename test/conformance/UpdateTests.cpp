@@ -16,7 +16,7 @@ using namespace bq::conformance;
 namespace {
 
 constexpr int64_t updateGroups[] = {0, 7, 16, 20, 32, 100, 300};
-constexpr int64_t updateColumns[] = {1, 15, 16, 17, 100, 256, 257, 640, 1000, 1300};
+constexpr int64_t updateColumns[] = {1, 15, 16, 17, 100, 256, 257, 640, 1000, 1300, 2048};
 constexpr int64_t denseCounts[] = {1, 16, 255, 1024, 1030, 3000};
 constexpr MomentType momentTypes[] = {MomentType::F32, MomentType::F16, MomentType::BF16, MomentType::Block8,
                                       MomentType::None};

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "test/gpu/CudaBackend.h"
 
-#include "runtime/FakeQuantizeSpec.h"
 #include "runtime/LinearSpec.h"
 #include "runtime/NotFinite.h"
 #include "runtime/WeightParts.h"
@@ -9,6 +8,9 @@
 #include "runtime/cuda/CudaUpdate.h"
 #include "runtime/cuda/CudaWeight.h"
 #include "runtime/emu/SortedRows.h"
+#include "test/gpu/FakeQuantizeCalls.h"
+#include "test/gpu/MixedCalls.h"
+#include "test/gpu/NoiseCalls.h"
 #include "test/gpu/Operands.h"
 
 #include <algorithm>
@@ -37,7 +39,7 @@ int64_t extent(int64_t rows, int64_t columns, int64_t stride, ElementType type) 
   return ((rows - 1) * stride + columns) * sizeOf(type);
 }
 
-class CudaBackend final : public Backend {
+class CudaBackend final : public Backend, public MixedQuantizer {
 public:
   CudaBackend(const DeviceMemory &memory, CudaKernels &kernels)
       : memory(memory), kernels(kernels), rows(memory.device(), kernels) {}
@@ -47,6 +49,8 @@ public:
   Expected<std::shared_ptr<const PrepackedWeight>> prepack(const CanonicalWeight &weight, ParallelFor) override {
     if (Status status = weight.verify(); !status)
       return status.error();
+    if (weight.format.isMixed())
+      return unsupported("format '" + weight.format.str() + "' has no kernels for products on GPUs");
     const FragmentWeight packed(weight);
     Expected<DeviceBlock> block = DeviceBlock::allocate(memory, static_cast<size_t>(packed.bytes()));
     if (!block)
@@ -100,6 +104,8 @@ public:
       return status;
     if (Status status = verifyIndices(weight, indices, count, y); !status || !count)
       return status;
+    if (weight.format.isMixed())
+      return embedMixed(memory, rows, weight, indices, count, static_cast<float *>(y));
     if (std::vector<int32_t> columns = columnsByGroup(weight); !columns.empty())
       return sorted(weight, columns, indices, count, y, parallel);
     Operands operands(memory);
@@ -117,6 +123,8 @@ public:
       return status;
     if (!y)
       return invalidArgument("y is null: the weight has " + std::to_string(weight.n) + " rows");
+    if (weight.format.isMixed())
+      return dequantizeMixed(memory, rows, weight, static_cast<float *>(y));
     if (std::vector<int32_t> columns = columnsByGroup(weight); !columns.empty())
       return sorted(weight, columns, nullptr, weight.n, y, parallel);
     Operands operands(memory);
@@ -147,35 +155,10 @@ public:
   }
 
   Status fakeQuantize(const FakeQuantizeArgs &args, ParallelFor) override {
-    if (Status status = args.verify(); !status || !args.tasks())
-      return status;
-    Operands operands(memory);
-    FakeQuantizeArgs onDevice = copy(args, operands);
-    onDevice.y = operands.write(args.y, args.rows * args.columns * sizeOf(args.dataType));
-    if (!operands.status())
-      return operands.status();
-    Status status = rows.fakeQuantize(onDevice, nullptr);
-    return status ? operands.finish() : status;
+    return runFakeQuantize(memory, rows, args);
   }
-
   Status fakeQuantizeGrad(const FakeQuantizeGradArgs &args, ParallelFor) override {
-    if (Status status = args.verify(); !status)
-      return status;
-    const FakeQuantizeArgs &forward = args.forward;
-    const int64_t bytes = forward.rows * forward.columns * sizeOf(forward.dataType);
-    std::vector<float> partials(forward.tasks());
-    Operands operands(memory);
-    FakeQuantizeGradArgs onDevice{copy(forward, operands), operands.read(args.gradient, bytes),
-                                  operands.write(args.xGradient, bytes), nullptr};
-    float *sums = operands.write(partials.data(), static_cast<int64_t>(partials.size() * sizeof(float)));
-    if (!operands.status())
-      return operands.status();
-    if (Status status = rows.fakeQuantizeGrad(onDevice, sums, nullptr); !status)
-      return status;
-    if (Status status = operands.finish(); !status)
-      return status;
-    addPartials(args, partials);
-    return {};
+    return runFakeQuantizeGrad(memory, rows, args);
   }
 
   Status update(const UpdateArgs &args, ParallelFor) override {
@@ -208,15 +191,15 @@ public:
     return report ? notFinite(report - ticket, args.packed ? args.k : 0) : Status();
   }
 
-private:
-  static FakeQuantizeArgs copy(const FakeQuantizeArgs &args, Operands &operands) {
-    FakeQuantizeArgs onDevice = args;
-    onDevice.x = operands.read(args.x, args.rows * args.columns * sizeOf(args.dataType));
-    onDevice.scale = operands.read(args.scale, args.rows * 4, alignof(float));
-    onDevice.zero = operands.read(args.zero, args.rows * 4, alignof(float));
-    return onDevice;
+  Status diffqNoise(const DiffqNoiseArgs &args, ParallelFor) override { return runDiffqNoise(memory, rows, args); }
+  Status diffqNoiseGrad(const DiffqNoiseGradArgs &args, ParallelFor) override {
+    return runDiffqNoiseGrad(memory, rows, args);
   }
+  Status weightRange(const WeightRangeArgs &args, ParallelFor) override { return runWeightRange(memory, rows, args); }
 
+  Status quantizeMixed(const MixedQuantizeArgs &args) override { return test::quantizeMixed(memory, rows, args); }
+
+private:
   /// To `target` on the device, whose bytes are all ones before.
   Status prepack(const CanonicalWeight &weight, const FragmentWeight &packed, uint8_t *target) {
     const std::vector<uint8_t> ones(packed.bytes(), 0xff);

@@ -119,3 +119,23 @@ func.func @embedding(%i: tensor<?xi64>, %w: !bq.weight<?x4096, "int8", f32>) -> 
   %x = bq.embedding %i, %w {schedule = #bq.schedule<rows>} : (tensor<?xi64>, !bq.weight<?x4096, "int8", f32>) -> tensor<?x4096xf32>
   return %x : tensor<?x4096xf32>
 }
+
+// -----
+
+// Of mixed a launch does the groups of one width: a thread reads the bytes of eight codes to two words, and takes the
+// codes from their low end. One group needs no order.
+
+// CHECK-LABEL: func.func @mixed(
+// CHECK-SAME:    %[[CODES:[^:]*]]: !bqgpu.ptr<i8>, %[[ORDER:[^:]*]]: !bqgpu.ptr<i32>, %[[SCALES:[^:]*]]: !bqgpu.ptr<f32>, %[[Y:[^:]*]]: !bqgpu.ptr<f32>, %[[BITS:[^:]*]]: i32
+// CHECK-COUNT-2: bqgpu.load %[[SCALES]]
+// CHECK:         scf.for {{.*}} -> (i64, i64)
+// CHECK:           bqgpu.load %[[CODES]]
+// CHECK:         scf.for {{.*}} -> (i64, i64)
+// CHECK-NOT:       bqgpu.load %[[ORDER]]
+// CHECK:           arith.sitofp
+// CHECK:           scf.if
+// CHECK:             bqgpu.store %{{.*}}, %[[Y]]
+func.func @mixed(%w: !bq.weight<?x1, "mixed", f32>) -> tensor<?x1xf32> {
+  %y = bq.dequantize %w {schedule = #bq.schedule<rows>} : !bq.weight<?x1, "mixed", f32> -> tensor<?x1xf32>
+  return %y : tensor<?x1xf32>
+}

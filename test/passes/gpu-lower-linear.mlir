@@ -94,13 +94,16 @@ func.func @table(%x: tensor<1x128xbf16>, %w: !bq.weight<64x128, "nf4:g64", f16>)
 
 // -----
 
-// Fixed point: rows are converted by a kernel before, and copied while those before are multiplied. Codes are bytes where
+// Fixed point: rows are converted by a kernel before, which reads them twice, and copied while those before are multiplied. Codes are bytes where
 // they stand.
 
 // CHECK-LABEL: func.func @fixed_point_prepare(
+// CHECK:         %[[SECOND:.*]] = arith.cmpi eq, %{{.*}}, %c1_i32 : i32
+// CHECK:         scf.for
+// CHECK:           scf.if %[[SECOND]] {
+// CHECK:             bqgpu.permute_bytes
+// CHECK:             bqgpu.store %{{.*}} : vector<2xi32>, !bqgpu.ptr<i32>, i64
 // CHECK-COUNT-5: bqgpu.shuffle_xor
-// CHECK:         bqgpu.permute_bytes
-// CHECK:         bqgpu.store %{{.*}} : vector<2xi32>, !bqgpu.ptr<i32>, i64
 // CHECK-LABEL: func.func @fixed_point(
 // CHECK-COUNT-3: bqgpu.commit_copies
 // CHECK:         scf.for

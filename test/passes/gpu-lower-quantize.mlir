@@ -141,3 +141,25 @@ func.func @sign(%x: tensor<?x32xf32>) -> !bq.weight<?x32, "sign", f32> {
   %w = bq.quantize %x {schedule = #bq.schedule<rows>} : tensor<?x32xf32> -> !bq.weight<?x32, "sign", f32>
   return %w : !bq.weight<?x32, "sign", f32>
 }
+
+// -----
+
+// Of mixed a launch does the groups of one width: eight codes of a thread, which are whole bytes, whichever groups they
+// are of, in two words. Which element a code is of follows from the order of groups.
+
+// CHECK-LABEL: func.func @mixed(
+// CHECK-SAME:    %[[W:[^:]*]]: !bqgpu.ptr<i16>, %[[ORDER:[^:]*]]: !bqgpu.ptr<i32>, %[[CODES:[^:]*]]: !bqgpu.ptr<i8>, %[[LEAST:[^:]*]]: f32, %[[GREATEST:[^:]*]]: f32, %[[BITS:[^:]*]]: i32
+// CHECK:         %[[RANGE:.*]] = arith.subf %[[GREATEST]], %[[LEAST]]
+// CHECK:         scf.if
+// CHECK:           scf.for {{.*}} -> (i64, i64)
+// CHECK:             bqgpu.load %[[ORDER]]
+// CHECK:             bqgpu.load %[[W]]
+// CHECK:             arith.divf %{{.*}}, %[[RANGE]]
+// CHECK:             math.roundeven
+// CHECK-COUNT-2:     arith.shli {{.*}} : i64
+// CHECK:           scf.for {{.*}} -> (i64, i64)
+// CHECK:             bqgpu.store %{{.*}}, %[[CODES]]
+func.func @mixed(%w: tensor<?x1xbf16>) -> !bq.weight<?x1, "mixed:g7", f32> {
+  %q = bq.quantize %w {schedule = #bq.schedule<rows>} : tensor<?x1xbf16> -> !bq.weight<?x1, "mixed:g7", f32>
+  return %q : !bq.weight<?x1, "mixed:g7", f32>
+}

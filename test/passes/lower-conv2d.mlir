@@ -7,7 +7,7 @@
 // A patch is the row, so that it is converted where it was copied to.
 
 // CHECK-LABEL: func.func @conv2d_prepare(
-// CHECK-SAME:    %[[IMAGES:[^:]*]]: memref<f32>, {{.*}}, %[[GEOMETRY:[^:]*]]: memref<19xi64>,
+// CHECK-SAME:    %[[IMAGES:[^:]*]]: memref<f32>, {{.*}}, %[[GEOMETRY:[^:]*]]: memref<20xi64>,
 // CHECK:         %[[X:.*]] = memref.reinterpret_cast %[[IMAGES]]
 // CHECK:         memref.load %[[GEOMETRY]]
 // CHECK:         %[[PATCH:.*]] = memref.reinterpret_cast {{.*}} : memref<f32> to memref<304xf32

@@ -24,6 +24,20 @@ func.func @whole_groups(%x: tensor<1x256xf32>, %w: !bq.weight<48x256, "mixed:g32
 
 // REMARK: stream: cpu 'haswell' has no VBMI
 
+// One row of floats: fields become floats without a conversion, and the sums of groups make up for what that adds.
+// CHECK-LABEL: llvm.func @floats(
+// CHECK: llvm.x86.avx512.pmultishift.qb.512
+// CHECK-NOT: vpdpbusd
+// CHECK: llvm.intr.fma
+// CHECK: llvm.x86.avx512.permvar.sf.512
+func.func @floats(%x: tensor<1x256xf32>, %w: !bq.weight<48x256, "mixed:g32", f32>) -> tensor<1x48xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>}
+    : (tensor<1x256xf32>, !bq.weight<48x256, "mixed:g32", f32>) -> tensor<1x48xf32>
+  return %y : tensor<1x48xf32>
+}
+
+// REMARK: stream: cpu 'haswell' has no VBMI
+
 // CHECK-LABEL: llvm.func @groups_across_rows(
 // CHECK-NOT: pmultishift
 func.func @groups_across_rows(%x: tensor<?x100xf32>, %w: !bq.weight<48x100, "mixed:g8", f32>) -> tensor<?x48xf32> {

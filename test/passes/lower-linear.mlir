@@ -9,7 +9,7 @@
 
 // CHECK-LABEL: func.func @stream_i8_prepare(
 // CHECK-SAME:    %{{[^:]*}}: memref<f32>, %{{[^:]*}}: memref<i32>, %{{[^:]*}}: memref<f32>, %{{[^:]*}}: memref<f32>,
-// CHECK-SAME:    %{{[^:]*}}: memref<19xi64>, %{{[^:]*}}: memref<i8>,
+// CHECK-SAME:    %{{[^:]*}}: memref<20xi64>, %{{[^:]*}}: memref<i8>,
 // CHECK-SAME:    %{{[^:]*}}: memref<i32>, %{{[^:]*}}: memref<f32>, %{{[^:]*}}: memref<f32>, %{{[^:]*}}: index,
 // CHECK-SAME:    %{{[^:]*}}: index, %{{[^:]*}}: index, %{{[^:]*}}: index, %{{[^:]*}}: index, %{{[^:]*}}: index) {
 // CHECK:         vector.reduction <maxui>

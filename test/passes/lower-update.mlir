@@ -30,23 +30,31 @@ func.func @dense(%w: tensor<?xbf16>, %g: tensor<?xf32>, %o: tensor<9xf32>, %c: t
 
 // -----
 
-// Random words for a tile, here a row; then its new values; then range and scale of each group; then codes with what is
-// left over.
+// Tiles, here rows, are chained: the first's new values; random words for it, range and scale of each group; then in one
+// loop its codes with what is left over, and the new values of the tile behind it.
 
 !w = !bq.weight<?x64, "int4:g32", f32>
 
 // CHECK-LABEL: func.func @residual(
-// CHECK:         scf.for
-// CHECK:           scf.for
-// CHECK:             bq.philox {{.*}} {rounds = 7 : i64} : vector<16xi32>
+// CHECK:         scf.if
 // CHECK:           scf.for
 // CHECK:             vector.load {{.*}} : memref<?xi8, {{.*}}>, vector<8xi8>
 // CHECK:             vector.load {{.*}} : memref<?xi8, {{.*}}>, vector<16xi8>
-// CHECK:             vector.reduction <maxnumf>
+// CHECK:             bq.philox {{.*}} {rounds = 7 : i64} : vector<16xi32>
+// CHECK:             vector.reduction <maxsi>
 // CHECK:             memref.store {{.*}} : memref<?xf32,
+// CHECK:           scf.for
+// CHECK:             scf.for
+// CHECK:             scf.for
+// CHECK:               llvm.intr.lrint
+// CHECK:               vector.store {{.*}} : memref<?xi8, {{.*}}>, vector<16xi8>
+// CHECK:               vector.store {{.*}} : memref<?xi8, {{.*}}>, vector<8xi8>
+// CHECK:               vector.load {{.*}} : memref<?xi8, {{.*}}>, vector<8xi8>
+// CHECK:               vector.load {{.*}} : memref<?xi8, {{.*}}>, vector<16xi8>
+// CHECK:             bq.philox
+// CHECK:             vector.reduction <maxsi>
+// CHECK:           scf.for
 // CHECK:             llvm.intr.lrint
-// CHECK:             vector.store {{.*}} : memref<?xi8, {{.*}}>, vector<16xi8>
-// CHECK:             vector.store {{.*}} : memref<?xi8, {{.*}}>, vector<8xi8>
 func.func @residual(%w: !w, %g: tensor<?x64xf32>, %o: tensor<9xf32>, %c: tensor<4xi32>, %r: tensor<?x64xi8>)
     -> (!w, tensor<?x64xi8>) {
   %n:2 = bq.update %w, %g, %o, %c, %r {rule = #bq.update_rule<direction>, rounding = #bq.rounding<residual>,
@@ -76,4 +84,31 @@ func.func @tensor(%w: !w, %g: tensor<?x64xf32>, %o: tensor<9xf32>, %c: tensor<4x
     : (!w, tensor<?x64xf32>, tensor<9xf32>, tensor<4xi32>, tensor<?x64xf32>, tensor<?x64xf32>)
     -> (!w, tensor<?x64xf32>, tensor<?x64xf32>)
   return %r#0, %r#1, %r#2 : !w, tensor<?x64xf32>, tensor<?x64xf32>
+}
+
+// -----
+
+// Moments of 8 bits, block by block: the new ones and the greatest v; codes of v, directions by a root that is looked up,
+// and the greatest of them; codes of m, which the step is taken with.
+
+// CHECK-LABEL: func.func @block8(
+// CHECK:         bq.philox
+// CHECK:         bq.lookup
+// CHECK:         vector.reduction <maxsi>
+// CHECK:         arith.trunci {{.*}} to vector<16xi8>
+// CHECK-NOT:     math.sqrt {{.*}} : vector
+// CHECK:         bq.lookup
+// CHECK:         arith.divf {{.*}} : vector<16xf32>
+// CHECK:         vector.reduction <maxsi>
+// CHECK:         arith.trunci {{.*}} to vector<16xi8>
+// CHECK:         vector.store {{.*}} : memref<?xf32, {{.*}}>, vector<16xf32>
+func.func @block8(%w: tensor<?xf32>, %g: tensor<?xf32>, %o: tensor<9xf32>, %c: tensor<4xi32>, %m: tensor<?xi8>,
+                  %ms: tensor<?xf32>, %v: tensor<?xi8>, %vs: tensor<?xf32>)
+    -> (tensor<?xf32>, tensor<?xi8>, tensor<?xf32>, tensor<?xi8>, tensor<?xf32>) {
+  %r:5 = bq.update %w, %g, %o, %c, %m, %ms, %v, %vs {rule = #bq.update_rule<adam>, rounding = #bq.rounding<nearest>,
+                                                    scaling = #bq.scale_update<keep>}
+    : (tensor<?xf32>, tensor<?xf32>, tensor<9xf32>, tensor<4xi32>, tensor<?xi8>, tensor<?xf32>, tensor<?xi8>,
+       tensor<?xf32>)
+    -> (tensor<?xf32>, tensor<?xi8>, tensor<?xf32>, tensor<?xi8>, tensor<?xf32>)
+  return %r#0, %r#1, %r#2, %r#3, %r#4 : tensor<?xf32>, tensor<?xi8>, tensor<?xf32>, tensor<?xi8>, tensor<?xf32>
 }

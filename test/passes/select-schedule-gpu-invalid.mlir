@@ -9,9 +9,10 @@ func.func @i16(%x: tensor<3x256xf32>, %w: !bq.weight<64x256, "int4:g128", f16>) 
 
 // -----
 
-func.func @noise(%w: tensor<?xf32>, %b: tensor<?xf32>, %s: tensor<1xf32>, %c: tensor<4xi32>) -> tensor<?xf32> {
-  // expected-error@+1 {{noise is made on the CPU alone}}
-  %n = bq.diffq_noise %w, %b, %s, %c {noise = #bq.noise<gaussian>, group = 8 : i64, rounds = 7 : i64}
-    : (tensor<?xf32>, tensor<?xf32>, tensor<1xf32>, tensor<4xi32>) -> tensor<?xf32>
-  return %n : tensor<?xf32>
+func.func @magnitudes(%w: tensor<?x64xf32>, %r: tensor<?xf32>, %c: tensor<64xf32>, %s: tensor<1xf32>)
+    -> (tensor<?xf32>, tensor<?xf32>, tensor<?x64xf32>) {
+  // expected-error@+1 {{weights are decomposed on the CPU alone}}
+  %o:3 = bq.magnitude_sums %w, %r, %c, %s
+    : (tensor<?x64xf32>, tensor<?xf32>, tensor<64xf32>, tensor<1xf32>) -> (tensor<?xf32>, tensor<?xf32>, tensor<?x64xf32>)
+  return %o#0, %o#1, %o#2 : tensor<?xf32>, tensor<?xf32>, tensor<?x64xf32>
 }

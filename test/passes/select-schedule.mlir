@@ -57,6 +57,20 @@ func.func @planes_and_padding(%x: tensor<1x200xf32>, %w: !bq.weight<64x200, "int
   return %y : tensor<1x64xf32>
 }
 
+// Small groups: lanes are outputs of all groups, and as many pixels as leave registers for the taps.
+
+// CHECK-LABEL: func.func @depthwise
+// CHECK: #bq.schedule<direct, rows = 8, vectors = 1, layout = <lanes = 16, planes = [4], segment = 9, padded = 16>>
+// AVX2-LABEL: func.func @depthwise
+// AVX2: #bq.schedule<direct, rows = 4, vectors = 1, layout = <lanes = 8,
+// GENERIC-LABEL: func.func @depthwise
+// GENERIC: #bq.schedule<direct, rows = 4, vectors = 1, layout = <lanes = 4,
+func.func @depthwise(%x: tensor<?x32x?x?xf32>, %w: !bq.weight<32x9, "int4", f16>) -> tensor<?x32x?x?xf32> {
+  %y = bq.conv2d %x, %w {kernel = array<i64: 3, 3>, groups = 32, compute = #bq.compute<i8>}
+      : (tensor<?x32x?x?xf32>, !bq.weight<32x9, "int4", f16>) -> tensor<?x32x?x?xf32>
+  return %y : tensor<?x32x?x?xf32>
+}
+
 // Canonical weights have no layout.
 
 // CHECK-LABEL: func.func @row_by_row

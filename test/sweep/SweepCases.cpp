@@ -159,11 +159,44 @@ std::vector<KernelSpec> updateCases() {
   return specs;
 }
 
+/// DiffQ: both kinds of noise, and groups that are parts of chunks, chunks, more than those, and neither; mixed codes.
+std::vector<KernelSpec> diffqCases() {
+  constexpr int64_t sizes[] = {0, 1, 8, 20, 32, 1024, 1500};
+  using Op = KernelSpec::Op;
+  std::vector<KernelSpec> specs;
+  for (const std::vector<int> &level : coverPairs({2, static_cast<int>(std::size(sizes)), 2, 2, 3}, {}, seed + 3)) {
+    KernelSpec spec;
+    spec.op = level[0] ? Op::DiffqNoiseGrad : Op::DiffqNoise;
+    spec.groupSize = sizes[level[1]];
+    spec.noise = static_cast<NoiseKind>(level[2]);
+    spec.rounds = level[3] ? 10 : 7;
+    spec.dataType = elementTypes[level[4]];
+    specs.push_back(spec);
+  }
+  for (ElementType type : elementTypes) {
+    KernelSpec spec;
+    spec.op = Op::WeightRange;
+    spec.dataType = type;
+    specs.push_back(spec);
+  }
+  for (const char *format : {"mixed", "mixed:g8", "mixed:g20"})
+    for (Op op : {Op::Quantize, Op::Dequantize}) {
+      KernelSpec spec;
+      spec.op = op;
+      spec.format = *Format::parse(format);
+      spec.k = 1;
+      if (op == Op::Quantize)
+        spec.dataType = elementTypes[specs.size() % 3];
+      specs.push_back(spec);
+    }
+  return specs;
+}
+
 } // namespace
 
 std::vector<KernelSpec> sweep::allCases() {
   std::vector<KernelSpec> specs = linearCases();
-  for (const std::vector<KernelSpec> &others : {convolutionCases(), rowCases(), updateCases()})
+  for (const std::vector<KernelSpec> &others : {convolutionCases(), rowCases(), updateCases(), diffqCases()})
     specs.insert(specs.end(), others.begin(), others.end());
   // What cannot be, such as quantizing to a table that only the caller knows.
   specs.erase(std::remove_if(specs.begin(), specs.end(), [](const KernelSpec &spec) { return !spec.verify(); }),

@@ -28,11 +28,18 @@ void parallelFor(int64_t begin, int64_t end, int64_t grain, const std::function<
   at::parallel_for(begin, end, grain, body);
 }
 
-/// Random images and weights; groups have equal weights.
+/// The geometry of the products that a kernel of this spec does.
+abi::Conv2dGeometry geometryOf(const KernelSpec &spec, const Conv2dShape &shape) {
+  abi::Conv2dGeometry geometry = shape.forward();
+  geometry.groups = spec.groups;
+  return geometry;
+}
+
+/// Random images and weights; groups that are products of their own have equal weights.
 class BenchConv2d {
 public:
   BenchConv2d(const KernelSpec &spec, const Conv2dShape &shape)
-      : shape(shape), geometry(shape.forward()), group(spec, /*m=*/1),
+      : shape(shape), geometry(geometryOf(spec, shape)), group(spec, /*m=*/1),
         x(shape.batch * shape.height * shape.width * shape.channels), y(geometry.pixels() * shape.outChannels) {
     std::mt19937_64 random(2);
     std::normal_distribution<float> normal;
@@ -48,9 +55,10 @@ public:
     return {};
   }
 
-  /// A call for each group.
+  /// Calls of the backend: one for each group, or one for all.
+  int64_t products() const { return shape.groups / geometry.groups; }
   Status run(Backend &backend) {
-    for (int64_t g = 0; g < shape.groups; ++g)
+    for (int64_t g = 0; g < products(); ++g)
       if (Status status = backend.linear(*weight, args(g, geometry, y.data()), parallelFor); !status)
         return status;
     return {};
@@ -62,7 +70,7 @@ public:
     const auto reference = referenceBackend().prepack(group.weight(), serialFor);
     if (!reference)
       return reference.error();
-    const int64_t n = shape.groupOutputs(), k = shape.k(), width = geometry.outWidth;
+    const int64_t n = group.spec().n, k = shape.k(), width = geometry.outWidth;
     double greatest = 0, worst = 0;
     for (float value : x)
       greatest = std::max(greatest, std::fabs(static_cast<double>(value)));
@@ -120,10 +128,10 @@ public:
     x = images(conv.x, {shape.batch, shape.height, shape.width, shape.channels})
             .contiguous(at::MemoryFormat::ChannelsLast);
     const at::Tensor group =
-        images(dequantized, {shape.groupOutputs(), shape.kernel[0], shape.kernel[1], shape.groupChannels()});
-    weight = group.repeat({shape.groups, 1, 1, 1}).contiguous(at::MemoryFormat::ChannelsLast);
+        images(dequantized, {conv.group.spec().n, shape.kernel[0], shape.kernel[1], shape.groupChannels()});
+    weight = group.repeat({conv.products(), 1, 1, 1}).contiguous(at::MemoryFormat::ChannelsLast);
     if (!conv.group.bias().empty())
-      bias = at::tensor(conv.group.bias()).repeat(shape.groups).to(type);
+      bias = at::tensor(conv.group.bias()).repeat(conv.products()).to(type);
   }
 
   at::Tensor run() const {
@@ -239,7 +247,7 @@ int cli::benchConv2d(const BenchOptions &command) {
   const Expected<Backend *> backend = cpuBackend();
   if (!backend)
     return fail(backend.error());
-  const KernelSpec used = usedSpec(*spec, shape.forward());
+  const KernelSpec used = usedSpec(*spec, geometryOf(*spec, shape));
   const Expected<KernelTimes> times = measureKernelTimes(used);
   if (!times)
     return fail(times.error());
@@ -269,7 +277,7 @@ int cli::benchConv2d(const BenchOptions &command) {
                {"target", target->str()},
                {"time_us", time},
                {"time_median_us", measured->kernel.median()},
-               {"weight_bytes", shape.groups * conv.group.weightBytes()},
+               {"weight_bytes", conv.products() * conv.group.weightBytes()},
                {"gop_per_s", operations / 1e9},
                {"peak_gop_per_s", measured->peak / 1e9},
                {"peak_instruction", arithmetic.name},

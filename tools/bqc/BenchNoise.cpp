@@ -43,14 +43,15 @@ public:
     contenders = {{"copy", 0, 2 * elements, [this] { copy(); }, {}},
                   {"torch eager", 1, 0, [this] { eager(weight, bits); }, {}},
                   {"bq, the kernel", 1, 2 * elements + groups, [this] { runKernel(); }, {}},
+                  {"bq, the range", 1, elements, [this] { weightRange(weight); }, {}},
                   {"bq, range and noise",
                    1,
                    3 * elements + groups,
                    [this] { diffqNoise(weight, bits, group, noise, 1, ++step); },
                    {}},
-                  {"torch eager, with gradients", 4, 0, [this] { differentiate(/*isEager=*/true); }, {}},
-                  {"bq, with gradients", 4, 0, [this] { differentiate(/*isEager=*/false); }, {}},
-                  {"bq, the gradient's kernel", 4, elements + 2 * groups, [this] { runGradientKernel(); }, {}}};
+                  {"torch eager, with gradients", 5, 0, [this] { differentiate(/*isEager=*/true); }, {}},
+                  {"bq, with gradients", 5, 0, [this] { differentiate(/*isEager=*/false); }, {}},
+                  {"bq, the gradient's kernel", 5, elements + 2 * groups, [this] { runGradientKernel(); }, {}}};
   }
 
   void run() {

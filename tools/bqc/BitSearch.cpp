@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "tools/bqc/BitSearch.h"
 
-#include "quantizers/PackedWeight.h"
+#include "quantizers/WeightedQuantize.h"
 #include "tools/bqc/ModelFile.h"
-#include "tools/bqc/Outputs.h"
 #include "tools/bqc/Progress.h"
+#include "tools/bqc/Sensitivity.h"
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/utils.h>
 
 #include <algorithm>
 #include <regex>
@@ -19,32 +18,12 @@ using namespace bq::cli;
 namespace {
 
 constexpr int minBits = 2, maxBits = 8;
-/// Enough to rank layers; more inputs change the errors by little and take their time for every choice.
+/// Enough to rank layers; more inputs change the errors by little.
 constexpr size_t maxInputs = 32;
 
-bool isSearched(const LayerReport &layer) { return layer.op != "embedding" && layer.format.kind == Format::Kind::Int; }
-
-Expected<std::vector<at::Tensor>> resultsOf(torch::jit::Module &module,
-                                            const std::vector<std::vector<c10::IValue>> &inputs) {
-  std::vector<at::Tensor> results;
-  for (const std::vector<c10::IValue> &input : inputs) {
-    Expected<at::Tensor> rows = outputRows(module.forward(input));
-    if (!rows)
-      return rows.error();
-    results.push_back(std::move(*rows));
-  }
-  return results;
-}
-
-/// The mean over all rows of |a - b|^2 / |a|^2.
-double relativeError(const std::vector<at::Tensor> &a, const std::vector<at::Tensor> &b) {
-  double sum = 0, rows = 0;
-  for (size_t index = 0; index < a.size(); ++index) {
-    const at::Tensor scale = a[index].square().sum(1).clamp_min(1e-30);
-    sum += ((a[index] - b[index]).square().sum(1) / scale).sum().item<double>();
-    rows += static_cast<double>(a[index].size(0));
-  }
-  return sum / rows;
+bool isSearched(const LayerReport &layer) {
+  const Format::Kind kind = layer.format.kind;
+  return layer.op != "embedding" && (kind == Format::Kind::Int || kind == Format::Kind::UInt);
 }
 
 Format withBits(Format format, int bits) {
@@ -52,22 +31,16 @@ Format withBits(Format format, int bits) {
   return format;
 }
 
-/// The errors of all choices for one layer. The weight is another one where this throws.
-Expected<LayerChoices> measure(const LayerReport &layer, torch::jit::Module &module,
-                               const std::vector<std::vector<c10::IValue>> &inputs,
-                               const std::vector<at::Tensor> &expected) {
+/// The errors of all choices for one layer.
+LayerChoices measure(const LayerReport &layer, const at::Tensor &importance) {
   LayerChoices choices;
   choices.weights = layer.weight.numel();
-  const at::Tensor original = layer.weight.variable_data();
+  const at::Tensor weight = layer.weight.detach();
   for (int bits = minBits; bits <= maxBits; ++bits) {
-    const at::Tensor value = PackedWeight::quantize(original, withBits(layer.format, bits))->dequantize();
-    layer.weight.set_data(value.to(original.scalar_type()));
-    const Expected<std::vector<at::Tensor>> results = resultsOf(module, inputs);
-    layer.weight.set_data(original);
-    if (!results)
-      return results.error();
+    const at::Tensor rounded =
+        quantizeWeighted(weight, importance, withBits(layer.format, bits))->dequantize(at::kFloat);
     choices.bits.push_back(bits);
-    choices.errors.push_back(relativeError(expected, *results));
+    choices.errors.push_back(((rounded - weight).square() * importance).sum(at::kDouble).item<double>());
   }
   return choices;
 }
@@ -108,7 +81,7 @@ std::vector<size_t> cli::chooseBits(const std::vector<LayerChoices> &layers, dou
   }
 }
 
-Expected<std::vector<FormatRule>> cli::searchBits(const QuantizeOptions &command, const ConvertOptions &options) {
+Expected<BitPlan> cli::searchBits(const QuantizeOptions &command, const ConvertOptions &options) {
   Expected<std::vector<std::vector<c10::IValue>>> inputs = loadInputs("--calibrate", command.calibration.data);
   if (!inputs)
     return inputs.error();
@@ -118,40 +91,56 @@ Expected<std::vector<FormatRule>> cli::searchBits(const QuantizeOptions &command
   if (!module)
     return module.error();
   module->eval();
-  const at::NoGradGuard noGradient;
   const ConvertReport plan = planConversion(*module, options);
-  const auto total = std::count_if(plan.layers.begin(), plan.layers.end(), isSearched);
-  if (total == 0)
+  // Layers that share a weight are searched once.
+  std::vector<const LayerReport *> searched;
+  std::map<const c10::TensorImpl *, size_t> indices;
+  for (const LayerReport &layer : plan.layers)
+    if (isSearched(layer) && indices.emplace(layer.weight.unsafeGetTensorImpl(), searched.size()).second)
+      searched.push_back(&layer);
+  if (searched.empty())
     return invalidArgument("--target-bits: no layer has a format such as int4:g32, whose bits could be chosen");
   if (command.targetBits < minBits || command.targetBits > maxBits)
     return invalidArgument(fmt::format("--target-bits {}: expected {} to {}", command.targetBits, minBits, maxBits));
-  const Expected<std::vector<at::Tensor>> expected = resultsOf(*module, *inputs);
-  if (!expected)
-    return expected.error();
 
+  Expected<std::vector<Sensitivity>> sensitivities = [&] {
+    Progress progress("calibrate", command.output);
+    return measureSensitivity(*module, *inputs, searched, progress);
+  }();
+  if (!sensitivities)
+    return sensitivities.error();
+  const at::NoGradGuard noGradient;
   std::vector<LayerChoices> layers;
   {
     Progress progress("measure", command.output);
-    for (const LayerReport &layer : plan.layers) {
-      if (!isSearched(layer))
-        continue;
-      Expected<LayerChoices> choices = measure(layer, *module, *inputs, *expected);
-      if (!choices)
-        return choices.error();
-      layers.push_back(std::move(*choices));
-      progress.step(layers.size(), total, layer.name, fmt::format("4 bits alone: {:.2e}", layers.back().errors[2]));
+    for (size_t index = 0; index < searched.size(); ++index) {
+      const LayerReport &layer = *searched[index];
+      layers.push_back(measure(layer, (*sensitivities)[index].importance(layer.weight.sizes())));
+      progress.step(index + 1, searched.size(), layer.name,
+                    fmt::format("4 bits cost {:.2e}", layers.back().errors[4 - minBits]));
     }
   }
   const std::vector<size_t> chosen = chooseBits(layers, command.targetBits);
-  std::vector<FormatRule> rules;
-  size_t index = 0;
-  for (const LayerReport &layer : plan.layers) {
-    Format format = layer.format;
-    if (isSearched(layer)) {
-      format = withBits(format, layers[index].bits[chosen[index]]);
-      ++index;
-    }
-    rules.push_back({exactly(layer.name), format});
+  BitPlan result;
+  double bits = 0, weights = 0;
+  std::vector<c10::intrusive_ptr<PackedWeight>> rounded;
+  for (size_t index = 0; index < searched.size(); ++index) {
+    const LayerReport &layer = *searched[index];
+    const LayerChoices &choices = layers[index];
+    bits += static_cast<double>(choices.bits[chosen[index]]) * static_cast<double>(choices.weights);
+    weights += static_cast<double>(choices.weights);
+    result.expectedError += choices.errors[chosen[index]];
+    rounded.push_back(quantizeWeighted(layer.weight.detach(), (*sensitivities)[index].importance(layer.weight.sizes()),
+                                       withBits(layer.format, choices.bits[chosen[index]])));
   }
-  return rules;
+  result.meanBits = bits / weights;
+  for (const LayerReport &layer : plan.layers) {
+    result.rules.push_back({exactly(layer.name), layer.format});
+    if (isSearched(layer)) {
+      const auto &weight = rounded[indices.at(layer.weight.unsafeGetTensorImpl())];
+      result.rules.back().format = weight->format();
+      result.weights[layer.name] = weight;
+    }
+  }
+  return result;
 }

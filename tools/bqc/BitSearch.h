@@ -8,6 +8,8 @@
 #include "tools/bqc/Commands.h"
 
 #include <cstdint>
+#include <map>
+#include <string>
 #include <vector>
 
 namespace bq::cli {
@@ -24,11 +26,19 @@ struct LayerChoices {
 /// over all weights is at most `target`, which must not be less than the fewest bits give.
 std::vector<size_t> chooseBits(const std::vector<LayerChoices> &layers, double target);
 
-/// Rules that name each layer of the plan. Linear layers and convolutions of a format int<B> get int2 to int8 with the
-/// same groups, `command.targetBits` on average over their weights; others keep their format. Each choice of each layer
-/// is measured by itself: the relative squared error of the model's result on the first inputs of the calibration data.
-/// Errors name option and layer.
-Expected<std::vector<FormatRule>> searchBits(const QuantizeOptions &command, const ConvertOptions &options);
+struct BitPlan {
+  std::vector<FormatRule> rules; ///< One for each layer of the plan.
+  /// What layers whose bits were chosen are rounded to.
+  std::map<std::string, c10::intrusive_ptr<PackedWeight>> weights;
+  double meanBits = 0;
+  double expectedError = 0; ///< The mean over the result's rows of |error|^2 / |row|^2, as far as it adds up.
+};
+
+/// Linear layers and convolutions of a format int<B> or uint<B> get 2 to 8 bits with the same groups,
+/// `command.targetBits` on average over their weights; others keep their format. What a choice costs is the squared
+/// error of the weights by what the result depends on them (Sensitivity.h), for the first inputs of the calibration
+/// data; by the same weights are rounded (quantizers/WeightedQuantize.h). Errors name option and layer.
+Expected<BitPlan> searchBits(const QuantizeOptions &command, const ConvertOptions &options);
 
 } // namespace bq::cli
 

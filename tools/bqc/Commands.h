@@ -44,7 +44,7 @@ struct QuantizeOptions {
   std::string compute = "f32";
   std::string device = "cpu"; ///< Where the weights are quantized.
   std::vector<std::string> include, exclude;
-  double targetBits = 0; ///< Mean bits of layers in int, chosen for each by its sensitivity; 0: as `formats` say.
+  double targetBits = 0; ///< Mean bits of layers in int and uint, chosen by sensitivity; 0: as `formats` say.
   CalibrationOptions calibration;
   std::vector<std::string> reports; ///< Files: the JSON object, or a page where the name ends in .html.
   int threads = 0;                  ///< 0: as LibTorch chooses.

@@ -183,7 +183,9 @@ Expected<KernelSpec> cli::parseLayer(const LayerOptions &layer, const Target &ta
     const Expected<Conv2dShape> shape = parseConv2d(layer.conv);
     if (!shape)
       return shape.error();
-    spec.n = shape->groupOutputs();
+    if (std::holds_alternative<CpuTarget>(target) && shape->isDirect() && !format->isMixed())
+      spec.groups = shape->groups;
+    spec.n = spec.groups * shape->groupOutputs();
     spec.k = shape->k();
     spec.kernelHeight = shape->kernel[0];
     spec.kernelWidth = shape->kernel[1];

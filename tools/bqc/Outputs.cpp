@@ -44,19 +44,24 @@ double neighbourOverlap(const at::Tensor &a, const at::Tensor &b) {
 
 } // namespace
 
-Expected<at::Tensor> cli::outputRows(const c10::IValue &result) {
+Expected<at::Tensor> cli::differentiableRows(const c10::IValue &result) {
   if (result.isTensor()) {
-    const at::Tensor tensor = result.toTensor().detach().to(at::kCPU, at::kDouble);
+    const at::Tensor tensor = result.toTensor().to(at::kCPU, at::kDouble);
     return tensor.dim() < 2 ? tensor.reshape({1, -1}) : tensor.reshape({-1, tensor.size(-1)});
   }
   if (result.isTuple() && !result.toTupleRef().elements().empty())
-    return outputRows(result.toTupleRef().elements()[0]);
+    return differentiableRows(result.toTupleRef().elements()[0]);
   if (result.isList() && !result.toListRef().empty())
-    return outputRows(result.toListRef()[0]);
+    return differentiableRows(result.toListRef()[0]);
   if (result.isGenericDict() && !result.toGenericDict().empty())
-    return outputRows(result.toGenericDict().begin()->value());
+    return differentiableRows(result.toGenericDict().begin()->value());
   return invalidArgument(fmt::format("the result is of type {}, expected a tensor or a collection that begins with one",
                                      result.tagKind()));
+}
+
+Expected<at::Tensor> cli::outputRows(const c10::IValue &result) {
+  Expected<at::Tensor> rows = differentiableRows(result);
+  return rows ? Expected<at::Tensor>(rows->detach()) : rows;
 }
 
 Expected<Agreement> cli::compareRows(const at::Tensor &a, const at::Tensor &b) {

@@ -16,6 +16,8 @@ namespace bq::cli {
 /// The rows of a model's result: its first tensor, which may be the result itself or in a tuple, list or dictionary,
 /// as float64 [rows, features]; a scalar or vector is one row. InvalidArgument where there is no such tensor.
 Expected<at::Tensor> outputRows(const c10::IValue &result);
+/// The same with the history that gradients need.
+Expected<at::Tensor> differentiableRows(const c10::IValue &result);
 
 struct Agreement {
   int64_t rows = 0;

@@ -134,11 +134,14 @@ int quantizeChecked(const QuantizeOptions &command) {
     return fail(module.error());
 
   const double start = now();
+  BitPlan bits;
   if (command.targetBits > 0) {
-    Expected<std::vector<FormatRule>> rules = searchBits(command, *options);
-    if (!rules)
-      return fail(rules.error());
-    options->rules = std::move(*rules);
+    Expected<BitPlan> plan = searchBits(command, *options);
+    if (!plan)
+      return fail(plan.error());
+    bits = std::move(*plan);
+    options->rules = bits.rules;
+    options->ready = bits.weights;
   }
   ConvertReport report = planConversion(*module, *options);
   std::unique_ptr<CalibratedLayers> calibrated;
@@ -150,6 +153,9 @@ int quantizeChecked(const QuantizeOptions &command) {
   }
   if (!command.output.json) {
     printPlan(report);
+    if (command.targetBits > 0)
+      fmt::print("bits      {:.3f} on average, expected error of the result {:.2e}\n", bits.meanBits,
+                 bits.expectedError);
     if (calibrated)
       calibrated->printPlan();
     std::fflush(stdout);
@@ -159,6 +165,8 @@ int quantizeChecked(const QuantizeOptions &command) {
       return fail(status.error());
 
   Json object = toJson(command, report, calibrated.get());
+  if (command.targetBits > 0)
+    object["bits"] = {{"target", command.targetBits}, {"mean", bits.meanBits}, {"expected_error", bits.expectedError}};
   if (!command.dryRun) {
     object["out_file_bytes"] = fileSize(command.out);
     object["seconds"] = now() - start;

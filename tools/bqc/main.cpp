@@ -89,7 +89,7 @@ void addQuantize(CLI::App &app, QuantizeOptions &options, Run &run) {
   addCalibration(*command, options.calibration);
   command
       ->add_option("--target-bits", options.targetBits,
-                   "Mean bits of the layers of format int: each gets 2 to 8 by what they cost on the calibration data")
+                   "Mean bits of layers in int or uint: each gets 2 to 8 by what they cost on the calibration data")
       ->check(CLI::Range(2.0, 8.0))
       ->needs("--calibrate");
   command->add_option("--report", options.reports,

@@ -110,6 +110,7 @@ std::vector<KernelSpec> neighbours() {
   change(conv2dSpec(), [](KernelSpec &s) { s.kernelHeight = 1; });
   change(conv2dSpec(), [](KernelSpec &s) { s.kernelWidth = 3; });
   change(conv2dSpec(), [](KernelSpec &s) { s.columnFactors = true; });
+  change(conv2dSpec(), [](KernelSpec &s) { s.groups = 11008, s.k = 12, s.permuted = false; });
   change(rowSpec(Op::Prepack, "int4:g32"), [](KernelSpec &s) { s.permuted = true; });
   for (const KernelSpec &spec : {updateSpec("int4"), denseSpec()}) {
     specs.push_back(spec);
@@ -156,7 +157,8 @@ TEST(KernelSpec, TextHasEveryFieldOfTheOpInOneLine) {
   EXPECT_EQ(linearSpec().str(), linearText);
   EXPECT_EQ(conv2dSpec().str(),
             "op=conv2d format=uint4:g128 n=11008 k=4608 data=f16 scale=bf16 zero=u8 compute=i16 bias=1 "
-            "activation=gelu_tanh permuted=1 factors=0 activation_bits=0 kernel_height=3 kernel_width=4");
+            "activation=gelu_tanh permuted=1 factors=0 activation_bits=0 kernel_height=3 kernel_width=4 "
+            "groups=1");
   EXPECT_EQ(rowSpec(Op::Quantize, "sign").str(), "op=quantize format=sign k=100 data=f32 scale=f32 zero=none");
   EXPECT_EQ(rowSpec(Op::Embedding, "uint8").str(), "op=embedding format=uint8 k=100 scale=f32 zero=u8");
   EXPECT_EQ(rowSpec(Op::Prepack, "int4:g8").str(), "op=prepack format=int4:g8 k=100 scale=f32 zero=none permuted=0");
@@ -272,6 +274,24 @@ TEST(KernelSpec, VerifyRefusesWhatNoKernelServes) {
   expectRefused(spec, "kernel spec field kernel_height='5': must divide k=4608");
   spec.kernelHeight = 512;
   expectRefused(spec, "kernel spec field kernel_width='4': must divide k / kernel_height=9");
+  spec = conv2dSpec();
+  spec.groups = 3;
+  expectRefused(spec, "kernel spec field groups='3': must divide n=11008");
+  spec.groups = 2;
+  const std::string small = "groups have kernels of their own but where they have 1, 2 or 4 outputs and a divisor of "
+                            "them channels, and channels times kernel_width is at most 12: use 1";
+  expectRefused(spec, "kernel spec field groups='2': " + small);
+  spec.groups = 11008;
+  spec.k = 12 * 2;
+  expectRefused(spec, "kernel spec field groups='11008': " + small);
+  spec.groups = 11008 / 2;
+  expectRefused(spec, "kernel spec field groups='5504': groups of mixed and of permuted weights have kernels of their "
+                      "own: use 1");
+  spec.permuted = false;
+  EXPECT_TRUE(spec.verify());
+  spec = linearSpec();
+  spec.groups = 2;
+  expectRefused(spec, "kernel spec field groups='2': belongs to conv2d, must be 1 for linear");
   spec = conv2dSpec();
   spec.n = 0;
   expectRefused(spec, "kernel spec field n='0': must be 1..2147483647 for conv2d");

@@ -133,7 +133,7 @@ TEST_F(Nvrtc, ANewerDeviceGetsPtxForTheNewestKnown) {
 TEST_F(Nvrtc, AnArchitectureLeftOutIsRefused) {
   NvrtcLibrary old = *library;
   old.architectures = {80, 90, 120};
-  Expected<std::vector<std::string>> options = nvrtcOptions(old, *CudaTarget::parse("sm_100"));
+  Expected<std::vector<std::string>> options = nvrtcOptions(old, *CudaTarget::parse("sm_100"), Effort::Full);
   ASSERT_FALSE(options);
   EXPECT_THAT(options.error().message, HasSubstr("makes no code for sm_100a: a newer one is needed"));
 }
@@ -141,9 +141,19 @@ TEST_F(Nvrtc, AnArchitectureLeftOutIsRefused) {
 TEST_F(Nvrtc, ItsOwnCacheIsOffWhereItHasOne) {
   NvrtcLibrary old = *library;
   old.major = 12, old.minor = 8;
-  EXPECT_THAT(*nvrtcOptions(old, *CudaTarget::parse("sm_80")), Not(Contains("--no-cache")));
+  EXPECT_THAT(*nvrtcOptions(old, *CudaTarget::parse("sm_80"), Effort::Full), Not(Contains("--no-cache")));
   old.minor = 9;
-  EXPECT_THAT(*nvrtcOptions(old, *CudaTarget::parse("sm_80")), Contains("--no-cache"));
+  EXPECT_THAT(*nvrtcOptions(old, *CudaTarget::parse("sm_80"), Effort::Full), Contains("--no-cache"));
+}
+
+TEST_F(Nvrtc, LowEffortIsForThoseThatHaveIt) {
+  NvrtcLibrary some = *library;
+  some.major = 12, some.minor = 9;
+  const CudaTarget target = *CudaTarget::parse("sm_80");
+  EXPECT_THAT(*nvrtcOptions(some, target, Effort::Full), Not(Contains("--Ofast-compile=min")));
+  EXPECT_THAT(*nvrtcOptions(some, target, Effort::Low), Contains("--Ofast-compile=min"));
+  some.minor = 8;
+  EXPECT_THAT(*nvrtcOptions(some, target, Effort::Low), Not(Contains("--Ofast-compile=min")));
 }
 
 TEST_F(Nvrtc, CompilesInSeveralThreadsAtOnce) {

@@ -2,6 +2,8 @@
 #include "FakeDriver.h"
 
 #include "dialect/core/CudaAbi.h"
+#include "dialect/core/CudaMixedAbi.h"
+#include "dialect/core/CudaNoiseAbi.h"
 #include "dialect/core/CudaUpdateAbi.h"
 #include "runtime/emu/Emulator.h"
 
@@ -82,6 +84,16 @@ Status runByName(const FakeLaunch &launch) {
       return run(launch, reinterpret_cast<cuda::TensorScaleFn>(launch.entry));
     return run(launch, reinterpret_cast<cuda::UpdateFn>(launch.entry));
   }
+  if (has("_diffq_noise_grad_"))
+    return run(launch, reinterpret_cast<cuda::DiffqNoiseGradFn>(launch.entry));
+  if (has("_diffq_noise_"))
+    return run(launch, reinterpret_cast<cuda::DiffqNoiseFn>(launch.entry));
+  if (has("_weight_range"))
+    return run(launch, reinterpret_cast<cuda::WeightRangeFn>(launch.entry));
+  if (has("_mixed") && has("_dequantize__"))
+    return run(launch, reinterpret_cast<cuda::MixedDequantizeFn>(launch.entry));
+  if (has("_mixed") && has("_quantize__"))
+    return run(launch, reinterpret_cast<cuda::MixedQuantizeFn>(launch.entry));
   if (has("_conv2d_") && has("_prepare"))
     return run(launch, reinterpret_cast<cuda::WithPatches<cuda::PrepareFn>::Fn>(launch.entry));
   if (readsPatches(launch.name))

@@ -1,54 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/diffq/BitPlanes.h"
-#include "quantizers/diffq/DiffQuantizer.h"
 #include "quantizers/diffq/LSQ.h"
 #include "quantizers/diffq/UniformQuantizer.h"
 #include "quantizers/diffq/UpstreamState.h"
 #include "test/unit/MessageOf.h"
+#include "test/unit/diffq/Support.h"
 #include "test/unit/diffq/TiedModel.h"
 
 #include <gmock/gmock.h>
-#include <torch/nn/modules.h>
 
 #include <filesystem>
 
 using namespace bq;
+using bq::test::expectEqual;
 using bq::test::messageOf;
+using bq::test::network;
+using bq::test::spreadBits;
+using bq::test::valuesOf;
 using testing::HasSubstr;
 
 using at::Tensor;
 
 namespace {
 
-DiffQuantizerOptions small() { return DiffQuantizerOptions().min_size(0).group_size(8); }
-
-torch::nn::Sequential network() {
-  torch::nn::Sequential model(torch::nn::Conv2d(3, 8, 3), torch::nn::BatchNorm2d(8), torch::nn::Linear(13, 7));
-  model->forward(at::randn({4, 3, 15, 15}));
-  return model;
-}
-
-/// Every group's bits from 2 to 15.
-void spreadBits(const DiffQuantizer &quantizer) {
-  for (const QuantizedParameter &entry : quantizer.quantizedParameters())
-    entry.learned.detach().copy_(at::linspace(-12, 12, entry.learned.numel()));
-}
-
-std::vector<Tensor> valuesOf(torch::nn::Module &model) {
-  std::vector<Tensor> values;
-  for (const auto &parameter : model.named_parameters())
-    if (parameter.key().find("_diffq") == std::string::npos && parameter.key().find("_lsq") == std::string::npos)
-      values.push_back(parameter.value().detach().clone());
-  for (const Tensor &buffer : model.buffers())
-    values.push_back(buffer.clone());
-  return values;
-}
-
-void expectEqual(const std::vector<Tensor> &left, const std::vector<Tensor> &right) {
-  ASSERT_EQ(left.size(), right.size());
-  for (size_t index = 0; index < left.size(); ++index)
-    EXPECT_TRUE(left[index].equal(right[index])) << index;
-}
+DiffQuantizerOptions small() { return bq::test::small(8); }
 
 template <typename Quantizer>
 void expectRoundTrip(Quantizer &quantizer, torch::nn::Module &model, torch::nn::Module &other) {

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "quantizers/diffq/DiffQuantizer.h"
 #include "quantizers/diffq/LSQ.h"
 #include "test/unit/MessageOf.h"
+#include "test/unit/diffq/Support.h"
 #include "test/unit/nbit/Support.h"
 
 #include <gmock/gmock.h>
 #include <torch/csrc/jit/serialization/import.h>
-#include <torch/nn/modules.h>
 #include <torch/optim/adam.h>
 #include <torch/utils.h>
 
@@ -20,7 +19,7 @@ using at::Tensor;
 
 namespace {
 
-DiffQuantizerOptions small() { return DiffQuantizerOptions().min_size(0).group_size(4); }
+DiffQuantizerOptions small() { return bq::test::small(4); }
 
 /// y = relu(x W1^T) W2^T
 torch::jit::Module scriptModel() {

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "quantizers/diffq/DiffQuantizer.h"
 #include "quantizers/diffq/UniformQuantizer.h"
 #include "quantizers/diffq/UpstreamNoise.h"
 #include "test/unit/MessageOf.h"
+#include "test/unit/diffq/Support.h"
 #include "test/unit/diffq/TiedModel.h"
 
 #include <gmock/gmock.h>
-#include <torch/nn/modules.h>
 #include <torch/optim/sgd.h>
 #include <torch/utils.h>
 
@@ -18,7 +17,7 @@ using at::Tensor;
 
 namespace {
 
-DiffQuantizerOptions small() { return DiffQuantizerOptions().min_size(0).group_size(4); }
+DiffQuantizerOptions small() { return bq::test::small(4); }
 
 /// The noise of upstream's rule comes from LibTorch's generator, so that a test can make it again.
 DiffQuantizerOptions known() { return small().upstream_compatible(true).exclude({"bias"}); }

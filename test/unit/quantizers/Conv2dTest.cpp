@@ -51,6 +51,31 @@ TEST(QuantizedConv2d, TrainsItsBiasAndItsInput) {
   EXPECT_TRUE(at::allclose(layer->bias.grad(), plain->bias.grad(), 0, 10 * sumTolerance));
 }
 
+TEST(QuantizedConv2d, SmallGroupsForwardAndBackward) {
+  struct Groups {
+    int64_t count, outputs, channels;
+  };
+  for (const auto &[count, outputs, channels] : {Groups{37, 1, 1}, Groups{16, 2, 1}, Groups{9, 4, 4}, Groups{4, 3, 1}})
+    for (int64_t stride : {1, 2})
+      for (const char *format : {"int4", "uint3:g4", "nf4"}) {
+        torch::nn::Conv2d plain(torch::nn::Conv2dOptions(count * channels, count * outputs, 3)
+                                    .stride(stride)
+                                    .padding({1, 2})
+                                    .dilation({1, 2})
+                                    .groups(count));
+        QuantizedConv2d layer(QuantizedConv2dImpl::fromFloat(plain, format));
+        at::Tensor x = at::randn({2, count * channels, 11, 12}).requires_grad_();
+        at::Tensor other = x.detach().clone().requires_grad_();
+        const at::Tensor y = layer(x);
+        const at::Tensor expected = at::conv2d(other, layer->dequantize(), plain->bias, stride, {1, 2}, {1, 2}, count);
+        EXPECT_TRUE(at::allclose(y, expected, 0, sumTolerance)) << format << " " << count << " " << stride;
+        y.square().sum().backward();
+        expected.square().sum().backward();
+        EXPECT_TRUE(at::allclose(x.grad(), other.grad(), 0, 10 * sumTolerance))
+            << format << " " << count << " " << stride;
+      }
+}
+
 TEST(QuantizedConv2d, SavesLoadsClonesAndPrints) {
   QuantizedConv2d layer(QuantizedConv2dImpl::fromFloat(makeConv(), "uint4:g16", "i16"));
   const at::Tensor x = at::randn({1, 32, 7, 6}), y = layer(x);

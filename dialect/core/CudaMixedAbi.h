@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// The signatures of generated kernels for GPUs that write and read codes of the format `mixed`. As in CudaAbi.h
+/// pointers are to memory of the device.
+///
+/// A launch does the groups of one width of a weight, in the order in which the stream has them; a row of it is
+/// mixedRow of their codes. `order`: int32 [groups of the weight], the number of each group, in the order of the
+/// stream. `begin` is the byte of the stream where the levels of the width begin, `firstGroup` the place in `order` of
+/// the first of its groups, `count` the number of its codes.
+#ifndef BQ_DIALECT_CORE_CUDAMIXEDABI_H
+#define BQ_DIALECT_CORE_CUDAMIXEDABI_H
+
+#include <cstdint>
+
+namespace bq::cuda {
+
+/// Codes that a block of threads does.
+constexpr int64_t mixedRow = 1024;
+
+/// Levels of the float weight between `least` and `greatest`, as bq::roundToLevels() has them. Every byte that holds a
+/// code of the width is written.
+using MixedQuantizeFn = void (*)(const void *weight, const int32_t *order, uint8_t *codes, float least, float greatest,
+                                 int32_t bits, int64_t begin, int64_t firstGroup, int64_t count);
+
+/// The inverse, as bq::levelsToValues() has it, for elements [firstElement, firstElement + elements) of the weight.
+/// `scales`: the least and the greatest value. `y`: f32 [elements]; where `taps` is above 1 its rows of k elements have
+/// element channel * taps + tap of the weight's rows at tap * (k / taps) + channel.
+using MixedDequantizeFn = void (*)(const uint8_t *codes, const int32_t *order, const float *scales, float *y,
+                                   int32_t bits, int64_t begin, int64_t firstGroup, int64_t count, int64_t firstElement,
+                                   int64_t elements, int64_t k, int64_t taps);
+
+} // namespace bq::cuda
+
+#endif // BQ_DIALECT_CORE_CUDAMIXEDABI_H

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Codes of the format `mixed` to values and back, for kernels for GPUs.
+#ifndef BQ_PASSES_GPU_MIXEDCODES_H
+#define BQ_PASSES_GPU_MIXEDCODES_H
+
+#include "passes/gpu/GpuBuilder.h"
+
+namespace bq {
+
+/// Write cuda::MixedQuantizeFn and cuda::MixedDequantizeFn for groups of this size; 0 = one group. A thread does eight
+/// codes of one width, which are whole bytes of any number of groups.
+void writeMixedLevels(GpuBuilder &b, mlir::Type dataType, int64_t group, llvm::StringRef name);
+void writeMixedValues(GpuBuilder &b, int64_t group, llvm::StringRef name);
+
+} // namespace bq
+
+#endif // BQ_PASSES_GPU_MIXEDCODES_H

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// The launches that move codes of the format `mixed` on a GPU, for every backend that has kernels for one: one for
+/// each width that groups have. launch(fn, rows, arguments...) launches the kernel of the spec beside it, a function of
+/// the type of `fn`.
+#ifndef BQ_RUNTIME_GPUMIXED_H
+#define BQ_RUNTIME_GPUMIXED_H
+
+#include "codegen/KernelSpec.h"
+#include "dialect/core/CudaMixedAbi.h"
+#include "runtime/MixedStream.h"
+
+namespace bq {
+
+/// `op`: Quantize or Dequantize. `group`: as Format has it, 0 = one group. `dataType`: of the weight to quantize.
+inline KernelSpec gpuMixedSpec(KernelSpec::Op op, int64_t group, ElementType dataType = ElementType::F32) {
+  KernelSpec spec;
+  spec.op = op;
+  spec.format = {Format::Kind::Mixed, MixedStream::maxBits, group};
+  spec.k = 1;
+  spec.dataType = dataType;
+  return spec;
+}
+
+/// Elements of a weight to be decoded, and how they lie in y (cuda::MixedDequantizeFn).
+struct MixedElements {
+  int64_t first = 0, count = 0;
+  int64_t k = 1, taps = 1;
+};
+
+/// launch(bits, begin, firstGroup, count, rows) for each width that groups have.
+template <typename Launch>
+Status forEachMixedWidth(const MixedStream &stream, Launch launch) {
+  int64_t firstGroup = 0;
+  for (int bits = 1; bits <= MixedStream::maxBits; ++bits) {
+    const MixedStream::Width &width = stream.width(bits);
+    const int64_t count = stream.codesOf(bits), rows = (count + cuda::mixedRow - 1) / cuda::mixedRow;
+    if (count)
+      if (Status status = launch(int32_t{bits}, width.begin, firstGroup, count, rows); !status)
+        return status;
+    firstGroup += width.groups;
+  }
+  return {};
+}
+
+/// Writes the levels of a weight; its range is not negative. `order` is MixedStream::order(); pointers are to the
+/// memory of the device.
+template <typename Launch>
+Status launchMixedQuantize(const MixedStream &stream, const void *weight, const int32_t *order, float least,
+                           float greatest, uint8_t *codes, Launch launch) {
+  return forEachMixedWidth(stream, [&](int32_t bits, int64_t begin, int64_t firstGroup, int64_t count, int64_t rows) {
+    return launch(cuda::MixedQuantizeFn(), rows, weight, order, codes, least, greatest, bits, begin, firstGroup, count);
+  });
+}
+
+/// Writes `elements` of a weight to `y`; otherwise as launchMixedQuantize().
+template <typename Launch>
+Status launchMixedDequantize(const MixedStream &stream, const uint8_t *codes, const int32_t *order, const float *scales,
+                             const MixedElements &elements, float *y, Launch launch) {
+  return forEachMixedWidth(stream, [&](int32_t bits, int64_t begin, int64_t firstGroup, int64_t count, int64_t rows) {
+    return launch(cuda::MixedDequantizeFn(), rows, codes, order, scales, y, bits, begin, firstGroup, count,
+                  elements.first, elements.count, elements.k, elements.taps);
+  });
+}
+
+} // namespace bq
+
+#endif // BQ_RUNTIME_GPUMIXED_H

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/emu/EmuMixed.h"
+
+#include "runtime/GpuMixed.h"
+#include "runtime/emu/EmuMemory.h"
+
+#include <algorithm>
+
+using namespace bq;
+using namespace bq::emu;
+
+Status emu::dequantizeMixed(EmuKernels &kernels, const CanonicalWeight &weight, float *y) {
+  auto kernel = kernels.get(gpuMixedSpec(KernelSpec::Op::Dequantize, weight.format.group));
+  if (!kernel)
+    return kernel.error();
+  const MixedPart &part = weight.mixed;
+  const Expected<MixedStream> stream =
+      MixedStream::parse(weight.codes, part.codeBytes, part.streamRows * weight.k, weight.format.group);
+  if (!stream)
+    return stream.error();
+  const std::vector<int32_t> numbers = stream->order(weight.codes);
+  const EmuMemory order(numbers.data(), static_cast<int64_t>(numbers.size() * sizeof(int32_t)));
+  const MixedElements elements{part.firstRow * weight.k, weight.n * weight.k, weight.k, part.taps};
+  const std::vector<Buffer> buffers{{weight.codes, static_cast<size_t>(part.codeBytes)},
+                                    order.readable(),
+                                    {weight.scales, 2 * sizeof(float)},
+                                    {y, static_cast<size_t>(elements.count) * sizeof(float), true}};
+  return launchMixedDequantize(*stream, weight.codes, order.data<int32_t>(), static_cast<const float *>(weight.scales),
+                               elements, y, [&](auto function, int64_t rows, auto... arguments) {
+                                 return (*kernel)->launch<decltype(function)>(0, rows, buffers, arguments...);
+                               });
+}
+
+Status emu::embedMixed(EmuKernels &kernels, const CanonicalWeight &weight, const int64_t *indices, int64_t count,
+                       float *y) {
+  std::vector<float> all(static_cast<size_t>(weight.n * weight.k));
+  if (Status status = dequantizeMixed(kernels, weight, all.data()); !status)
+    return status;
+  for (int64_t i = 0; i < count; ++i)
+    std::copy_n(all.data() + indices[i] * weight.k, weight.k, y + i * weight.k);
+  return {};
+}
+
+Status emu::quantizeMixed(EmuKernels &kernels, const MixedQuantizeArgs &args) {
+  const MixedStream &stream = args.stream;
+  auto kernel = kernels.get(gpuMixedSpec(KernelSpec::Op::Quantize, stream.groupSize(), args.dataType));
+  if (!kernel)
+    return kernel.error();
+  const std::vector<int32_t> numbers = stream.order(args.codes);
+  const EmuMemory order(numbers.data(), static_cast<int64_t>(numbers.size() * sizeof(int32_t)));
+  const std::vector<Buffer> buffers{{args.weight, static_cast<size_t>(stream.weights() * sizeOf(args.dataType))},
+                                    order.readable(),
+                                    {args.codes, static_cast<size_t>(stream.bytes()), true}};
+  return launchMixedQuantize(stream, args.weight, order.data<int32_t>(), args.least, args.greatest, args.codes,
+                             [&](auto function, int64_t rows, auto... arguments) {
+                               return (*kernel)->launch<decltype(function)>(0, rows, buffers, arguments...);
+                             });
+}
