@@ -97,7 +97,8 @@ void KernelBuilder::storeScalar(Value value, Value buffer, ValueRange at) {
 }
 Value KernelBuilder::broadcastLoad(VectorType type, Value buffer, ValueRange at) {
   Value scalar = loadScalar(buffer, at);
-  return bitcast(type, broadcast(vec(scalar.getType(), lanes), scalar));
+  const int64_t bits = type.getNumElements() * type.getElementTypeBitWidth();
+  return bitcast(type, broadcast(vec(scalar.getType(), bits / scalar.getType().getIntOrFloatBitWidth()), scalar));
 }
 
 //===----------------------------------------------------------------------===//

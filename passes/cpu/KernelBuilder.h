@@ -60,7 +60,7 @@ public:
   void store(Value vector, Value buffer, ValueRange at);
   Value loadScalar(Value buffer, ValueRange at);
   void storeScalar(Value value, Value buffer, ValueRange at);
-  /// The scalar there in every lane; of 32 bits, and `type` as many bits in all as a vector of it.
+  /// The scalar there, of 32 bits, as often as `type` has room for.
   Value broadcastLoad(mlir::VectorType type, Value buffer, ValueRange at);
 
   // Vectors.
