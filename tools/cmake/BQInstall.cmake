@@ -15,6 +15,7 @@ set(headers
   dialect/core/CpuTarget.h
   dialect/core/CudaAbi.h
   dialect/core/CudaTarget.h
+  dialect/core/DirectConv2d.h
   dialect/core/Format.h
   dialect/core/Half.h
   dialect/core/Layout.h
@@ -57,6 +58,7 @@ if(BQ_ENABLE_TORCH)
     quantizers/StaticActivations.h
     quantizers/Tensors.h
     quantizers/Update.h
+    quantizers/WeightedQuantize.h
     quantizers/diffq/BitLogits.h
     quantizers/diffq/DiffQuantizer.h
     quantizers/diffq/LSQ.h
@@ -64,6 +66,8 @@ if(BQ_ENABLE_TORCH)
     quantizers/diffq/ModelView.h
     quantizers/diffq/Selection.h
     quantizers/diffq/UniformQuantizer.h
+    quantizers/diffq/UpstreamFiles.h
+    quantizers/diffq/UpstreamState.h
     quantizers/diffq/WeightScope.h
     quantizers/nbit/Gba.h
     quantizers/nbit/Gptq.h
