@@ -166,7 +166,7 @@ void writePrepareRows(GpuBuilder &b, const FragmentPlan &plan, llvm::StringRef n
 void writeMmaLinear(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers);
 void writeSimtLinear(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers);
 
-/// One sum that a thread holds: of a row and a column of the block's tile of results, both i32, if `isKept`, i1.
+/// One sum that a thread holds: of a row and a column of the block's tile of results, both i32, if `isKept`, i1; null = true.
 struct Partial {
   mlir::Value sum, row, column, isKept;
 };

@@ -48,8 +48,13 @@ private:
   /// The block's sums in shared memory, so that results are written in the order in which they are in memory.
   void stage(ArrayRef<Partial> partials) {
     sums = b.shared(b.getF32Type(), plan.rows * stride());
-    for (const Partial &partial : partials)
-      b.when(partial.isKept, [&] { b.store(partial.sum, sums, b.add(b.mul(partial.row, stride()), partial.column)); });
+    for (const Partial &partial : partials) {
+      auto store = [&] { b.store(partial.sum, sums, b.add(b.mul(partial.row, stride()), partial.column)); };
+      if (partial.isKept)
+        b.when(partial.isKept, store);
+      else
+        store();
+    }
     b.barrier();
   }
 

@@ -43,7 +43,7 @@ public:
           Value blockInTile = b.add(b.mul(warp, plan.blocks), block);
           Value column = b.add(b.mul(blockInTile, FragmentLayout::blockRows), b.add(g, i / 2 * 8));
           Value row = b.add(b.mul(t, 2), 8 * tile + i % 2);
-          Value isKept = plan.rows % 8 ? b.lessThan(row, b.i32(plan.rows)) : b.i1(true);
+          Value isKept = plan.rows % 8 ? b.lessThan(row, b.i32(plan.rows)) : Value();
           partials.push_back({b.element(carried[block * plan.tiles() + tile], i), row, column, isKept});
         }
     writeResults(b, plan, buffers, partials);

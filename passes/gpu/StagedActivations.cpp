@@ -90,8 +90,7 @@ SmallVector<Value> StagedActivations::copyFromPanel(ValueRange initial, Body bod
     b.when(b.lessThan(segment, lastSegment), [&] { copy(memory, b.mul(slot, stageWords), stride, segment); });
     gpu::CommitCopiesOp::create(b);
   };
-  for (int64_t ahead = 0; ahead < stages - 1; ++ahead)
-    copyIfThere(b.add(firstSegment, ahead), b.i32(ahead));
+  b.loop(b.i32(0), b.i32(stages - 1), b.i32(1), [&](Value ahead) { copyIfThere(b.add(firstSegment, ahead), ahead); });
   return b.loop(firstSegment, lastSegment, b.i32(1), initial, [&](Value segment, ValueRange carried) {
     gpu::WaitCopiesOp::create(b, static_cast<int32_t>(stages - 2));
     // This segment is there for all threads, and the slot of the one before is free.

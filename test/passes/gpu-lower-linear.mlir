@@ -105,7 +105,10 @@ func.func @table(%x: tensor<1x128xbf16>, %w: !bq.weight<64x128, "nf4:g64", f16>)
 // CHECK:             bqgpu.store %{{.*}} : vector<2xi32>, !bqgpu.ptr<i32>, i64
 // CHECK-COUNT-5: bqgpu.shuffle_xor
 // CHECK-LABEL: func.func @fixed_point(
-// CHECK-COUNT-3: bqgpu.commit_copies
+// CHECK:         %[[AHEAD:.*]] = arith.constant 3 : i32
+// CHECK:         scf.for %{{.*}} = %{{.*}} to %[[AHEAD]]
+// CHECK:             bqgpu.copy_async
+// CHECK:           bqgpu.commit_copies
 // CHECK:         scf.for
 // CHECK:           bqgpu.wait_copies 2
 // CHECK-NEXT:      bqgpu.barrier
