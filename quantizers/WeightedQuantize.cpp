@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/WeightedQuantize.h"
 
+#include "dialect/core/Half.h"
 #include "quantizers/Quantize.h"
 #include "quantizers/Tensors.h"
 #include "quantizers/nbit/Packing.h"
@@ -191,15 +192,14 @@ c10::intrusive_ptr<PackedWeight> bq::quantizeWeighted(const Tensor &weight, cons
   auto *scale = scales.mutable_data_ptr<float>();
   auto *zero = zeros.mutable_data_ptr<uint8_t>(), *code = codes.mutable_data_ptr<uint8_t>();
   const at::ScalarType type = weight.scalar_type();
+  const ElementType scaleType = elementType(op, "weight", type);
   const int mask = (1 << format.bits) - 1;
   at::parallel_for(0, n, 1, [&](int64_t begin, int64_t end) {
     for (int64_t index = begin * groups; index < end * groups; ++index) {
       const int64_t row = index / groups, first = (index % groups) * group, size = std::min(group, k - first);
       const float *mine = from + row * k + first;
       const Grid grid = GroupFit(mine, factor + row * k + first, size, format).grid();
-      float stored = type == at::kHalf       ? static_cast<float>(static_cast<at::Half>(grid.scale))
-                     : type == at::kBFloat16 ? static_cast<float>(static_cast<at::BFloat16>(grid.scale))
-                                             : grid.scale;
+      float stored = roundTo(scaleType, grid.scale);
       if (stored == 0)
         stored = 1;
       scale[index] = stored;

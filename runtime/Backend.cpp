@@ -91,8 +91,7 @@ Status verifyMixed(const CanonicalWeight &weight) {
     return status;
   if (!weight.n)
     return {};
-  const Expected<MixedStream> stream =
-      MixedStream::parse(weight.codes, mixed.codeBytes, mixed.streamRows * weight.k, weight.format.group);
+  const Expected<MixedStream> stream = MixedStream::parse(weight);
   return stream ? Status() : Status(stream.error());
 }
 

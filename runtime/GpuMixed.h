@@ -9,6 +9,9 @@
 #include "dialect/core/CudaMixedAbi.h"
 #include "runtime/MixedStream.h"
 
+#include <algorithm>
+#include <vector>
+
 namespace bq {
 
 /// `op`: Quantize or Dequantize. `group`: as Format has it, 0 = one group. `dataType`: of the weight to quantize.
@@ -26,6 +29,17 @@ struct MixedElements {
   int64_t first = 0, count = 0;
   int64_t k = 1, taps = 1;
 };
+
+/// y[i, :] = W[indices[i], :] of a weight that `decode(values)` writes whole, as Backend::embedding().
+template <typename Decode>
+Status embedDecoded(const CanonicalWeight &weight, const int64_t *indices, int64_t count, float *y, Decode decode) {
+  std::vector<float> all(static_cast<size_t>(weight.n * weight.k));
+  if (Status status = decode(all.data()); !status)
+    return status;
+  for (int64_t i = 0; i < count; ++i)
+    std::copy_n(all.data() + indices[i] * weight.k, weight.k, y + i * weight.k);
+  return {};
+}
 
 /// launch(bits, begin, firstGroup, count, rows) for each width that groups have.
 template <typename Launch>

@@ -164,8 +164,7 @@ void bq::decodeMixedRows(const CanonicalWeight &weight, const int64_t *indices, 
   using Index = abi::MixedIndex;
   const MixedPart &part = weight.mixed;
   const int64_t k = weight.k, taps = part.taps, channels = k / taps, rows = Index::taskRows(k);
-  const MixedStream stream =
-      *MixedStream::parse(weight.codes, part.codeBytes, part.streamRows * k, weight.format.group);
+  const MixedStream stream = *MixedStream::parse(weight);
   const std::vector<uint32_t> ranks = mixedTaskRanks(stream, weight.codes, part.firstRow, weight.n, k);
   const auto *scales = static_cast<const float *>(weight.scales);
   auto cursorAt = [&](int64_t task) {

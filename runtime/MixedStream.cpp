@@ -79,6 +79,11 @@ void MixedStream::place() {
   streamBytes = next;
 }
 
+Expected<MixedStream> MixedStream::parse(const CanonicalWeight &weight) {
+  const MixedPart &part = weight.mixed;
+  return parse(weight.codes, part.codeBytes, part.streamRows * weight.k, weight.format.group);
+}
+
 Expected<MixedStream> MixedStream::parse(const uint8_t *stream, int64_t bytes, int64_t groupSize) {
   if (bytes < headerBytes)
     return damaged("are " + std::to_string(bytes) + " bytes: their header alone has " + std::to_string(headerBytes));

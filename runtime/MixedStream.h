@@ -40,6 +40,8 @@ public:
   static Expected<MixedStream> parse(const uint8_t *stream, int64_t bytes, int64_t weights, int64_t groupSize);
   /// The same from the number of weights that the stream says it has.
   static Expected<MixedStream> parse(const uint8_t *stream, int64_t bytes, int64_t groupSize);
+  /// That of a canonical weight of the format mixed.
+  static Expected<MixedStream> parse(const CanonicalWeight &weight);
   /// The stream to be made for groups of these widths, each 1 to maxBits. An error names the group.
   static Expected<MixedStream> plan(const uint8_t *bits, int64_t weights, int64_t groupSize);
 

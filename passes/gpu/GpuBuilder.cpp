@@ -36,7 +36,6 @@ Value GpuBuilder::i32(int64_t value) {
 }
 Value GpuBuilder::i64(int64_t value) { return arith::ConstantOp::create(*this, getI64IntegerAttr(value)); }
 Value GpuBuilder::f32(float value) { return arith::ConstantOp::create(*this, getF32FloatAttr(value)); }
-Value GpuBuilder::i1(bool value) { return arith::ConstantOp::create(*this, getBoolAttr(value)); }
 Value GpuBuilder::constantLike(Value value, int64_t constant) {
   return value.getType().isInteger(64) ? i64(constant) : i32(constant);
 }

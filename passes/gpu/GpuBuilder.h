@@ -36,7 +36,6 @@ public:
   Value i32(int64_t value);
   Value i64(int64_t value);
   Value f32(float value);
-  Value i1(bool value);
 
   // Integers of one type.
   Value add(Value l, Value r);

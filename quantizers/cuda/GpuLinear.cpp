@@ -59,7 +59,8 @@ void linearByTorch(const char *op, const Place &place, const LinearRows &rows, c
 bool takesTorch(int64_t m, Compute compute) { return m > maxKernelRows && compute != Compute::I8; }
 
 /// The kernel of a product; null where LibTorch takes its place, after one warning.
-const LoadedCudaKernel *kernelFor(const char *op, const Place &place, const GpuWeight &weight, const LinearArgs &args) {
+const LoadedCudaKernel *productKernel(const char *op, const Place &place, const GpuWeight &weight,
+                                      const LinearArgs &args) {
   if (!weight.isPrepacked())
     return nullptr;
   const Expected<const LoadedCudaKernel *> kernel = weight.kernels().kernel(args, place.stream);
@@ -131,7 +132,7 @@ void gpu::linear(const char *op, const Place &place, const LinearRows &rows, con
   if (isLeftToTorch(op, args.m, choice.compute, weight.format))
     return linearByTorch(op, place, rows, weight, choice);
   const auto prepacked = std::static_pointer_cast<const GpuWeight>(weight.prepacked());
-  if (const LoadedCudaKernel *kernel = kernelFor(op, place, *prepacked, args))
+  if (const LoadedCudaKernel *kernel = productKernel(op, place, *prepacked, args))
     return launch(op, place, *prepacked, *kernel, args);
   linearByTorch(op, place, rows, weight, choice);
 }
@@ -141,7 +142,7 @@ bool gpu::conv2d(const char *op, const Place &place, const GroupedProducts &prod
   // Groups are all alike: there is a kernel for each, or for none.
   std::vector<const LoadedCudaKernel *> kernels;
   for (size_t i = 0; i < weight.products.size(); ++i) {
-    kernels.push_back(kernelFor(op, place, *productOf(i), products.at(static_cast<int64_t>(i))));
+    kernels.push_back(productKernel(op, place, *productOf(i), products.at(static_cast<int64_t>(i))));
     if (!kernels.back())
       return false;
   }

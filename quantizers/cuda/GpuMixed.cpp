@@ -15,10 +15,6 @@ using at::Tensor;
 
 namespace {
 
-const LoadedCudaKernel &kernelFor(const char *op, const Place &place, const KernelSpec &spec) {
-  return *take(op, place.rows->kernel(spec, place.stream));
-}
-
 /// A copy on the device, which is there when this returns.
 template <typename T>
 Tensor onDevice(const Place &place, const std::vector<T> &values, at::ScalarType type) {

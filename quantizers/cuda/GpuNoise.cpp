@@ -3,6 +3,7 @@
 
 #include "dialect/core/NoiseAbi.h"
 #include "quantizers/Tensors.h"
+#include "quantizers/cuda/GpuRows.h"
 #include "runtime/cuda/CudaNoise.h"
 
 #include <cmath>
@@ -13,10 +14,6 @@ using namespace bq::gpu;
 using at::Tensor;
 
 namespace {
-
-const LoadedCudaKernel &kernelFor(const char *op, const Place &place, const KernelSpec &spec) {
-  return *take(op, place.rows->kernel(spec, place.stream));
-}
 
 Tensor floatsOn(const Place &place, int64_t count) {
   return at::empty({count}, at::device(place.tensors).dtype(at::kFloat));

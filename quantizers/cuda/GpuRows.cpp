@@ -74,6 +74,10 @@ WeightTensors selectRows(const WeightTensors &weight, const Format &format, cons
 
 } // namespace
 
+const LoadedCudaKernel &gpu::kernelFor(const char *op, const Place &place, const KernelSpec &spec) {
+  return *take(op, place.rows->kernel(spec, place.stream));
+}
+
 bool gpu::hasKernel(const char *op, const Place &place, const KernelSpec &spec) {
   const Expected<const LoadedCudaKernel *> kernel = place.rows->kernel(spec, place.stream);
   if (!kernel && !fallsBack(spec, kernel.error()))

@@ -13,6 +13,9 @@ namespace bq::gpu {
 /// once. Throws for errors that are the caller's to see.
 BQ_TORCH_API bool hasKernel(const char *op, const Place &place, const KernelSpec &spec);
 
+/// That kernel. Throws where there is none.
+const LoadedCudaKernel &kernelFor(const char *op, const Place &place, const KernelSpec &spec);
+
 /// The weight [n, k] that canonical tensors on the device of `place` stand for, in the type of the scales; they have no
 /// group index. Where there is no kernel LibTorch decodes it, after one warning.
 BQ_TORCH_API at::Tensor dequantize(const char *op, const Place &place, const WeightTensors &weight,

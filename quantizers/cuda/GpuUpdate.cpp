@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/cuda/GpuUpdate.h"
+#include "quantizers/cuda/GpuRows.h"
 
 #include "runtime/NotFinite.h"
 #include "runtime/cuda/CudaUpdate.h"
@@ -83,10 +84,6 @@ void report(const char *op, Findings &findings, bool waits) {
 bool dependsOnNumber(const UpdateArgs &args) {
   const bool hasRandomMoments = args.moments != MomentType::None && args.moments != MomentType::F32;
   return args.biasCorrection || hasRandomMoments || (args.packed && args.packed->rounding != Rounding::Nearest);
-}
-
-const LoadedCudaKernel &kernelFor(const char *op, const Place &place, const KernelSpec &spec) {
-  return *take(op, place.rows->kernel(spec, place.stream));
 }
 
 } // namespace

@@ -13,8 +13,7 @@ using abi::MixedIndex;
 Expected<std::shared_ptr<const CpuWeight>> CpuWeight::packMixed(std::shared_ptr<CpuWeight> packed,
                                                                 const CanonicalWeight &weight) {
   const MixedPart &part = weight.mixed;
-  const Expected<MixedStream> stream =
-      MixedStream::parse(weight.codes, part.codeBytes, part.streamRows * weight.k, weight.format.group);
+  const Expected<MixedStream> stream = MixedStream::parse(weight);
   if (!stream)
     return stream.error();
   const std::vector<uint32_t> ranks = mixedTaskRanks(*stream, weight.codes, part.firstRow, weight.n, weight.k);

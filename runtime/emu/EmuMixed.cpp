@@ -4,8 +4,6 @@
 #include "runtime/GpuMixed.h"
 #include "runtime/emu/EmuMemory.h"
 
-#include <algorithm>
-
 using namespace bq;
 using namespace bq::emu;
 
@@ -14,8 +12,7 @@ Status emu::dequantizeMixed(EmuKernels &kernels, const CanonicalWeight &weight, 
   if (!kernel)
     return kernel.error();
   const MixedPart &part = weight.mixed;
-  const Expected<MixedStream> stream =
-      MixedStream::parse(weight.codes, part.codeBytes, part.streamRows * weight.k, weight.format.group);
+  const Expected<MixedStream> stream = MixedStream::parse(weight);
   if (!stream)
     return stream.error();
   const std::vector<int32_t> numbers = stream->order(weight.codes);
@@ -33,12 +30,8 @@ Status emu::dequantizeMixed(EmuKernels &kernels, const CanonicalWeight &weight, 
 
 Status emu::embedMixed(EmuKernels &kernels, const CanonicalWeight &weight, const int64_t *indices, int64_t count,
                        float *y) {
-  std::vector<float> all(static_cast<size_t>(weight.n * weight.k));
-  if (Status status = dequantizeMixed(kernels, weight, all.data()); !status)
-    return status;
-  for (int64_t i = 0; i < count; ++i)
-    std::copy_n(all.data() + indices[i] * weight.k, weight.k, y + i * weight.k);
-  return {};
+  return embedDecoded(weight, indices, count, y,
+                      [&](float *values) { return dequantizeMixed(kernels, weight, values); });
 }
 
 Status emu::quantizeMixed(EmuKernels &kernels, const MixedQuantizeArgs &args) {

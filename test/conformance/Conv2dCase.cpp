@@ -53,6 +53,16 @@ std::vector<int64_t> bq::conformance::patchPixels(const Conv2dCase &c) {
   return pixels;
 }
 
+void bq::conformance::setGeometry(Conv2dShape &shape, Pair size, Pair kernel, Pair stride, Pair padding,
+                                  Pair dilation) {
+  shape.height = size.y;
+  shape.width = size.x;
+  shape.kernel = {kernel.y, kernel.x};
+  shape.stride = {stride.y, stride.x};
+  shape.padding = {padding.y, padding.x};
+  shape.dilation = {dilation.y, dilation.x};
+}
+
 void bq::conformance::padToKernel(Conv2dShape &shape) {
   for (int axis : {0, 1}) {
     const int64_t size = axis ? shape.width : shape.height;

@@ -36,6 +36,12 @@ struct Conv2dCase {
 /// the gradient takes the one for the other. Entries are pixels of the images, or -1.
 std::vector<int64_t> patchPixels(const Conv2dCase &c);
 
+/// Of lines and columns.
+struct Pair {
+  int64_t y, x;
+};
+void setGeometry(Conv2dShape &shape, Pair size, Pair kernel, Pair stride, Pair padding, Pair dilation);
+
 /// Enlarges the padding where the kernel is larger than the image.
 void padToKernel(Conv2dShape &shape);
 

@@ -8,9 +8,6 @@ using namespace bq::conformance;
 
 namespace {
 
-struct Pair {
-  int64_t y, x;
-};
 constexpr Pair kernels[] = {{1, 1}, {3, 3}, {2, 5}, {7, 1}, {1, 2}, {11, 3}};
 constexpr Pair sizes[] = {{1, 1}, {5, 7}, {8, 8}, {13, 3}, {1, 17}};
 constexpr Pair strides[] = {{1, 1}, {2, 2}, {3, 1}};
@@ -77,14 +74,9 @@ std::vector<Conv2dCase> conv2dCases(const Subject &subject, uint64_t seed) {
   for (const std::vector<int> &row : coverPairs(levels, {{Kind, Comp}}, seed)) {
     Conv2dCase c;
     Conv2dShape &shape = c.shape;
-    auto set = [](std::array<int64_t, 2> &values, Pair pair) { values = {pair.y, pair.x}; };
     shape.batch = row[Batch] ? 3 : 1;
-    shape.height = sizes[row[Size]].y;
-    shape.width = sizes[row[Size]].x;
-    set(shape.kernel, kernels[row[Kernel]]);
-    set(shape.stride, strides[row[Stride]]);
-    set(shape.padding, paddings[row[Padding]]);
-    set(shape.dilation, dilations[row[Dilation]]);
+    setGeometry(shape, sizes[row[Size]], kernels[row[Kernel]], strides[row[Stride]], paddings[row[Padding]],
+                dilations[row[Dilation]]);
     shape.groups = groupCounts[row[Groups]];
     shape.channels = shape.groups * channelCounts[row[Channels]];
     shape.outChannels = shape.groups * outputCounts[row[Outputs]];

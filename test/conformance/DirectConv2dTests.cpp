@@ -8,9 +8,6 @@ using namespace bq::conformance;
 
 namespace {
 
-struct Pair {
-  int64_t y, x;
-};
 constexpr Pair kernels[] = {{3, 3}, {1, 1}, {5, 2}, {2, 5}, {1, 12}, {11, 3}};
 /// Lines below, at and above a tile of pixels.
 constexpr Pair sizes[] = {{7, 7}, {1, 1}, {5, 9}, {13, 3}, {3, 8}, {4, 31}};
@@ -75,14 +72,9 @@ std::vector<Conv2dCase> directConv2dCases(const Subject &subject, uint64_t seed)
     Conv2dCase c;
     c.isDirect = true;
     Conv2dShape &shape = c.shape;
-    auto set = [](std::array<int64_t, 2> &values, Pair pair) { values = {pair.y, pair.x}; };
     shape.batch = row[Batch] ? 2 : 1;
-    shape.height = sizes[row[Size]].y;
-    shape.width = sizes[row[Size]].x;
-    set(shape.kernel, kernels[row[Kernel]]);
-    set(shape.stride, strides[row[Stride]]);
-    set(shape.padding, paddings[row[Padding]]);
-    set(shape.dilation, dilations[row[Dilation]]);
+    setGeometry(shape, sizes[row[Size]], kernels[row[Kernel]], strides[row[Stride]], paddings[row[Padding]],
+                dilations[row[Dilation]]);
     // The gradient has a kernel where each group has one output and one channel; wide kernels have few channels.
     const bool isDepthwise = row[Gradient] || shape.kernel[1] * groupShapes[row[Shape]].x > 12;
     const int64_t outputs = isDepthwise ? 1 : groupShapes[row[Shape]].y;

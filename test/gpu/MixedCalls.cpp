@@ -4,8 +4,6 @@
 #include "runtime/cuda/CudaMixed.h"
 #include "test/gpu/Operands.h"
 
-#include <algorithm>
-
 using namespace bq;
 using namespace bq::test;
 
@@ -15,8 +13,7 @@ Status test::dequantizeMixed(const DeviceMemory &memory, CudaRows &rows, const C
   if (!kernel)
     return kernel.error();
   const MixedPart &part = weight.mixed;
-  const Expected<MixedStream> stream =
-      MixedStream::parse(weight.codes, part.codeBytes, part.streamRows * weight.k, weight.format.group);
+  const Expected<MixedStream> stream = MixedStream::parse(weight);
   if (!stream)
     return stream.error();
   const std::vector<int32_t> numbers = stream->order(weight.codes);
@@ -34,12 +31,8 @@ Status test::dequantizeMixed(const DeviceMemory &memory, CudaRows &rows, const C
 
 Status test::embedMixed(const DeviceMemory &memory, CudaRows &rows, const CanonicalWeight &weight,
                         const int64_t *indices, int64_t count, float *y) {
-  std::vector<float> all(static_cast<size_t>(weight.n * weight.k));
-  if (Status status = dequantizeMixed(memory, rows, weight, all.data()); !status)
-    return status;
-  for (int64_t i = 0; i < count; ++i)
-    std::copy_n(all.data() + indices[i] * weight.k, weight.k, y + i * weight.k);
-  return {};
+  return embedDecoded(weight, indices, count, y,
+                      [&](float *values) { return dequantizeMixed(memory, rows, weight, values); });
 }
 
 Status test::quantizeMixed(const DeviceMemory &memory, CudaRows &rows, const MixedQuantizeArgs &args) {

@@ -6,6 +6,7 @@
 #include "tools/bqc/LayerSpec.h"
 #include "tools/bqc/Measure.h"
 #include "tools/bqc/Output.h"
+#include "tools/bqc/PrintResult.h"
 #include "tools/bqc/TorchCommands.h"
 #include "tools/bqc/TorchLayer.h"
 
@@ -243,9 +244,5 @@ int cli::runBench(const BenchOptions &command) {
     json["even_median_us"] = measured->even.median();
     json["even_weight_bytes"] = even->layer->weightBytes();
   }
-  if (command.output.json)
-    fmt::print("{}\n", json.dump(2));
-  else
-    printText(json);
-  return Done;
+  return printResult(command.output, json, printText);
 }

@@ -8,6 +8,7 @@
 #include "tools/bqc/LayerSpec.h"
 #include "tools/bqc/Measure.h"
 #include "tools/bqc/Output.h"
+#include "tools/bqc/PrintResult.h"
 #include "tools/bqc/TorchLayer.h"
 
 #include <ATen/Parallel.h>
@@ -291,9 +292,5 @@ int cli::benchConv2d(const BenchOptions &command) {
                {"warm_compile_ms", times->warmCompile},
                {"disk_load_ms", times->diskLoad},
                {"rounds", measured->rounds}});
-  if (command.output.json)
-    fmt::print("{}\n", json.dump(2));
-  else
-    printText(json);
-  return Done;
+  return printResult(command.output, json, printText);
 }

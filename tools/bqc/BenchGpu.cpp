@@ -7,6 +7,7 @@
 #include "tools/bqc/Device.h"
 #include "tools/bqc/GpuTimes.h"
 #include "tools/bqc/Output.h"
+#include "tools/bqc/PrintResult.h"
 #include "tools/bqc/TorchLayer.h"
 
 #include <c10/core/InferenceMode.h>
@@ -133,8 +134,8 @@ int cli::benchOnGpu(const BenchOptions &command, const KernelSpec &spec, at::Dev
   const GpuContender ours{callOurs, copies}, torchBF16{callTorch, static_cast<int64_t>(torch.copies())};
   // LibTorch sets up what it needs at first calls, which a capture would not survive.
   for (int64_t copy = 0; copy < std::max(ours.copies, torchBF16.copies); ++copy) {
-    callOurs(copy % ours.copies);
-    callTorch(copy % torchBF16.copies);
+    call(copy % ours.copies);
+    torch.run(copy % torchBF16.copies);
   }
   stream.wait();
   Json times = Json::array();
@@ -165,9 +166,5 @@ int cli::benchOnGpu(const BenchOptions &command, const KernelSpec &spec, at::Dev
                   {"max_rel_err", *error},
                   {"rounds", rounds},
                   {"times", times}};
-  if (command.output.json)
-    fmt::print("{}\n", json.dump(2));
-  else
-    printText(json);
-  return Done;
+  return printResult(command.output, json, printText);
 }

@@ -4,6 +4,7 @@
 #include "runtime/DiffqNoiseArgs.h"
 #include "tools/bqc/Measure.h"
 #include "tools/bqc/Output.h"
+#include "tools/bqc/PrintResult.h"
 #include "tools/bqc/TorchCommands.h"
 
 #include <ATen/Functions.h>
@@ -181,9 +182,5 @@ int cli::runBenchNoise(const BenchNoiseOptions &command) {
   at::NoGradGuard noGrad;
   Contest contest(command);
   contest.run();
-  if (command.output.json)
-    fmt::print("{}\n", contest.json().dump(2));
-  else
-    printText(contest.json());
-  return Done;
+  return printResult(command.output, contest.json(), printText);
 }

@@ -4,6 +4,7 @@
 #include "quantizers/onebit/UpstreamBalance.h"
 #include "tools/bqc/Measure.h"
 #include "tools/bqc/Output.h"
+#include "tools/bqc/PrintResult.h"
 #include "tools/bqc/TorchCommands.h"
 
 #include <ATen/Parallel.h>
@@ -122,9 +123,5 @@ int cli::runBenchOneBit(const BenchOneBitOptions &command) {
     at::set_num_threads(command.threads);
   at::NoGradGuard noGrad;
   const Json json = measure(command.n, command.k);
-  if (command.output.json)
-    fmt::print("{}\n", json.dump(2));
-  else
-    printText(json);
-  return Done;
+  return printResult(command.output, json, printText);
 }

@@ -3,6 +3,7 @@
 #include "quantizers/Update.h"
 #include "tools/bqc/Measure.h"
 #include "tools/bqc/Output.h"
+#include "tools/bqc/PrintResult.h"
 #include "tools/bqc/TorchCommands.h"
 
 #include <ATen/Functions.h>
@@ -163,9 +164,5 @@ int cli::runBenchUpdate(const BenchUpdateOptions &command) {
   at::NoGradGuard noGrad;
   Contest contest(std::max<int64_t>(1, command.parameters / columns));
   contest.run();
-  if (command.output.json)
-    fmt::print("{}\n", contest.json().dump(2));
-  else
-    printText(contest.json());
-  return Done;
+  return printResult(command.output, contest.json(), printText);
 }
