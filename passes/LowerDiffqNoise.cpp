@@ -18,6 +18,11 @@ using namespace bq;
 
 namespace {
 
+/// Elements whose noise is made at once.
+constexpr int64_t noiseStep = 2 * rowStep;
+/// Elements from one of which something is asked for ahead, as in LowerWeightRange.cpp.
+constexpr int64_t prefetched = 4 * abi::noiseChunk;
+
 /// What abi::DiffqNoiseFn and abi::DiffqNoiseGradFn have in common: chunks, their groups and their noise.
 class NoiseChunks {
 protected:
@@ -36,7 +41,8 @@ protected:
     noise.emplace(b, op.getNoise().getValue(), op.getRounds(), b.view(func.getArgument(3), {4}));
     memory.prepare(f32);
     units = memory.onStack(f32, abi::noiseChunk + rowStep);
-    rest = memory.onStack(f32, abi::noiseBlock);
+    words = memory.onStack(b.getI32Type(), abi::noiseChunk);
+    rest = memory.onStack(f32, noiseStep);
     if (!isSplat() && !dividesStep())
       spread = memory.onStack(f32, abi::noiseChunk);
   }
@@ -52,7 +58,8 @@ protected:
       groups = b.add(b.sub(groupOf(b.sub(b.add(first, length), b.index(1))), firstGroup), 1);
       memory.forEachStep(groups, [&](Value g, Value partial) {
         Value ofGroups = memory.load(b.getF32Type(), bits, b.add(firstGroup, g), partial);
-        b.store(NoiseVectors::unit(b, ofGroups), units, g);
+        Value unit = NoiseVectors::unit(b, ofGroups);
+        b.store(unitFactor ? b.mulF(unitFactor, unit) : unit, units, g);
       });
       if (spread)
         forEachGroup([&](Value g, Value begin, Value end) {
@@ -65,15 +72,21 @@ protected:
 
   /// body(i, noise) for the elements of the chunk, `i` counting from its start: sixteen at a time, then one by one.
   void forEachNoise(function_ref<void(Value i, Value noise)> body) {
-    Value whole = b.mul(b.div(length, abi::noiseBlock), abi::noiseBlock);
-    auto blockAt = [&](Value i) { return noise->block(b.div(b.add(first, i), abi::noiseBlock)); };
-    b.loop(b.index(0), whole, abi::noiseBlock, [&](Value i) {
-      for (auto [part, vector] : llvm::enumerate(blockAt(i)))
-        body(b.add(i, static_cast<int64_t>(part) * rowStep), vector);
+    noise->fill(first, length, words);
+    auto noiseAt = [&](Value i) {
+      VectorType integers = b.vec(b.getI32Type(), rowStep);
+      return noise->noise(b.load(integers, words, i), b.load(integers, words, b.add(i, rowStep)));
+    };
+    Value whole = b.mul(b.div(length, noiseStep), noiseStep);
+    b.loop(b.index(0), whole, noiseStep, [&](Value i) {
+      auto [low, high] = noiseAt(i);
+      body(i, low);
+      body(b.add(i, rowStep), high);
     });
     b.when(arith::CmpIOp::create(b, arith::CmpIPredicate::ne, whole, length), [&] {
-      for (auto [part, vector] : llvm::enumerate(blockAt(whole)))
-        b.store(vector, rest, b.index(static_cast<int64_t>(part) * rowStep));
+      auto [low, high] = noiseAt(whole);
+      b.store(low, rest, b.index(0));
+      b.store(high, rest, b.index(rowStep));
       b.loop(whole, length, 1, [&](Value i) { body(i, b.loadScalar(rest, b.sub(i, whole))); });
     });
   }
@@ -124,8 +137,10 @@ protected:
   func::FuncOp func;
   std::optional<NoiseVectors> noise;
   Value far, input, bits, scale, count;
-  Value units, rest; ///< Of the chunk's groups; noise of what is less than a block.
-  Value spread;      ///< Of the chunk's elements their units, where a step holds parts of groups.
+  Value unitFactor;   ///< What units are multiplied by, where not null.
+  Value units, words; ///< Of the chunk's groups; the random words of its elements.
+  Value rest;         ///< Noise of what is less than a step.
+  Value spread;       ///< Of the chunk's elements their units, where a step holds parts of groups.
   Value task, first, length, firstGroup, groups;
 };
 
@@ -134,12 +149,15 @@ struct Forward : NoiseChunks {
       : NoiseChunks(b, op, op.getInput(), name, {b.pointer(getElementTypeOrSelf(op.getInput().getType()))}) {}
 
   void write() {
-    Value output = flat(4), all = b.broadcast(floats(), scale);
+    Value output = flat(4);
+    unitFactor = b.broadcast(floats(), scale);
     forEachChunk([&] {
+      b.prefetch(input, b.add(first, prefetched));
+      b.prefetch(output, b.add(first, prefetched));
       forEachNoise([&](Value i, Value n) {
         const bool isVector = isa<VectorType>(n.getType());
-        Value size = b.mulF(isVector ? all : scale, unitsAt(i, isVector)), at = b.add(first, i);
-        Value noisy = b.truncateFloat(b.fma(size, n, load(i, isVector)), dataType);
+        Value at = b.add(first, i);
+        Value noisy = b.truncateFloat(b.fma(unitsAt(i, isVector), n, load(i, isVector)), dataType);
         isVector ? b.store(noisy, output, at) : b.storeScalar(noisy, output, at);
       });
     });

@@ -38,8 +38,7 @@ void writeRanges(KernelBuilder &b, WeightRangeOp op, StringRef name) {
   };
   b.loop(func.getArgument(4), func.getArgument(5), 1, [&](Value chunk) {
     Value first = b.mul(chunk, abi::noiseChunk);
-    memref::PrefetchOp::create(b, input, ValueRange{b.add(first, prefetched)}, /*isWrite=*/false, /*localityHint=*/3,
-                               /*isDataCache=*/true);
+    b.prefetch(input, b.add(first, prefetched));
     Value last = b.min(b.add(first, abi::noiseChunk), count), length = b.sub(last, first);
     Value whole = b.add(first, b.mul(b.div(length, rowStep), rowStep));
     Value start = b.extendFloat(b.loadScalar(input, first)), lanes = b.broadcast(floats, start);

@@ -8,8 +8,6 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <cmath>
-
 using namespace bq;
 
 using at::Tensor;
@@ -93,9 +91,9 @@ struct NoiseFunction : torch::autograd::Function<NoiseFunction> {
                                                static_cast<uint64_t>(seed), static_cast<uint64_t>(offset), rounds);
     if (!args.count)
       return weight.clone();
-    const auto [least, most] = at::aminmax(bits);
-    TORCH_CHECK(least.item<float>() > 0 && std::isfinite(most.item<float>()), noiseName, ": 'bits' are from ",
-                least.item<float>(), " to ", most.item<float>(), ": each must be above 0");
+    const WeightRange ofBits = rangeOf("bq::diffqNoise: 'bits'", bits);
+    TORCH_CHECK(ofBits.low > 0, noiseName, ": 'bits' are from ", ofBits.low, " to ", ofBits.high,
+                ": each must be above 0");
     const WeightRange range = rangeOf(noiseName, weight);
     args.scale = range.high - range.low;
     args.weight = weight.const_data_ptr();

@@ -35,11 +35,23 @@ public:
   Value up(Value x) { return arith::ShLIOp::create(b, x, constant(32)); }
   Value exclusiveOr(Value l, Value r) { return arith::XOrIOp::create(b, l, r); }
 
-  void round(MutableArrayRef<Value> c, ArrayRef<Value> key) {
+  /// A word of the key for each round, written where the first is known: before the loops around the op.
+  SmallVector<Value> keys(Value key, uint32_t step, int64_t rounds) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointAfterValue(key);
+    SmallVector<Value> words;
+    for (int64_t round = 0; round < rounds; ++round) {
+      words.push_back(everywhere(key));
+      key = arith::AddIOp::create(b, key, arith::ConstantOp::create(b, b.getI32IntegerAttr(step)));
+    }
+    return words;
+  }
+
+  void round(MutableArrayRef<Value> c, Value key0, Value key1) {
     Value p0 = arith::MulIOp::create(b, low(c[0]), constant(factors[0]));
     Value p1 = arith::MulIOp::create(b, low(c[2]), constant(factors[1]));
-    c[0] = exclusiveOr(exclusiveOr(high(p1), c[1]), key[0]);
-    c[2] = exclusiveOr(exclusiveOr(high(p0), c[3]), key[1]);
+    c[0] = exclusiveOr(exclusiveOr(high(p1), c[1]), key0);
+    c[2] = exclusiveOr(exclusiveOr(high(p0), c[3]), key1);
     c[1] = p1, c[3] = p0;
   }
 
@@ -70,14 +82,12 @@ struct ExpandPhilox : OpRewritePattern<PhiloxOp> {
       states[0].push_back(pairs);
       states[1].push_back(expansion.high(pairs));
     }
-    Value key[] = {op.getK0(), op.getK1()};
-    for (int64_t round = 0; round < static_cast<int64_t>(op.getRounds()); ++round) {
-      Value keys[] = {expansion.everywhere(key[0]), expansion.everywhere(key[1])};
+    const auto rounds = static_cast<int64_t>(op.getRounds());
+    const SmallVector<Value> keys[] = {expansion.keys(op.getK0(), philoxKeySteps[0], rounds),
+                                       expansion.keys(op.getK1(), philoxKeySteps[1], rounds)};
+    for (int64_t round = 0; round < rounds; ++round)
       for (SmallVector<Value> &state : states)
-        expansion.round(state, keys);
-      for (int i = 0; i < 2; ++i)
-        key[i] = arith::AddIOp::create(b, key[i], arith::ConstantOp::create(b, b.getI32IntegerAttr(philoxKeySteps[i])));
-    }
+        expansion.round(state, keys[0][round], keys[1][round]);
     SmallVector<Value> results;
     for (int64_t word = 0; word < 4; ++word) {
       if (!vector) {

@@ -60,6 +60,8 @@ public:
   void store(Value vector, Value buffer, ValueRange at);
   Value loadScalar(Value buffer, ValueRange at);
   void storeScalar(Value value, Value buffer, ValueRange at);
+  /// Asks for the cache line of an element that is used soon, or does not exist.
+  void prefetch(Value buffer, Value at);
   /// The scalar there, of 32 bits, as often as `type` has room for.
   Value broadcastLoad(mlir::VectorType type, Value buffer, ValueRange at);
 

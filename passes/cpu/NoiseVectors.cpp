@@ -33,25 +33,30 @@ NoiseVectors::NoiseVectors(KernelBuilder &b, NoiseKind kind, int64_t rounds, Val
   }
 }
 
-std::array<Value, NoiseVectors::vectors> NoiseVectors::block(Value index) {
+void NoiseVectors::fill(Value first, Value length, Value words) {
   SmallVector<int32_t> lane(rowStep);
   std::iota(lane.begin(), lane.end(), 0);
-  Value first = arith::IndexCastOp::create(b, b.getI64Type(), b.mul(index, rowStep));
-  Value low = arith::TruncIOp::create(b, b.getI32Type(), first);
-  Value shift = arith::ConstantOp::create(b, b.getI64IntegerAttr(32));
-  Value high = arith::TruncIOp::create(b, b.getI32Type(), arith::ShRUIOp::create(b, first, shift));
   auto everywhere = [&](Value scalar) { return b.broadcast(integers(), scalar); };
-  auto random =
-      PhiloxOp::create(b, integers(), integers(), integers(), integers(), b.addI(everywhere(low), b.ints(lane)),
-                       everywhere(high), everywhere(offset[0]), everywhere(offset[1]), seed[0], seed[1], rounds);
-  std::array<Value, vectors> noise;
+  auto toWord = [&](Value counter) -> Value { return arith::TruncIOp::create(b, b.getI32Type(), counter); };
+  constexpr int64_t elementsOfCounter = abi::noiseBlock / rowStep;
+  Value counter = arith::IndexCastOp::create(b, b.getI64Type(), b.div(first, elementsOfCounter));
+  Value shift = arith::ConstantOp::create(b, b.getI64IntegerAttr(32));
+  Value low = toWord(counter), high = everywhere(toWord(arith::ShRUIOp::create(b, counter, shift)));
+  b.loop(b.index(0), length, abi::noiseBlock, [&](Value i) {
+    // A chunk's counters differ in their low words only.
+    Value step = arith::IndexCastOp::create(b, b.getI32Type(), b.div(i, elementsOfCounter));
+    auto random = PhiloxOp::create(b, integers(), integers(), integers(), integers(),
+                                   b.addI(everywhere(b.addI(low, step)), b.ints(lane)), high, everywhere(offset[0]),
+                                   everywhere(offset[1]), seed[0], seed[1], rounds);
+    for (auto [part, vector] : llvm::enumerate(random.getResults()))
+      b.store(vector, words, b.add(i, static_cast<int64_t>(part) * rowStep));
+  });
+}
+
+std::pair<Value, Value> NoiseVectors::noise(Value first, Value second) {
   if (kind == NoiseKind::Uniform)
-    for (int64_t i = 0; i < vectors; ++i)
-      noise[i] = uniform(random.getResult(i));
-  else
-    for (int64_t i = 0; i < vectors; i += 2)
-      std::tie(noise[i], noise[i + 1]) = gaussian(random.getResult(i), random.getResult(i + 1));
-  return noise;
+    return {uniform(first), uniform(second)};
+  return gaussian(first, second);
 }
 
 Value NoiseVectors::uniform(Value words) {
@@ -62,7 +67,7 @@ std::pair<Value, Value> NoiseVectors::gaussian(Value first, Value second) {
   // Exponent and mantissa of ((first >> 8) + 1) * 2^-24, the mantissa between the roots of 1/2 and 2.
   using noise::leastMantissa;
   constexpr int32_t exponentBits = 23;
-  Value whole = b.toFloat(b.addI(b.shiftRight(first, 8), b.splat(integers(), 1)));
+  Value whole = b.addF(b.toFloat(b.shiftRight(first, 8)), splat(b, 1.0f));
   Value above = b.subI(b.bitcast(integers(), whole), b.splat(integers(), leastMantissa + (24 << exponentBits)));
   Value exponent = b.toFloat(arith::ShRSIOp::create(b, above, b.splat(integers(), exponentBits)));
   Value mantissa = b.addI(b.bitAnd(above, (1 << exponentBits) - 1), b.splat(integers(), leastMantissa));

@@ -4,8 +4,8 @@
 
 // ERROR: error: 'bq.diffq_noise' op has no schedule: run bq-select-schedule first
 
-// The steps of a chunk's groups, then 64 elements at a time: four vectors of random words, whose pairs are a radius and
-// an angle; a step of sixteen elements takes those of its two groups.
+// The steps of a chunk's groups; its random words, 64 at a time; then 32 elements at a time: a vector of words is a
+// radius, the next one an angle, and sixteen elements take the steps of their two groups.
 
 // CHECK-LABEL: func.func @gaussian(
 // CHECK:         scf.for
@@ -13,11 +13,14 @@
 // CHECK:             arith.divf {{.*}} : vector<16xf32>
 // CHECK:           scf.for
 // CHECK:             bq.philox {{.*}} {rounds = 7 : i64} : vector<16xi32>
-// CHECK-COUNT-2:     math.sqrt {{.*}} : vector<16xf32>
+// CHECK-COUNT-4:     vector.store {{.*}} : memref<1024xi32>, vector<16xi32>
+// CHECK:           scf.for
+// CHECK-COUNT-2:     vector.load {{.*}} : memref<1024xi32>, vector<16xi32>
+// CHECK:             math.sqrt {{.*}} : vector<16xf32>
 // CHECK:             vector.load {{.*}}, vector<2xf32>
-// CHECK-COUNT-4:     vector.store {{.*}} : memref<?xbf16, {{.*}}>, vector<16xbf16>
+// CHECK-COUNT-2:     vector.store {{.*}} : memref<?xbf16, {{.*}}>, vector<16xbf16>
 // CHECK:           scf.if
-// CHECK:             bq.philox
+// CHECK-NOT:         bq.philox
 func.func @gaussian(%w: tensor<?xbf16>, %b: tensor<?xf32>, %s: tensor<1xf32>, %c: tensor<4xi32>) -> tensor<?xbf16> {
   %n = bq.diffq_noise %w, %b, %s, %c {noise = #bq.noise<gaussian>, group = 8 : i64, rounds = 7 : i64}
     : (tensor<?xbf16>, tensor<?xf32>, tensor<1xf32>, tensor<4xi32>) -> tensor<?xbf16>

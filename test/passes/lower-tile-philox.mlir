@@ -54,3 +54,24 @@ func.func @pi() -> (i32, i32, i32, i32) {
   %r:4 = bq.philox %c0, %c1, %c2, %c3, %c4, %c5 {rounds = 10} : i32
   return %r#0, %r#1, %r#2, %r#3 : i32, i32, i32, i32
 }
+
+// What the key becomes in each round is the same for all counters: it is worked out in front of their loop.
+
+// CHECK-LABEL: func.func @looped
+// CHECK-COUNT-4: vector.broadcast {{.*}} : i64 to vector<8xi64>
+// CHECK:         scf.for
+// CHECK-NOT:       vector.broadcast
+// CHECK:           return
+func.func @looped(%k0: i32, %k1: i32, %to: memref<64xi32>) {
+  %zero = arith.constant 0 : index
+  %step = arith.constant 16 : index
+  %end = arith.constant 64 : index
+  %ones = arith.constant dense<1> : vector<16xi32>
+  scf.for %i = %zero to %end step %step {
+    %c = vector.load %to[%i] : memref<64xi32>, vector<16xi32>
+    %r:4 = bq.philox %c, %ones, %ones, %ones, %k0, %k1 {rounds = 2} : vector<16xi32>
+    %sum = arith.addi %r#0, %r#2 : vector<16xi32>
+    vector.store %sum, %to[%i] : memref<64xi32>, vector<16xi32>
+  }
+  return
+}
