@@ -2,6 +2,7 @@
 #include "passes/Passes.h"
 #include "passes/SoleOp.h"
 #include "passes/gpu/FragmentPlan.h"
+#include "passes/gpu/MixedDecoder.h"
 
 #include "dialect/core/CudaAbi.h"
 
@@ -32,7 +33,9 @@ struct GpuLowerLinear : bq::impl::GpuLowerLinearBase<GpuLowerLinear> {
       OpBuilder::InsertionGuard guard(b);
       writePrepareRows(b, plan, (func.getName() + "_prepare").str());
     }
-    auto write = plan.form == FragmentPlan::Form::F32 ? writeSimtLinear : writeMmaLinear;
+    auto write = plan.format.isMixed()                  ? writeMixedLinear
+                 : plan.form == FragmentPlan::Form::F32 ? writeSimtLinear
+                                                        : writeMmaLinear;
     write(b, plan, makeKernel(b, plan, func.getName()));
     return success();
   }
@@ -40,6 +43,9 @@ struct GpuLowerLinear : bq::impl::GpuLowerLinearBase<GpuLowerLinear> {
   /// The schedule, which may be written by hand, is one that there is a kernel for.
   LogicalResult verifySchedule(ProductLayer op) {
     ScheduleAttr schedule = *op.getSchedule();
+    auto weight = cast<WeightType>(op.getWeight().getType());
+    if (weight.getFormat().isMixed())
+      return verifyStream(op, schedule, weight);
     StringRef name = schedule.getAlgorithm();
     const Compute compute = op.getCompute().getValue();
     const bool fits = name == "simt"       ? compute == Compute::F32
@@ -49,7 +55,6 @@ struct GpuLowerLinear : bq::impl::GpuLowerLinearBase<GpuLowerLinear> {
     if (!fits)
       return op->emitError() << "no lowering for schedule '" << name << "' with compute " << str(compute);
     const int64_t rows = schedule.getRows(), blocks = schedule.getVectors(), splits = schedule.getSplits();
-    auto weight = cast<WeightType>(op.getWeight().getType());
     const int64_t segments = FragmentLayout::get(weight.getFormat(), weight.getN(), weight.getK()).segments();
     const bool isTile =
         name == "pipeline" ? rows > 0 && rows <= 64 && rows % 8 == 0 : rows > 0 && rows <= cuda::maxExactRows;
@@ -64,11 +69,25 @@ struct GpuLowerLinear : bq::impl::GpuLowerLinearBase<GpuLowerLinear> {
     return success();
   }
 
+  LogicalResult verifyStream(ProductLayer op, ScheduleAttr schedule, WeightType weight) {
+    const int64_t rows = schedule.getRows(), outputs = schedule.getVectors();
+    if (schedule.getAlgorithm() != "stream" || op.getCompute().getValue() == Compute::I16 || !op.getPatch().empty())
+      return op->emitError() << "no lowering for schedule '" << schedule.getAlgorithm() << "' with compute "
+                             << str(op.getCompute().getValue()) << " and format " << weight.getFormat().str();
+    const int64_t most = MixedDecoder::hasWholePieces(weight.getFormat(), weight.getK()) ? MixedDecoder::maxOutputs : 1;
+    if (rows < 1 || rows > MixedDecoder::maxRows || outputs < 1 || outputs > most || schedule.getSplits() != 1)
+      return op->emitError() << "schedule 'stream' takes 1 to " << MixedDecoder::maxRows << " rows, 1 to " << most
+                             << " vectors and 1 split, got " << rows << ", " << outputs << " and "
+                             << schedule.getSplits();
+    return success();
+  }
+
   FragmentBuffers makeKernel(GpuBuilder &b, const FragmentPlan &plan, StringRef name) {
     Type f32 = b.getF32Type(), i32 = b.getI32Type(), i64 = b.getI64Type();
     auto pairs = [&](Type element) { return b.pointer(element.isF32() ? f32 : i32); };
-    Type zero = plan.zero == ZeroPointType::F32 ? f32 : Type(b.getI16Type());
-    Type table = plan.format.isTable() ? plan.tableForm(b).element : f32;
+    const bool isMixed = plan.format.isMixed();
+    Type zero = isMixed ? i32 : plan.zero == ZeroPointType::F32 ? f32 : Type(b.getI16Type());
+    Type table = isMixed ? i64 : plan.format.isTable() ? plan.tableForm(b).element : f32;
     SmallVector<Type> types = {b.pointer(i32),
                                pairs(plan.scaleType),
                                b.pointer(zero),

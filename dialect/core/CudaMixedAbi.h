@@ -9,6 +9,9 @@
 #ifndef BQ_DIALECT_CORE_CUDAMIXEDABI_H
 #define BQ_DIALECT_CORE_CUDAMIXEDABI_H
 
+#include "dialect/core/CudaAbi.h"
+#include "dialect/core/MixedIndex.h"
+
 #include <cstdint>
 
 namespace bq::cuda {
@@ -27,6 +30,18 @@ using MixedQuantizeFn = void (*)(const void *weight, const int32_t *order, uint8
 using MixedDequantizeFn = void (*)(const uint8_t *codes, const int32_t *order, const float *scales, float *y,
                                    int32_t bits, int64_t begin, int64_t firstGroup, int64_t count, int64_t firstElement,
                                    int64_t elements, int64_t k, int64_t taps);
+
+/// What a group of a weight is found by: its number among the groups of its width, and its width, 1 to 15.
+constexpr uint32_t mixedPlace(uint32_t number, int width) { return number << 4 | static_cast<uint32_t>(width); }
+/// Groups of one width, and eights of all codes, that kernels for products count.
+constexpr int64_t maxMixedGroups = int64_t{1} << 28, maxMixedEights = int64_t{1} << 31;
+
+/// Products: LinearFn with other names for some of its arguments. `codes` is the stream, at a multiple of 4 and with
+/// mixedSlack bytes behind it that may be read; `scales` as for MixedDequantizeFn; `zeros` are uint32 [groups of the
+/// stream], mixedPlace() of each; `table` is an abi::MixedIndex. Of the permutation, where columns are those of a
+/// convolution, columns are the stream's.
+using MixedLinearFn = LinearFn;
+constexpr int64_t mixedSlack = 20;
 
 } // namespace bq::cuda
 

@@ -7,6 +7,11 @@ FragmentLayout FragmentLayout::get(const Format &format, int64_t n, int64_t k) {
   FragmentLayout layout;
   layout.bits = format.bits;
   layout.n = n;
+  if (format.isMixed()) {
+    layout.k = layout.groupSize = layout.segmentCodes = k;
+    layout.segmentSize = (k + 7) / 8 * 8;
+    return layout;
+  }
   // A segment of one bit is longer, so that a lane has words enough for wide loads.
   const bool hasSinglePlane = format.bits & 1;
   static_cast<Segments &>(layout) =
@@ -15,6 +20,8 @@ FragmentLayout FragmentLayout::get(const Format &format, int64_t n, int64_t k) {
 }
 
 std::string FragmentLayout::str() const {
+  if (isStream())
+    return "stream n=" + std::to_string(n) + " k=" + std::to_string(k);
   std::string text = "fragments planes=";
   for (int width : planes())
     text += (text.back() == '=' ? "" : "+") + std::to_string(width);

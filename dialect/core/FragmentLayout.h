@@ -24,6 +24,9 @@ namespace bq {
 ///
 /// Scales and zero points are [block][segment][16], row r of a block at 2 (r % 8) + r / 8; those of padded rows and of
 /// segments without codes are zero.
+///
+/// Weights of the format `mixed` stay as they are saved: of their layout activations alone are a part, rows of one
+/// segment padded to eights.
 struct FragmentLayout : Segments {
   int bits = 4;
   int64_t n = 0;
@@ -33,6 +36,9 @@ struct FragmentLayout : Segments {
 
   /// The layout of a weight [n, k]; n and k are positive.
   static FragmentLayout get(const Format &format, int64_t n, int64_t k);
+
+  /// That of the format `mixed`.
+  bool isStream() const { return bits > 8; }
 
   std::vector<int> planes() const { return bitPlanes(bits); }
   int64_t units() const { return segmentSize / unitCodes; } ///< Of a segment.

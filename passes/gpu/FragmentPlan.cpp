@@ -25,7 +25,6 @@ FragmentPlan FragmentPlan::get(ProductLayer op) {
   plan.rows = schedule.getRows();
   plan.blocks = schedule.getVectors();
   plan.splits = schedule.getSplits();
-  plan.readsPanel = schedule.getAlgorithm() == "pipeline";
   plan.staticBits = op.getStaticBits();
   if (ArrayRef<int64_t> patch = op.getPatch(); !patch.empty()) {
     plan.patchHeight = patch[0];
@@ -33,6 +32,7 @@ FragmentPlan FragmentPlan::get(ProductLayer op) {
   }
   Compute compute = op.getCompute().getValue();
   plan.form = compute == Compute::BF16 ? Form::BF16 : compute == Compute::I8 ? Form::I8 : Form::F32;
+  plan.readsPanel = schedule.getAlgorithm() == "pipeline" || (plan.format.isMixed() && plan.form == Form::I8);
   return plan;
 }
 

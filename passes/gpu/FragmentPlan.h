@@ -10,7 +10,8 @@
 namespace bq {
 
 /// A scheduled bq.linear or bq.conv2d for a GPU. A block of threads is four warps; each has `blocks` blocks of 16 rows
-/// of the weight and the block's tile of rows of activations.
+/// of the weight and the block's tile of rows of activations; of the format `mixed` all warps have `blocks` rows
+/// together.
 struct FragmentPlan {
   /// What products are made of.
   enum class Form { F32, BF16, I8 };
@@ -44,7 +45,9 @@ struct FragmentPlan {
 
   /// Columns of B operands: the tile in eights.
   int64_t tiles() const { return (rows + 7) / 8; }
-  int64_t gridY() const { return (layout.blocks() + warps * blocks - 1) / (warps * blocks); }
+  /// Rows of the weight that a block of threads has.
+  int64_t tileColumns() const { return format.isMixed() ? blocks : warps * blocks * FragmentLayout::blockRows; }
+  int64_t gridY() const { return (layout.n + tileColumns() - 1) / tileColumns(); }
   int64_t segmentsPerSplit() const { return (layout.segments() + splits - 1) / splits; }
   /// Bytes of an activation in shared memory.
   int64_t activationBytes() const { return form == Form::F32 ? 4 : form == Form::BF16 ? 2 : 1; }
@@ -165,8 +168,11 @@ void writePrepareRows(GpuBuilder &b, const FragmentPlan &plan, llvm::StringRef n
 /// Writes cuda::LinearFn: tensor instructions for bf16 and i8, multiply-adds for f32.
 void writeMmaLinear(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers);
 void writeSimtLinear(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers);
+/// The same for the format `mixed`: multiply-adds whatever the form is.
+void writeMixedLinear(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers);
 
-/// One sum that a thread holds: of a row and a column of the block's tile of results, both i32, if `isKept`, i1; null = true.
+/// One sum that a thread holds: of a row and a column of the block's tile of results, both i32, if `isKept`, i1; null =
+/// true.
 struct Partial {
   mlir::Value sum, row, column, isKept;
 };

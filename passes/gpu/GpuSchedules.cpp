@@ -2,6 +2,7 @@
 // The ordered list of ways to compute an op on a GPU.
 #include "passes/Schedules.h"
 #include "passes/gpu/FragmentPlan.h"
+#include "passes/gpu/MixedDecoder.h"
 
 #include "dialect/core/CudaAbi.h"
 
@@ -49,8 +50,6 @@ ScheduleAttr withSplits(ProductLayer op, const Target &target, StringRef name, i
 bool isLeftOut(ProductLayer op, std::string &reason) {
   if (op.getColumnFactors())
     reason = "kernels for GPUs have no column factors";
-  else if (cast<WeightType>(op.getWeight().getType()).getFormat().isMixed())
-    reason = "kernels for GPUs have one number of bits for all groups";
   return !reason.empty();
 }
 
@@ -109,16 +108,45 @@ ScheduleAttr proposeSimt(Operation *op, const Target &target, std::string &reaso
   return withSplits(linear, target, "simt", ShapedType::isDynamic(rows) ? most : std::min(rows, most), /*blocks=*/1);
 }
 
+/// A weight of the format `mixed`: as many of its rows for each block of threads as leave each multiprocessor four
+/// blocks, since they share what is read of the activations.
+ScheduleAttr proposeStream(Operation *op, const Target &target, std::string &reason) {
+  auto linear = cast<ProductLayer>(op);
+  auto weight = cast<WeightType>(linear.getWeight().getType());
+  if (isLeftOut(linear, reason))
+    return {};
+  if (!linear.getPatch().empty()) {
+    reason = "kernels for GPUs have no patches for format " + weight.getFormat().str();
+    return {};
+  }
+  const Compute compute = linear.getCompute().getValue();
+  if (compute == Compute::I16) {
+    reason = "GPUs have compute f32, bf16 and i8, got i16";
+    return {};
+  }
+  const int64_t given = linear.getProductRows(), most = MixedDecoder::maxRows;
+  const int64_t rows = ShapedType::isDynamic(given) ? most : std::min(given, most);
+  int64_t outputs = MixedDecoder::hasWholePieces(weight.getFormat(), weight.getK()) ? MixedDecoder::maxOutputs : 1;
+  while (outputs > 1 && weight.getN() < 4 * outputs * multiprocessors(std::get<CudaTarget>(target)))
+    outputs /= 2;
+  return ScheduleAttr::get(op->getContext(), "stream", rows, outputs, 1, {});
+}
+
 ScheduleAttr proposeRows(Operation *op, const Target &, std::string &) {
   return ScheduleAttr::get(op->getContext(), "rows", 0, 0, 1, {});
 }
 
 constexpr Candidate linearCandidates[] = {
     {"fragment", proposeFragment}, {"pipeline", proposePipeline}, {"simt", proposeSimt}};
+constexpr Candidate mixedCandidates[] = {{"stream", proposeStream}};
 constexpr Candidate rowCandidates[] = {{"rows", proposeRows}};
 
 } // namespace
 
 ArrayRef<Candidate> bq::gpuCandidatesFor(Operation *op) {
-  return isa<ProductLayer>(op) ? ArrayRef<Candidate>(linearCandidates) : ArrayRef<Candidate>(rowCandidates);
+  auto layer = dyn_cast<ProductLayer>(op);
+  if (!layer)
+    return rowCandidates;
+  const bool isMixed = cast<WeightType>(layer.getWeight().getType()).getFormat().isMixed();
+  return isMixed ? ArrayRef<Candidate>(mixedCandidates) : ArrayRef<Candidate>(linearCandidates);
 }

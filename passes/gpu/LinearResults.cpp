@@ -41,9 +41,8 @@ public:
   }
 
 private:
-  int64_t tileColumns() const { return FragmentPlan::warps * plan.blocks * FragmentLayout::blockRows; }
   /// Lanes of a warp store to pairs of rows and eight columns: four words more meet all banks.
-  int64_t stride() const { return tileColumns() + 4; }
+  int64_t stride() const { return plan.tileColumns() + 4; }
 
   /// The block's sums in shared memory, so that results are written in the order in which they are in memory.
   void stage(ArrayRef<Partial> partials) {
@@ -61,9 +60,9 @@ private:
   /// body(where its sum is, row, column) for each result of the tile that is one of y.
   void forEachResult(function_ref<void(Value staged, Value row, Value column)> body) {
     Value firstRow = b.mul(b.block(gpu::Dimension::X), plan.rows);
-    Value firstColumn = b.mul(b.block(gpu::Dimension::Y), tileColumns());
-    b.loop(b.thread(), b.i32(plan.rows * tileColumns()), b.i32(FragmentPlan::threads), [&](Value i) {
-      Value inRow = b.rem(i, tileColumns()), row = b.div(i, tileColumns());
+    Value firstColumn = b.mul(b.block(gpu::Dimension::Y), plan.tileColumns());
+    b.loop(b.thread(), b.i32(plan.rows * plan.tileColumns()), b.i32(FragmentPlan::threads), [&](Value i) {
+      Value inRow = b.rem(i, plan.tileColumns()), row = b.div(i, plan.tileColumns());
       Value atRow = b.add(firstRow, row), atColumn = b.add(firstColumn, inRow);
       Value isInside = b.both(b.lessThan(atRow, buffers.m), b.lessThan(atColumn, b.i32(plan.layout.n)));
       b.when(isInside, [&] { body(b.add(b.mul(row, stride()), inRow), atRow, atColumn); });

@@ -56,7 +56,21 @@ void linearByTorch(const char *op, const Place &place, const LinearRows &rows, c
   y.view({rows.x.size(0), weight.n}).copy_(activate(sum, choice.activation));
 }
 
-bool takesTorch(int64_t m, Compute compute) { return m > maxKernelRows && compute != Compute::I8; }
+/// Of the format mixed kernels decode the weight once for each eight rows.
+bool takesTorch(int64_t m, Compute compute, const Format &format) {
+  return format.isMixed() ? m > cuda::maxExactRows : m > maxKernelRows && compute != Compute::I8;
+}
+
+/// What kernels read of a prepacked weight; null where they cannot.
+const GpuWeight *productsOf(const PrepackedWeight &weight) {
+  if (weight.format().isMixed())
+    return static_cast<const GpuMixedWeight &>(weight).products();
+  return &static_cast<const GpuWeight &>(weight);
+}
+
+void checkCompute(const char *op, Compute compute) {
+  TORCH_CHECK(compute != Compute::I16, op, ": compute i16 has no kernels for GPUs: use f32, bf16 or i8");
+}
 
 /// The kernel of a product; null where LibTorch takes its place, after one warning.
 const LoadedCudaKernel *productKernel(const char *op, const Place &place, const GpuWeight &weight,
@@ -93,19 +107,20 @@ void launch(const char *op, const Place &place, const GpuWeight &weight, const L
 void gpu::makeKernels(const Place &place, const PrepackedWeight &weight, const LinearChoice &choice,
                       ElementType dataType, bool hasBias, at::IntArrayRef rows) {
   static constexpr float someBias = 0;
-  if (weight.format().isMixed()) {
-    // The one kernel that products need does not depend on their rows.
+  auto isTorchs = [&](int64_t m) { return takesTorch(m, choice.compute, weight.format()); };
+  // The one kernel that LibTorch's products need does not depend on their rows.
+  if (weight.format().isMixed() && std::any_of(rows.begin(), rows.end(), isTorchs))
     static_cast<const GpuMixedWeight &>(weight).values("bq::prepare", place);
+  const GpuWeight *prepacked = productsOf(weight);
+  if (!prepacked)
     return;
-  }
-  const auto &prepacked = static_cast<const GpuWeight &>(weight);
-  prepacked.finish();
-  if (!prepacked.isPrepacked())
+  prepacked->finish();
+  if (!prepacked->isPrepacked())
     return;
-  const CudaWeight &kernels = prepacked.kernels();
+  const CudaWeight &kernels = prepacked->kernels();
   std::vector<KernelSpec> specs;
   for (int64_t m : rows) {
-    if (takesTorch(m, choice.compute))
+    if (isTorchs(m))
       continue;
     LinearArgs args;
     args.dataType = dataType;
@@ -122,18 +137,20 @@ void gpu::makeKernels(const Place &place, const PrepackedWeight &weight, const L
 }
 
 bool gpu::isLeftToTorch(const char *op, int64_t m, Compute compute, const Format &format) {
-  TORCH_CHECK(compute != Compute::I16, op, ": compute i16 has no kernels for GPUs: use f32, bf16 or i8");
-  return takesTorch(m, compute) || format.isMixed();
+  checkCompute(op, compute);
+  return takesTorch(m, compute, format) || format.isMixed();
 }
 
 void gpu::linear(const char *op, const Place &place, const LinearRows &rows, const LinearWeight &weight,
                  const LinearChoice &choice) {
   const LinearArgs args = rows.args(choice);
-  if (isLeftToTorch(op, args.m, choice.compute, weight.format))
+  checkCompute(op, choice.compute);
+  if (takesTorch(args.m, choice.compute, weight.format))
     return linearByTorch(op, place, rows, weight, choice);
-  const auto prepacked = std::static_pointer_cast<const GpuWeight>(weight.prepacked());
-  if (const LoadedCudaKernel *kernel = productKernel(op, place, *prepacked, args))
-    return launch(op, place, *prepacked, *kernel, args);
+  const std::shared_ptr<const PrepackedWeight> prepacked = weight.prepacked();
+  const GpuWeight *products = productsOf(*prepacked);
+  if (const LoadedCudaKernel *kernel = products ? productKernel(op, place, *products, args) : nullptr)
+    return launch(op, place, *products, *kernel, args);
   linearByTorch(op, place, rows, weight, choice);
 }
 

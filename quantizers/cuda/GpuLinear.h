@@ -12,7 +12,8 @@
 namespace bq::gpu {
 
 /// Above so many rows sums in f32 and bf16 are LibTorch's, of the dequantized weight: a product is bound by
-/// arithmetic then, and a weight that is read once costs little.
+/// arithmetic then, and a weight that is read once costs little. Of the format `mixed` sums of all kinds are above
+/// cuda::maxExactRows.
 constexpr int64_t maxKernelRows = 256;
 
 /// rows.y = activation(rows.x W^T + bias), put on the stream of `place`, which is not waited for. The weight is rounded
@@ -26,7 +27,7 @@ BQ_TORCH_API void linear(const char *op, const Place &place, const LinearRows &r
 /// `place`. Whether it was done: else nothing was written, there is no kernel, and a warning has said so once.
 BQ_TORCH_API bool conv2d(const char *op, const Place &place, const GroupedProducts &products,
                          const GroupedWeight &weight);
-/// Whether LibTorch takes a product of m rows although a kernel could be made. Throws for sums in i16.
+/// Whether LibTorch takes a convolution of m pixels although a kernel could be made. Throws for sums in i16.
 BQ_TORCH_API bool isLeftToTorch(const char *op, int64_t m, Compute compute, const Format &format);
 
 /// Compiles and loads, several at once, what linear() will launch for x with these numbers of rows on a weight that

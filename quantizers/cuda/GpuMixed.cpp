@@ -2,6 +2,7 @@
 #include "quantizers/cuda/GpuMixed.h"
 
 #include "quantizers/cuda/GpuRows.h"
+#include "runtime/MixedPlaces.h"
 #include "runtime/cuda/CudaMixed.h"
 
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -22,6 +23,12 @@ Tensor onDevice(const Place &place, const std::vector<T> &values, at::ScalarType
   return tensor.copy_(at::from_blob(const_cast<T *>(values.data()), tensor.sizes(), type));
 }
 
+/// Codes that kernels for products can read as words.
+Tensor readable(const Tensor &codes) {
+  const Tensor padded = withSlack(codes.contiguous());
+  return reinterpret_cast<uintptr_t>(padded.const_data_ptr()) % 4 ? withSlack(padded.clone()) : padded;
+}
+
 /// The group size of a format, 0 for one group.
 int64_t groupOf(const MixedStream &stream) { return stream.groupSize() >= stream.weights() ? 0 : stream.groupSize(); }
 
@@ -29,7 +36,7 @@ int64_t groupOf(const MixedStream &stream) { return stream.groupSize() >= stream
 
 GpuMixedWeight::GpuMixedWeight(const char *op, const Place &place, const WeightTensors &weight, const Format &format,
                                int64_t k)
-    : kind(format), columns(k), codes(weight.codes.contiguous()), scales(weight.scales.to(at::kFloat).contiguous()),
+    : kind(format), columns(k), codes(readable(weight.codes)), scales(weight.scales.to(at::kFloat).contiguous()),
       home(place.stream) {
   checkNotCapturing(op, place, "the order of groups of a weight of the format " + format.str());
   const int64_t groups = MixedStream::groupCount(checkWeight(op, weight, format, k) * k, format.group);
@@ -38,6 +45,24 @@ GpuMixedWeight::GpuMixedWeight(const char *op, const Place &place, const WeightT
   const auto *bytes = head.const_data_ptr<uint8_t>();
   stream = take(op, MixedStream::parse(bytes, codes.numel(), format.group));
   order = onDevice(place, stream->order(bytes), at::kInt);
+  makeProducts(place, bytes);
+}
+
+void GpuMixedWeight::makeProducts(const Place &place, const uint8_t *head) {
+  if (!stream->weights() || !verifyPlaces(*stream))
+    return;
+  const Tensor range = scales.cpu();
+  CanonicalWeight view;
+  view.format = kind;
+  view.n = n();
+  view.k = columns;
+  view.codes = head;
+  view.scales = range.const_data_ptr();
+  view.mixed.codeBytes = codes.numel();
+  view.mixed.streamRows = view.n;
+  const FragmentWeight packed(view);
+  weight.emplace(packed, onDevice(place, packed.constantBytes(), at::kByte), /*isPrepacked=*/true, place,
+                 codes.const_data_ptr<uint8_t>());
 }
 
 Tensor GpuMixedWeight::values(const char *op, const Place &place) const {

@@ -4,17 +4,17 @@
 #define BQ_QUANTIZERS_CUDA_GPUMIXED_H
 
 #include "quantizers/Tensors.h"
+#include "quantizers/cuda/GpuWeight.h"
 #include "quantizers/cuda/Place.h"
 #include "runtime/Backend.h"
 #include "runtime/MixedStream.h"
-
-#include <c10/core/Stream.h>
 
 #include <optional>
 
 namespace bq::gpu {
 
-/// Canonical codes on a device, and the order of their groups beside them. Usable from any thread.
+/// Canonical codes on a device, and beside them the order of their groups and where each of them is. Usable from any
+/// thread.
 class BQ_TORCH_API GpuMixedWeight final : public PrepackedWeight {
 public:
   /// `weight` is on the device of `place`, and has passed checkWeight(). Throws where the codes are damaged, and while
@@ -24,17 +24,24 @@ public:
   const Format &format() const override { return kind; }
   int64_t n() const override { return stream->weights() / columns; }
   int64_t k() const override { return columns; }
-  int64_t bytes() const override { return static_cast<int64_t>(codes.nbytes() + scales.nbytes() + order.nbytes()); }
+  int64_t bytes() const override {
+    return static_cast<int64_t>(codes.nbytes() + scales.nbytes() + order.nbytes()) + (weight ? weight->bytes() : 0);
+  }
+  /// What kernels for products read; null where they cannot count its codes.
+  const GpuWeight *products() const { return weight ? &*weight : nullptr; }
 
   /// All weights in the order of the stream, float [weights], on the stream of `place`, which is not waited for. Where
   /// there is no kernel they are made on the CPU, after one warning.
   at::Tensor values(const char *op, const Place &place) const;
 
 private:
+  void makeProducts(const Place &place, const uint8_t *head);
+
   Format kind;
   int64_t columns;
   std::optional<MixedStream> stream;
   at::Tensor codes, scales, order;
+  std::optional<GpuWeight> weight;
   cuda::Stream home; ///< The stream that `order` was made on.
 };
 

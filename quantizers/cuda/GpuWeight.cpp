@@ -9,9 +9,10 @@
 using namespace bq;
 using namespace bq::gpu;
 
-GpuWeight::GpuWeight(const FragmentWeight &packed, at::Tensor tensor, bool isPrepacked, const Place &place)
+GpuWeight::GpuWeight(const FragmentWeight &packed, at::Tensor tensor, bool isPrepacked, const Place &place,
+                     const uint8_t *mixedCodes)
     : hasContent(isPrepacked), memory(std::move(tensor)), home(place.stream),
-      weight(packed, *place.device, memory.const_data_ptr(), *place.kernels) {
+      weight(packed, *place.device, memory.const_data_ptr(), *place.kernels, mixedCodes) {
   if (memory.is_cuda())
     homeStream = c10::impl::VirtualGuardImpl(at::kCUDA).getStream(place.tensors);
 }

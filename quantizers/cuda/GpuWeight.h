@@ -21,8 +21,9 @@ namespace bq::gpu {
 class BQ_TORCH_API GpuWeight final : public PrepackedWeight {
 public:
   /// What `packed` describes, in `memory` on the device of `place`, where its stream writes it, if `isPrepacked`; else
-  /// the memory holds nothing.
-  GpuWeight(const FragmentWeight &packed, at::Tensor memory, bool isPrepacked, const Place &place);
+  /// the memory holds nothing. `mixedCodes`: as CudaWeight has them, in the memory of a tensor of the caller's.
+  GpuWeight(const FragmentWeight &packed, at::Tensor memory, bool isPrepacked, const Place &place,
+            const uint8_t *mixedCodes = nullptr);
 
   const Format &format() const override { return weight.format(); }
   int64_t n() const override { return weight.n(); }

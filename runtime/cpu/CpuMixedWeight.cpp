@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // Mixed weights are multiplied with as they are saved: what is made beside their codes says where groups begin.
 #include "dialect/core/MixedIndex.h"
+#include "runtime/MixedPlaces.h"
 #include "runtime/MixedRows.h"
 #include "runtime/cpu/CpuWeight.h"
 
@@ -38,17 +39,10 @@ Expected<std::shared_ptr<const CpuWeight>> CpuWeight::packMixed(std::shared_ptr<
     std::memcpy(to, weight.codes, part.codeBytes);
   }
   std::memcpy(to + packed->scaleOffset, weight.scales, 2 * sizeof(float));
-  auto *index = reinterpret_cast<MixedIndex *>(to + packed->tableOffset);
-  index->begin[0] = part.firstRow;
-  for (int bits = 1; bits < MixedIndex::widths; ++bits)
-    index->begin[bits] = stream->width(bits).begin;
+  *reinterpret_cast<MixedIndex *>(to + packed->tableOffset) = mixedIndex(*stream, part.firstRow);
   std::memcpy(to + packed->zeroOffset, ranks.data(), ranks.size() * sizeof(uint32_t));
-  if (part.taps > 1) {
-    // Column by column of the stream the element of a patch that meets it.
-    auto *source = reinterpret_cast<int32_t *>(to + packed->permutationOffset);
-    const int64_t channels = weight.k / part.taps;
-    for (int64_t column = 0; column < weight.k; ++column)
-      source[column] = static_cast<int32_t>(column % part.taps * channels + column / part.taps);
-  }
+  const std::vector<int32_t> columns = mixedColumns(weight.k, part.taps);
+  if (!columns.empty())
+    std::memcpy(to + packed->permutationOffset, columns.data(), columns.size() * sizeof(int32_t));
   return std::shared_ptr<const CpuWeight>(std::move(packed));
 }

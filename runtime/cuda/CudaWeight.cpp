@@ -79,11 +79,12 @@ CudaWeight::Kind::~Kind() {
     delete error.load();
 }
 
-CudaWeight::CudaWeight(const FragmentWeight &packed, const CudaDevice &device, const void *memory, CudaKernels &kernels)
-    : place(device), kernels(kernels), memory(memory), weightFormat(packed.format()), rows(packed.n()),
-      columns(packed.k()), scaleType(packed.scaleType()), zeroType(packed.zeroType()), codes(packed.codes),
-      scales(packed.scales), zeros(packed.zeros), table(packed.table), permutation(packed.permutation),
-      columnScale(packed.columnScale), layout(rows ? packed.layout().str() : "") {}
+CudaWeight::CudaWeight(const FragmentWeight &packed, const CudaDevice &device, const void *memory, CudaKernels &kernels,
+                       const uint8_t *mixedCodes)
+    : place(device), kernels(kernels), memory(memory), mixedCodes(mixedCodes), weightFormat(packed.format()),
+      rows(packed.n()), columns(packed.k()), scaleType(packed.scaleType()), zeroType(packed.zeroType()),
+      codes(packed.codes), scales(packed.scales), zeros(packed.zeros), table(packed.table),
+      permutation(packed.permutation), columnScale(packed.columnScale), layout(rows ? packed.layout().str() : "") {}
 
 KernelSpec CudaWeight::spec(const LinearArgs &given) const {
   const LinearArgs args = withoutPointwise(given);
@@ -229,8 +230,8 @@ Status CudaWeight::multiply(const LoadedCudaKernel &kernel, const LinearArgs &ar
       return launchPatches<cuda::LinearFn>(kernel, index, m, stream, *args.geometry, 0, arguments...);
     return kernel.launch<cuda::LinearFn>(index, m, stream, arguments...);
   };
-  return launch(at<void>(codes), at<void>(scales), at<void>(zeros), at<cuda::WeightTable>(table), args.bias, x,
-                rowScales(kernel, args, memory), at<int32_t>(permutation), at<float>(columnScale), args.y,
-                isSplit ? static_cast<float *>(memory.workspace) : nullptr,
+  return launch(mixedCodes ? mixedCodes : at<void>(codes), at<void>(scales), at<void>(zeros),
+                at<cuda::WeightTable>(table), args.bias, x, rowScales(kernel, args, memory), at<int32_t>(permutation),
+                at<float>(columnScale), args.y, isSplit ? static_cast<float *>(memory.workspace) : nullptr,
                 isSplit ? static_cast<int32_t *>(memory.counters) : nullptr, xStride, args.yStride, m);
 }

@@ -32,8 +32,10 @@ struct LinearMemory {
 class CudaWeight {
 public:
   /// What `packed` describes, in `memory` on `device`, at a multiple of 64: CudaRows::prepack writes it, and the caller
-  /// keeps it there; `packed` itself is needed no longer. `kernels` outlives this.
-  CudaWeight(const FragmentWeight &packed, const CudaDevice &device, const void *memory, CudaKernels &kernels);
+  /// keeps it there; `packed` itself is needed no longer. `kernels` outlives this. `mixedCodes`: of the format
+  /// `mixed`, as cuda::MixedLinearFn has them, which the caller keeps too; null for others.
+  CudaWeight(const FragmentWeight &packed, const CudaDevice &device, const void *memory, CudaKernels &kernels,
+             const uint8_t *mixedCodes = nullptr);
 
   const Format &format() const { return weightFormat; }
   int64_t n() const { return rows; }
@@ -85,6 +87,7 @@ private:
   const CudaDevice &place;
   CudaKernels &kernels;
   const void *memory;
+  const uint8_t *mixedCodes;
   Format weightFormat;
   int64_t rows, columns;
   ElementType scaleType;

@@ -2,6 +2,7 @@
 #include "runtime/cuda/FragmentWeight.h"
 
 #include "dialect/core/Half.h"
+#include "runtime/MixedPlaces.h"
 #include "runtime/WeightParts.h"
 
 #include <cstring>
@@ -33,6 +34,10 @@ FragmentWeight::FragmentWeight(const CanonicalWeight &weight)
   if (!rows)
     return;
   order = FragmentLayout::get(weightFormat, rows, columns);
+  if (weightFormat.isMixed()) {
+    describeMixed(weight);
+    return;
+  }
   codes = reserve(order.codeBytes());
   scales = reserve(order.scaleCount() * sizeOf(elementType));
   zeros = reserve(order.scaleCount() * zeroPointBytes(zeroPoints));
@@ -50,6 +55,25 @@ FragmentWeight::FragmentWeight(const CanonicalWeight &weight)
     fillTable(forms, tableOf(weight), 1 << weightFormat.bits);
     std::memcpy(constantMemory.data() + table.offset - constants.offset, &forms, sizeof(forms));
   }
+}
+
+void FragmentWeight::describeMixed(const CanonicalWeight &weight) {
+  const MixedStream stream = *MixedStream::parse(weight);
+  const std::vector<uint32_t> places = mixedPlaces(stream, weight.codes);
+  const std::vector<int32_t> columnOrder = mixedColumns(columns, weight.mixed.taps);
+  const abi::MixedIndex index = mixedIndex(stream, weight.mixed.firstRow);
+  auto add = [&](const void *from, size_t bytes) {
+    const Part part = reserve(static_cast<int64_t>(bytes));
+    constantMemory.resize(size);
+    if (bytes)
+      std::memcpy(constantMemory.data() + part.offset, from, bytes);
+    return part;
+  };
+  scales = add(weight.scales, 2 * sizeof(float));
+  zeros = add(places.data(), places.size() * sizeof(uint32_t));
+  permutation = add(columnOrder.data(), columnOrder.size() * sizeof(int32_t));
+  table = add(&index, sizeof(index));
+  constants = {0, size};
 }
 
 KernelSpec FragmentWeight::prepackSpec() const {

@@ -19,7 +19,8 @@ void fillTable(cuda::WeightTable &table, const float *values, int count);
 /// there before. Holds nothing of the weight but the latter. Immutable.
 class FragmentWeight {
 public:
-  /// `weight` has been verified. Of its memory only group index and table are read; the rest may be anywhere.
+  /// `weight` has been verified. Of its memory only group index and table are read, and of the format `mixed` the
+  /// scales and the levelsBegin() bytes that the codes begin with; the rest may be anywhere.
   explicit FragmentWeight(const CanonicalWeight &weight);
 
   const Format &format() const { return weightFormat; }
@@ -30,7 +31,7 @@ public:
   /// Those of the canonical weight.
   ElementType scaleType() const { return elementType; }
   ZeroPointType zeroType() const { return zeroPoints; }
-  /// Of the kernel that writes it.
+  /// Of the kernel that writes it. None writes a weight of the format `mixed`.
   KernelSpec prepackSpec() const;
 
   /// All of the memory, which begins at a multiple of 64.
@@ -40,15 +41,18 @@ public:
     int64_t offset = 0, bytes = 0;
     explicit operator bool() const { return bytes != 0; }
   };
-  Part codes, scales, zeros; ///< In the order of layout(); written by the kernel.
-  Part columnScale;          ///< f32 [k]; written by the kernel.
-  Part permutation;          ///< i32 [k]
-  Part table;                ///< cuda::WeightTable
-  /// Permutation and table, the last of the memory, and the bytes to be copied there.
+  /// In the order of layout(); written by the kernel. For `mixed` as cuda::MixedLinearFn has them: no codes, which stay
+  /// where they are, and all else is constants.
+  Part codes, scales, zeros;
+  Part columnScale; ///< f32 [k]; written by the kernel.
+  Part permutation; ///< i32 [k]
+  Part table;       ///< cuda::WeightTable; for `mixed` abi::MixedIndex
+  /// Permutation and table, or all, the last of the memory, and the bytes to be copied there.
   Part constants;
   const std::vector<uint8_t> &constantBytes() const { return constantMemory; }
 
 private:
+  void describeMixed(const CanonicalWeight &weight);
   Part reserve(int64_t bytes);
 
   Format weightFormat;

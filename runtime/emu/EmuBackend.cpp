@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/emu/EmuBackend.h"
 
+#include "runtime/MixedPlaces.h"
 #include "runtime/emu/EmuLinear.h"
 #include "runtime/emu/EmuMixed.h"
 #include "runtime/emu/EmuNoise.h"
@@ -19,8 +20,9 @@ public:
   Expected<std::shared_ptr<const PrepackedWeight>> prepack(const CanonicalWeight &weight, ParallelFor) override {
     if (Status status = weight.verify(); !status)
       return status.error();
-    if (weight.format.isMixed())
-      return unsupported("format '" + weight.format.str() + "' has no kernels for products on GPUs");
+    if (weight.format.isMixed() && weight.n)
+      if (Status status = verifyPlaces(*MixedStream::parse(weight)); !status)
+        return status.error();
     if (weight.columnFactors)
       return unsupported("kernels for GPUs have no column factors: pass null");
     Expected<std::shared_ptr<const EmuWeight>> packed = EmuWeight::prepack(kernels, weight);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/emu/EmuWeight.h"
 
-#include "dialect/core/CudaAbi.h"
+#include "dialect/core/CudaMixedAbi.h"
 #include "runtime/WeightParts.h"
 
 using namespace bq;
@@ -13,16 +13,30 @@ EmuMemory constantsOf(const FragmentWeight &fragments, const FragmentWeight::Par
   return {fragments.constantBytes().data() + (part.offset - fragments.constants.offset), part.bytes};
 }
 
+/// What a kernel writes, or of the format `mixed` the host.
+EmuMemory memoryOf(const FragmentWeight &fragments, const FragmentWeight::Part &part) {
+  return fragments.format().isMixed() ? constantsOf(fragments, part) : EmuMemory(part.bytes);
+}
+
+EmuMemory codesOf(const FragmentWeight &fragments, const CanonicalWeight &weight) {
+  if (!weight.format.isMixed())
+    return EmuMemory(fragments.codes.bytes);
+  const int64_t bytes = weight.mixed.codeBytes;
+  EmuMemory codes(bytes + cuda::mixedSlack);
+  std::memcpy(codes.data<uint8_t>(), weight.codes, bytes);
+  return codes;
+}
+
 } // namespace
 
 EmuWeight::EmuWeight(const CanonicalWeight &weight)
-    : fragments(weight), codes(fragments.codes.bytes), scales(fragments.scales.bytes), zeros(fragments.zeros.bytes),
-      columnScale(fragments.columnScale.bytes), permutation(constantsOf(fragments, fragments.permutation)),
-      table(constantsOf(fragments, fragments.table)) {}
+    : fragments(weight), codes(codesOf(fragments, weight)), scales(memoryOf(fragments, fragments.scales)),
+      zeros(memoryOf(fragments, fragments.zeros)), columnScale(fragments.columnScale.bytes),
+      permutation(constantsOf(fragments, fragments.permutation)), table(constantsOf(fragments, fragments.table)) {}
 
 Expected<std::shared_ptr<const EmuWeight>> EmuWeight::prepack(EmuKernels &kernels, const CanonicalWeight &weight) {
   std::shared_ptr<EmuWeight> packed(new EmuWeight(weight));
-  if (!weight.n)
+  if (!weight.n || weight.format.isMixed())
     return std::shared_ptr<const EmuWeight>(std::move(packed));
   Expected<std::shared_ptr<const EmuKernel>> kernel = kernels.get(packed->fragments.prepackSpec());
   if (!kernel)

@@ -14,7 +14,8 @@ namespace bq::emu {
 /// Immutable once it is prepacked.
 class EmuWeight final : public PrepackedWeight {
 public:
-  /// What a kernel makes of a verified weight. Errors are those of EmuKernels::get and of its launch.
+  /// What a kernel makes of a verified weight; of the format `mixed` a copy of its codes. Errors are those of
+  /// EmuKernels::get and of its launch.
   static Expected<std::shared_ptr<const EmuWeight>> prepack(EmuKernels &kernels, const CanonicalWeight &weight);
 
   const Format &format() const override { return fragments.format(); }

@@ -52,7 +52,6 @@ const std::vector<Candidate> &bq::conformance::candidates() {
                    {Compute::F32, Compute::BF16, Compute::I8},
                    /*sample=*/100,
                    /*hasFactors=*/false,
-                   /*hasMixed=*/false,
                    /*hasDirectConv2d=*/false,
                    /*hasMagnitudeSums=*/false};
   static const std::vector<Candidate> all = {

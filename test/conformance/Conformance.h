@@ -24,8 +24,6 @@ struct Traits {
   size_t sample = 0;
   /// Whether it has factors of columns.
   bool hasFactors = true;
-  /// Whether it has products with weights of the format `mixed`; every backend has their rows.
-  bool hasMixed = true;
   /// Whether it takes all groups of a convolution in one product.
   bool hasDirectConv2d = true;
   /// Whether it has sums of magnitudes.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "test/gpu/CudaBackend.h"
 
+#include "dialect/core/CudaMixedAbi.h"
 #include "runtime/LinearSpec.h"
+#include "runtime/MixedPlaces.h"
 #include "runtime/NotFinite.h"
 #include "runtime/WeightParts.h"
 #include "runtime/cuda/CudaRows.h"
@@ -23,7 +25,10 @@ namespace {
 class HostWeight final : public PrepackedWeight {
 public:
   HostWeight(const FragmentWeight &packed, DeviceBlock block, const CudaDevice &device, CudaKernels &kernels)
-      : block(std::move(block)), onDevice(packed, device, this->block.data(), kernels) {}
+      : block(std::move(block)),
+        onDevice(packed, device, this->block.data(), kernels,
+                 packed.format().isMixed() ? static_cast<const uint8_t *>(this->block.data()) + packed.bytes()
+                                           : nullptr) {}
 
   const Format &format() const override { return onDevice.format(); }
   int64_t n() const override { return onDevice.n(); }
@@ -49,12 +54,21 @@ public:
   Expected<std::shared_ptr<const PrepackedWeight>> prepack(const CanonicalWeight &weight, ParallelFor) override {
     if (Status status = weight.verify(); !status)
       return status.error();
-    if (weight.format.isMixed())
-      return unsupported("format '" + weight.format.str() + "' has no kernels for products on GPUs");
+    const bool isMixed = weight.format.isMixed();
+    if (isMixed && weight.n)
+      if (Status status = verifyPlaces(*MixedStream::parse(weight)); !status)
+        return status.error();
     const FragmentWeight packed(weight);
-    Expected<DeviceBlock> block = DeviceBlock::allocate(memory, static_cast<size_t>(packed.bytes()));
+    // Codes that stay as they are saved lie behind the rest.
+    const int64_t codeBytes = isMixed ? weight.mixed.codeBytes + cuda::mixedSlack : 0;
+    Expected<DeviceBlock> block = DeviceBlock::allocate(memory, static_cast<size_t>(packed.bytes() + codeBytes));
     if (!block)
       return block.error();
+    if (isMixed)
+      if (Status status = memory.copyIn(static_cast<uint8_t *>(block->data()) + packed.bytes(), weight.codes,
+                                        static_cast<size_t>(weight.mixed.codeBytes));
+          !status)
+        return status.error();
     if (packed.n())
       if (Status status = prepack(weight, packed, static_cast<uint8_t *>(block->data())); !status)
         return status.error();
@@ -211,6 +225,8 @@ private:
           !status)
         return status;
     const Format &format = weight.format;
+    if (format.isMixed())
+      return {};
     const int64_t groups = weight.n * format.groupCount(weight.k);
     Operands operands(memory);
     CanonicalWeight onDevice = weight;
