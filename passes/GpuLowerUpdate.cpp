@@ -33,22 +33,25 @@ void writeCheck(GpuBuilder &b, Type dataType, StringRef name) {
   func::FuncOp func = rows.begin(name, {b.floatPointer(dataType), b.pointer(i64), b.pointer(i64), i64, i64});
   Value gradient = func.getArgument(0), found = func.getArgument(1), report = func.getArgument(2);
   Value ticket = func.getArgument(3), count = func.getArgument(4);
-  StepMemory memory(b);
   Value chunk = b.mul(b.wide(b.block(gpu::Dimension::X)), cuda::gradientChunk);
   Value length = arith::TruncIOp::create(b, b.getI32Type(), b.min(b.sub(count, chunk), b.i64(cuda::gradientChunk)));
   rows.forEachRound([&](const RowRound &round) {
     StepPiece piece(b, round, length, cuda::gradientChunk);
-    Value bad = b.i32(-1);
-    SmallVector<Value> values = memory.loadFloats(dataType, gradient, piece);
-    for (int64_t i = columns - 1; i >= 0; --i) {
-      Value isBad = b.equal(b.bitAnd(b.bits(values[i]), 0x7f800000), b.i32(0x7f800000));
-      bad = b.select(isBad, b.i32(i), bad);
-    }
-    b.when(b.lessThan(b.i32(-1), bad), [&] {
-      Value place = b.add(ticket, b.add(piece.at, b.wide(bad)));
-      b.store(place, found, b.i32(0));
-      b.store(place, report, b.i32(0));
-    });
+    auto look = [&](const StepHalf &half, ArrayRef<StepTrack::Words> fronts) {
+      constexpr int64_t infinity = 0x7f800000;
+      Value bad = b.i32(-1);
+      for (auto [i, value] : llvm::enumerate(floatsOf(b, dataType, fronts[0]))) {
+        Value isBad = b.equal(b.bitAnd(b.bits(value), infinity), b.i32(infinity));
+        bad = b.select(isBad, b.i32(static_cast<int64_t>(i)), bad);
+      }
+      b.when(b.lessThan(b.i32(-1), bad), [&] {
+        Value inPiece = b.add(b.mul(half.number, StepHalf::columns), bad);
+        Value place = b.add(ticket, b.add(piece.at, b.wide(inPiece)));
+        b.store(place, found, b.i32(0));
+        b.store(place, report, b.i32(0));
+      });
+    };
+    forEachHalf(b, piece, {StepTrack::inMemory(gradient, /*isLoaded=*/true, /*isStored=*/false)}, look);
   });
 }
 
@@ -73,7 +76,7 @@ class UpdateRows {
 public:
   UpdateRows(GpuBuilder &b, UpdateOp op, StringRef name, StepPart part)
       : b(b), op(op), packed(op.getPackedType()), part(part),
-        rows(b, rowColumns(), packed ? packed.getFormat().groupSize(rowColumns()) : rowColumns(), stepUnit), memory(b) {
+        rows(b, rowColumns(), packed ? packed.getFormat().groupSize(rowColumns()) : rowColumns(), stepUnit) {
     func = rows.begin(name, argumentTypes());
     numbers = {argument(13), argument(14), argument(15), argument(16), argument(17), argument(18), argument(19)};
   }
@@ -81,8 +84,9 @@ public:
   void write() {
     Value isFine = b.equal(b.load(argument(10), b.i32(0)), b.i64(0));
     b.when(isFine, [&] {
-      StepMoments moments(b, op, numbers, {argument(0), argument(6), argument(7), argument(8), argument(9)});
       StepRandom random(b, argument(20), argument(21), argument(22));
+      StepMoments moments(b, op, numbers, {argument(0), argument(6), argument(7), argument(8), argument(9)}, random,
+                          /*isStepped=*/part == StepPart::Codes);
       packed ? writePacked(moments, random) : writeDense(moments, random);
     });
   }
@@ -122,15 +126,17 @@ private:
       Value left = b.sub(argument(23), b.mul(b.wide(round.row), rowColumns()));
       Value last = arith::TruncIOp::create(b, b.getI32Type(), b.min(left, b.i64(rowColumns())));
       StepPiece piece(b, round, last, rowColumns());
-      SmallVector<Value> words, weights = memory.loadFloats(type, argument(1), piece);
-      if (moments.isRandom()) {
+      if (moments.isRandom())
         random.write(round, /*forMoments=*/true, /*forWeights=*/false);
-        words = random.moments();
-      }
-      SmallVector<Value> directions = moments.step(piece, words);
-      for (int64_t i = 0; i < columns; ++i)
-        weights[i] = b.mulF(b.fma(b.negF(directions[i]), numbers.rate, weights[i]), numbers.keep);
-      memory.storeFloats(type, weights, argument(1), piece);
+      SmallVector<StepTrack> tracks = moments.tracks(piece);
+      tracks.push_back(StepTrack::inMemory(argument(1), /*isLoaded=*/true, /*isStored=*/true));
+      forEachHalf(b, piece, tracks, [&](const StepHalf &half, MutableArrayRef<StepTrack::Words> fronts) {
+        SmallVector<Value> directions = moments.directions(half, fronts.drop_back());
+        SmallVector<Value> weights = floatsOf(b, type, fronts.back());
+        for (auto [weight, direction] : llvm::zip(weights, directions))
+          weight = b.mulF(b.fma(b.negF(direction), numbers.rate, weight), numbers.keep);
+        fronts.back() = wordsOfFloats(b, type, weights);
+      });
     });
   }
 
@@ -153,7 +159,7 @@ private:
   void writePacked(StepMoments &moments, StepRandom &random) {
     StepCodes codes(b, op, rows, numbers, {argument(2), argument(3), argument(4), argument(5)});
     const bool hasRange = part != StepPart::Codes && op.getScaling().getValue() != ScaleUpdate::Keep;
-    const bool forMoments = moments.isRandom() && part != StepPart::Codes;
+    const bool forMoments = moments.isRandom();
     const bool forWeights = op.getRounding().getValue() != Rounding::Nearest && part != StepPart::Moments;
     codes.loadGroups();
     if (part == StepPart::Codes) {
@@ -168,13 +174,21 @@ private:
       const bool storesNow = !hasRange;
       if (forMoments || (forWeights && storesNow))
         random.write(round, forMoments, forWeights && storesNow);
-      SmallVector<Value> words = forMoments ? random.moments() : SmallVector<Value>();
-      SmallVector<Value> directions = part == StepPart::Codes ? moments.stored(piece) : moments.step(piece, words);
-      SmallVector<Value> values = codes.values(piece, directions);
+      SmallVector<StepTrack> tracks = moments.tracks(piece);
+      const size_t momentTracks = tracks.size();
+      tracks.append(codes.tracks(piece, /*isLoaded=*/true, /*isStored=*/storesNow));
+      auto step = [&](const StepHalf &half, MutableArrayRef<StepTrack::Words> fronts) {
+        MutableArrayRef<StepTrack::Words> codeFronts = fronts.drop_front(momentTracks);
+        SmallVector<Value> directions = moments.directions(half, fronts.take_front(momentTracks));
+        SmallVector<Value> values = codes.values(half, directions, codeFronts);
+        if (storesNow)
+          codes.encode(half, values, forWeights ? random.weights(half.number) : SmallVector<Value>(), codeFronts);
+        else
+          keep(waiting, half, values);
+      };
+      SmallVector<StepTrack::Words> after = forEachHalf(b, piece, tracks, step);
       if (storesNow)
-        codes.store(piece, values, forWeights ? random.weights() : SmallVector<Value>());
-      else
-        keep(waiting, piece, values);
+        codes.storeCodes(piece, after[momentTracks]);
     });
     if (!hasRange)
       return;
@@ -193,29 +207,29 @@ private:
       StepPiece piece(b, round, round.last, rowColumns());
       if (forWeights)
         random.write(round, /*forMoments=*/false, /*forWeights=*/true);
-      codes.store(piece, kept(waiting, piece), forWeights ? random.weights() : SmallVector<Value>());
+      auto encode = [&](const StepHalf &half, MutableArrayRef<StepTrack::Words> fronts) {
+        codes.encode(half, kept(waiting, half), forWeights ? random.weights(half.number) : SmallVector<Value>(),
+                     fronts);
+      };
+      SmallVector<StepTrack> tracks = codes.tracks(piece, /*isLoaded=*/false, /*isStored=*/true);
+      codes.storeCodes(piece, forEachHalf(b, piece, tracks, encode)[0]);
     });
   }
 
-  void keep(const Waiting &waiting, const StepPiece &piece, ArrayRef<Value> values) {
-    b.when(piece.isThere(b, 0), [&] {
-      Value first = placeOf(waiting, piece.row, piece.first);
-      for (int64_t half = 0; half < 2; ++half)
-        b.store(b.pack(values.slice(4 * half, 4)), waiting.memory, b.add(first, 4 * half));
-    });
+  void keep(const Waiting &waiting, const StepHalf &half, ValueRange values) {
+    b.when(half.isThere(b, 0),
+           [&] { b.store(b.pack(values), waiting.memory, placeOf(waiting, half.row, half.first)); });
   }
-  SmallVector<Value> kept(const Waiting &waiting, const StepPiece &piece) {
+  SmallVector<Value> kept(const Waiting &waiting, const StepHalf &half) {
     auto load = [&] {
       SmallVector<Value> values;
-      Value first = placeOf(waiting, piece.row, piece.first);
-      for (int64_t half = 0; half < 2; ++half) {
-        Value four = b.load(b.vec(b.getF32Type(), 4), waiting.memory, b.add(first, 4 * half));
-        for (int64_t i = 0; i < 4; ++i)
-          values.push_back(b.element(four, i));
-      }
+      Value four =
+          b.load(b.vec(b.getF32Type(), StepHalf::columns), waiting.memory, placeOf(waiting, half.row, half.first));
+      for (int64_t i = 0; i < StepHalf::columns; ++i)
+        values.push_back(b.element(four, i));
       return values;
     };
-    return b.chooseAll(piece.isThere(b, 0), load, [&] { return SmallVector<Value>(columns, b.f32(0.0f)); });
+    return b.chooseAll(half.isThere(b, 0), load, [&] { return SmallVector<Value>(StepHalf::columns, b.f32(0.0f)); });
   }
 
   GpuBuilder &b;
@@ -223,7 +237,6 @@ private:
   WeightType packed;
   StepPart part;
   RowKernel rows;
-  StepMemory memory;
   func::FuncOp func;
   StepNumbers numbers;
 };

@@ -41,14 +41,21 @@ SmallVector<Value> bq::loadCodes(GpuBuilder &b, Value codes, Value row, const Ro
 void bq::storeCodes(GpuBuilder &b, ValueRange values, Value codes, const RowPiece &piece, const Format &format,
                     int64_t k) {
   const int64_t bits = format.bits;
-  Value first = firstByte(b, piece.row, piece, format, k);
+  SmallVector<Value> bytes;
   for (int64_t byte = 0; byte < format.rowBytes(piece.count); ++byte) {
-    // A store takes the lowest eight bits.
     Value word;
     for (int64_t i = byte * 8 / bits; i < std::min((byte * 8 + 8 + bits - 1) / bits, piece.count); ++i) {
       Value placed = b.shift(values[i], byte * 8 - i * bits);
       word = word ? b.bitOr(word, placed) : placed;
     }
-    b.store(word, codes, b.add(first, byte));
+    bytes.push_back(word);
   }
+  storeCodeBytes(b, bytes, codes, piece, format, k);
+}
+
+void bq::storeCodeBytes(GpuBuilder &b, ValueRange bytes, Value codes, const RowPiece &piece, const Format &format,
+                        int64_t k) {
+  Value first = firstByte(b, piece.row, piece, format, k);
+  for (auto [i, byte] : llvm::enumerate(bytes))
+    b.store(byte, codes, b.add(first, static_cast<int64_t>(i)));
 }

@@ -21,6 +21,9 @@ mlir::SmallVector<mlir::Value> unpackCodes(GpuBuilder &b, mlir::ArrayRef<mlir::V
 /// them, with zeros in what is over.
 void storeCodes(GpuBuilder &b, mlir::ValueRange values, mlir::Value codes, const RowPiece &piece, const Format &format,
                 int64_t k);
+/// Its second step: writes the low eight bits of each i32.
+void storeCodeBytes(GpuBuilder &b, mlir::ValueRange bytes, mlir::Value codes, const RowPiece &piece,
+                    const Format &format, int64_t k);
 
 } // namespace bq
 

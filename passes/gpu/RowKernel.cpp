@@ -70,7 +70,7 @@ void RowKernel::forEachPiece(Value rows, function_ref<void(const RowPiece &)> bo
 void RowKernel::forEachRound(function_ref<void(const RowRound &)> body) {
   Value row = b.block(gpu::Dimension::X), first = firstOfBlock(blockColumns);
   Value last = b.min(b.add(first, blockColumns), b.i32(k));
-  auto write = [&](Value inBlock) { body({row, b.add(first, inBlock), inBlock, last}); };
+  auto write = [&](Value inBlock) { body({row, b.add(first, inBlock), last}); };
   if (roundsPerBlock() == 1)
     return write(b.i32(0));
   b.loop(b.i32(0), b.i32(blockColumns), b.i32(RowRound::columns), write);

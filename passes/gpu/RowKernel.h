@@ -22,10 +22,9 @@ struct RowPiece {
 struct RowRound {
   static constexpr int64_t columns = 1024; ///< Of which those from `last` on are not there.
 
-  mlir::Value row;     ///< i32
-  mlir::Value first;   ///< i32, its first column.
-  mlir::Value inBlock; ///< i32, the same counted among the columns that the block does.
-  mlir::Value last;    ///< i32, the end of the block's columns.
+  mlir::Value row;   ///< i32
+  mlir::Value first; ///< i32, its first column.
+  mlir::Value last;  ///< i32, the end of the block's columns.
 };
 
 /// Columns of a row that have a scale or the like in common.

@@ -16,7 +16,7 @@ static constexpr float residualSteps = 256;
 
 StepCodes::StepCodes(GpuBuilder &b, UpdateOp op, RowKernel &rows, const StepNumbers &numbers,
                      const WeightMemory &memory)
-    : b(b), memory(b), rows(rows), format(op.getPackedType().getFormat()), scaleType(op.getPackedType().getScale()),
+    : b(b), rows(rows), format(op.getPackedType().getFormat()), scaleType(op.getPackedType().getScale()),
       zeroType(op.getPackedType().getZero()), rounding(op.getRounding().getValue()),
       scaling(op.getScaling().getValue()), k(op.getPackedType().getK()), numbers(numbers), at(memory) {}
 
@@ -49,65 +49,41 @@ void StepCodes::loadGroups() {
   });
 }
 
-StepCodes::Values StepCodes::ofGroups(Value array, const StepPiece &piece) {
+StepCodes::Values StepCodes::ofGroups(Value array, const StepHalf &half) {
   // What is not there has a group of the block all the same.
   auto load = [&](Value column) {
     return b.load(array, b.min(rows.groupInBlock(column), b.i32(rows.groupsPerBlock() - 1)));
   };
   if (RowKernel::keepsPieces(k, format.groupSize(k)))
-    return Values(columns, load(piece.first));
+    return Values(StepHalf::columns, load(half.first));
   Values values;
-  for (int64_t i = 0; i < columns; ++i)
-    values.push_back(load(b.add(piece.first, i)));
+  for (int64_t i = 0; i < StepHalf::columns; ++i)
+    values.push_back(load(b.add(half.first, i)));
   return values;
 }
 
-/// The piece as PieceCodes.h has it, with `count` columns there.
-static RowPiece rowPiece(GpuBuilder &b, const StepPiece &piece, int64_t count) {
-  return {piece.row, b.div(piece.first, columns), piece.first, count};
+SmallVector<StepTrack> StepCodes::tracks(const StepPiece &piece, bool isLoaded, bool isStored) {
+  const bool hasCodes = isLoaded && format.kind != Format::Kind::Sign;
+  SmallVector<StepTrack> tracks = {StepTrack(hasCodes ? loadCodes(piece) : Values(2, b.i32(0)))};
+  if (rounding == Rounding::Residual)
+    tracks.push_back(StepTrack::inMemory(at.residual, isLoaded, isStored));
+  return tracks;
 }
 
-StepCodes::Values StepCodes::loadCodes(const StepPiece &piece) {
-  const int64_t rest = k % columns;
-  auto load = [&](int64_t count) {
-    Values bytes = loadCodeBytes(b, at.codes, piece.row, rowPiece(b, piece, count), format, k);
-    bytes.resize(format.bits, b.i32(0));
-    return bytes;
-  };
-  auto loadRest = [&] {
-    auto none = [&] { return Values(format.bits, b.i32(0)); };
-    return rest ? b.chooseAll(piece.isThere(b, 0), [&] { return load(rest); }, none) : none();
-  };
-  Values bytes = b.chooseAll(piece.isWhole, [&] { return load(columns); }, loadRest);
-  Values codes = unpackCodes(b, bytes, columns, format);
-  if (format.kind == Format::Kind::Int)
-    for (Value &code : codes)
-      code = b.shiftRightSigned(b.shiftLeft(code, 32 - format.bits), 32 - format.bits);
-  return codes;
-}
-
-void StepCodes::storeCodes(const StepPiece &piece, ValueRange codes) {
-  const int64_t rest = k % columns;
-  auto store = [&](int64_t count) {
-    bq::storeCodes(b, codes.take_front(count), at.codes, rowPiece(b, piece, count), format, k);
-  };
-  auto storeRest = [&] { b.when(piece.isThere(b, 0), [&] { store(rest); }); };
-  if (rest)
-    b.when(piece.isWhole, [&] { store(columns); }, storeRest);
-  else
-    b.when(piece.isWhole, [&] { store(columns); });
-}
-
-StepCodes::Values StepCodes::values(const StepPiece &piece, ValueRange directions) {
+StepCodes::Values StepCodes::values(const StepHalf &half, ValueRange directions, ArrayRef<Values> fronts) {
   if (format.kind == Format::Kind::Sign)
     return Values(directions);
-  Values codes = loadCodes(piece), rate = ofGroups(rates, piece), zero, left, values;
+  Values rate = ofGroups(rates, half), zero, left, values;
   if (zeros)
-    zero = ofGroups(zeros, piece);
+    zero = ofGroups(zeros, half);
   if (rounding == Rounding::Residual)
-    left = memory.loadBytes(at.residual, piece, /*isSigned=*/true);
-  for (int64_t i = 0; i < columns; ++i) {
-    Value rel = b.toFloat(codes[i]);
+    left = bytesOf(b, fronts[1], /*isSigned=*/true);
+  const int64_t bits = format.bits;
+  for (int64_t i = 0; i < StepHalf::columns; ++i) {
+    Value code = format.kind == Format::Kind::Int
+                     ? b.shiftRightSigned(b.shiftLeft(fronts[0][0], 32 - bits * (i + 1)), 32 - bits)
+                     : b.bitAnd(b.shiftRight(fronts[0][0], bits * i), (1 << bits) - 1);
+    Value rel = b.toFloat(code);
     if (zeros)
       rel = b.subF(rel, zero[i]);
     if (!left.empty())
@@ -208,26 +184,87 @@ Value StepCodes::encode(Value value, Value zero, Value word, Value &residual) {
   return code;
 }
 
-void StepCodes::store(const StepPiece &piece, ValueRange values, ValueRange words) {
-  Values codes, residuals;
+/// `all` and `part` together, of which the former may be null.
+static Value orOf(GpuBuilder &b, Value all, Value part) { return all ? b.bitOr(all, part) : part; }
+
+void StepCodes::encode(const StepHalf &half, ValueRange values, ValueRange words, MutableArrayRef<Values> fronts) {
+  Values residuals, factor, zero;
+  Value all;
+  auto append = [&](int64_t i, Value code) { all = orOf(b, all, b.shiftLeft(code, format.bits * i)); };
   if (format.kind == Format::Kind::Sign) {
-    for (Value value : values)
-      codes.push_back(b.select(b.compareF(arith::CmpFPredicate::OGT, value, b.f32(0.0f)), b.i32(0), b.i32(1)));
-    return storeCodes(piece, codes);
+    for (auto [i, value] : llvm::enumerate(values))
+      append(i, b.select(b.compareF(arith::CmpFPredicate::OGT, value, b.f32(0.0f)), b.i32(0), b.i32(1)));
+    fronts[0] = {all};
+    return;
   }
-  Values factor, zero;
   if (factors)
-    factor = ofGroups(factors, piece);
+    factor = ofGroups(factors, half);
   if (newZeros)
-    zero = ofGroups(newZeros, piece);
-  for (int64_t i = 0; i < columns; ++i) {
+    zero = ofGroups(newZeros, half);
+  for (int64_t i = 0; i < StepHalf::columns; ++i) {
     Value scaled = factors ? b.mulF(values[i], factor[i]) : values[i], residual;
     Value code = encode(scaled, newZeros ? zero[i] : Value(), words.empty() ? Value() : words[i], residual);
-    codes.push_back(b.bitAnd(code, (1 << format.bits) - 1));
+    append(i, b.bitAnd(code, (1 << format.bits) - 1));
     if (residual)
       residuals.push_back(residual);
   }
+  fronts[0] = {all};
   if (rounding == Rounding::Residual)
-    memory.storeBits(residuals, at.residual, piece);
-  storeCodes(piece, codes);
+    fronts[1] = wordsOfBits(b, residuals, 8);
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+/// The piece as PieceCodes.h has it, with `count` columns there.
+static RowPiece rowPiece(GpuBuilder &b, const StepPiece &piece, int64_t count) {
+  return {piece.row, b.div(piece.first, columns), piece.first, count};
+}
+
+/// Calls `body` for each half that has bits of byte `i` of a piece, with the place of that byte in the half's word.
+static void forEachHalfOfByte(const Format &format, int64_t i, function_ref<void(int64_t half, int64_t place)> body) {
+  const int64_t halfBits = StepHalf::columns * format.bits;
+  for (int64_t half : {0, 1})
+    if (const int64_t place = 8 * i - halfBits * half; place > -8 && place < halfBits)
+      body(half, place);
+}
+
+StepCodes::Values StepCodes::loadCodes(const StepPiece &piece) {
+  const int64_t rest = k % columns;
+  auto none = [&] { return Values(2, b.i32(0)); };
+  auto load = [&](int64_t count) {
+    Values words(2);
+    for (auto [i, byte] : llvm::enumerate(loadCodeBytes(b, at.codes, piece.row, rowPiece(b, piece, count), format, k)))
+      forEachHalfOfByte(format, i, [&, byte = byte](int64_t half, int64_t place) {
+        words[half] = orOf(b, words[half], b.shift(byte, -place));
+      });
+    if (!words[1])
+      words[1] = b.i32(0);
+    return words;
+  };
+  auto loadRest = [&] { return rest ? b.chooseAll(piece.isThere(b), [&] { return load(rest); }, none) : none(); };
+  return b.chooseAll(piece.isWhole, [&] { return load(columns); }, loadRest);
+}
+
+void StepCodes::storeCodes(const StepPiece &piece, ValueRange words) {
+  const int64_t rest = k % columns;
+  auto store = [&](int64_t count) {
+    Values bytes;
+    for (int64_t i = 0; i < format.rowBytes(count); ++i) {
+      Value byte;
+      forEachHalfOfByte(format, i,
+                        [&](int64_t half, int64_t place) { byte = orOf(b, byte, b.shift(words[half], place)); });
+      // Behind the last code are zeros.
+      if (const int64_t used = count * format.bits - 8 * i; used < 8)
+        byte = b.bitAnd(byte, (1 << used) - 1);
+      bytes.push_back(byte);
+    }
+    storeCodeBytes(b, bytes, at.codes, rowPiece(b, piece, count), format, k);
+  };
+  auto storeRest = [&] { b.when(piece.isThere(b), [&] { store(rest); }); };
+  if (rest)
+    b.when(piece.isWhole, [&] { store(columns); }, storeRest);
+  else
+    b.when(piece.isWhole, [&] { store(columns); });
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The second half of bq.update on a quantized weight in kernels for GPUs: directions to new codes, for a piece.
+/// The second part of bq.update on a quantized weight in kernels for GPUs: directions to new codes, for a piece.
 #ifndef BQ_PASSES_GPU_STEPCODES_H
 #define BQ_PASSES_GPU_STEPCODES_H
 
@@ -16,14 +16,17 @@ struct WeightMemory {
 /// element that nothing moves comes back exactly. Those of sign are directions.
 class StepCodes {
 public:
-  using Values = StepMemory::Values;
+  using Values = StepTrack::Words;
 
   StepCodes(GpuBuilder &b, UpdateOp op, RowKernel &rows, const StepNumbers &numbers, const WeightMemory &memory);
 
   /// Brings what a block's groups have to shared memory. A barrier comes before what follows.
   void loadGroups();
-  /// New values of a piece, whose directions these are.
-  Values values(const StepPiece &piece, mlir::ValueRange directions);
+  /// What values() and encode() have the halves of: the codes, four in an i32, and the residuals. `isLoaded`: as they
+  /// are before the step; `isStored`: those after it are to be stored.
+  llvm::SmallVector<StepTrack> tracks(const StepPiece &piece, bool isLoaded, bool isStored);
+  /// New values of a half, whose directions these are.
+  Values values(const StepHalf &half, mlir::ValueRange directions, llvm::ArrayRef<Values> fronts);
 
   /// New scale and zero point of a group, of all its threads. `load`: the new value of a column.
   void regroup(const RowGroup &group, llvm::function_ref<mlir::Value(mlir::Value column)> load);
@@ -35,23 +38,23 @@ public:
   /// As a scale is stored: a normal number of its type, 1 where there are zeros only; f32.
   static mlir::Value storedScale(GpuBuilder &b, mlir::Value wanted, mlir::Value isZero, mlir::Type scaleType);
 
-  /// Writes codes and residuals of new values. `words`: random numbers, where the rounding needs them.
-  void store(const StepPiece &piece, mlir::ValueRange values, mlir::ValueRange words);
+  /// Codes and residuals of new values. `words`: random numbers, where the rounding needs them.
+  void encode(const StepHalf &half, mlir::ValueRange values, mlir::ValueRange words,
+              llvm::MutableArrayRef<Values> fronts);
+  /// Stores the codes of a piece.
+  void storeCodes(const StepPiece &piece, mlir::ValueRange words);
 
 private:
-  /// Codes of format int with their sign.
   Values loadCodes(const StepPiece &piece);
-  void storeCodes(const StepPiece &piece, mlir::ValueRange codes);
   mlir::Value encode(mlir::Value value, mlir::Value zero, mlir::Value word, mlir::Value &residual);
   mlir::Value placeOf(const RowGroup &group);
   mlir::Value loadZero(mlir::Value place);
   std::pair<mlir::Value, mlir::Value> range(const RowGroup &group,
                                             llvm::function_ref<mlir::Value(mlir::Value column)> load);
-  /// Of the group of each column of a piece, from an array of shared memory.
-  Values ofGroups(mlir::Value array, const StepPiece &piece);
+  /// Of the group of each column of a half, from an array of shared memory.
+  Values ofGroups(mlir::Value array, const StepHalf &half);
 
   GpuBuilder &b;
-  StepMemory memory;
   RowKernel &rows;
   Format format;
   mlir::Type scaleType;

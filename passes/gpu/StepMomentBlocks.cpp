@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "dialect/core/KernelAbi.h"
 #include "passes/gpu/StepMoments.h"
-#include "passes/gpu/StepRandom.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
@@ -56,7 +55,7 @@ Value StepMoments::greatest(ValueRange values) {
   return b.reduceWarp(most, [&](Value l, Value r) { return b.maxF(l, r); });
 }
 
-StepMoments::Values StepMoments::storeLinear(ValueRange values, ValueRange words, bool high, Value codes, Value scales,
+StepMoments::Values StepMoments::storeLinear(const Values &values, bool high, Value codes, Value scales,
                                              const StepPiece &piece) {
   // No code is above 127, whatever is added to it.
   Value most = greatest(values);
@@ -64,31 +63,41 @@ StepMoments::Values StepMoments::storeLinear(ValueRange values, ValueRange words
   Value scale = b.select(isZero, b.f32(1.0f), b.mulF(most, b.f32((1 + 0x1p-18f) / 127)));
   Value inverse = b.divF(b.f32(0x1p16f), scale);
   storeScale(scale, scales, piece);
-  Values encoded, stored;
-  for (int64_t i = 0; i < columns; ++i) {
-    // In fixed point with as many bits behind the point as are random.
-    Value fixed = b.add(b.toInt(b.mulF(values[i], inverse)), StepRandom::half(b, words[i], high));
-    encoded.push_back(b.shiftRightSigned(fixed, 16));
-    stored.push_back(b.mulF(b.toFloat(encoded.back()), scale));
-  }
-  memory.storeBits(encoded, codes, piece);
-  return stored;
+  auto encode = [&](const StepHalf &half, MutableArrayRef<Values> fronts) {
+    Values encoded;
+    for (auto [value, word] : llvm::zip(fronts[1], random.moments(half.number))) {
+      // In fixed point with as many bits behind the point as are random.
+      Value fixed = b.add(b.toInt(b.mulF(value, inverse)), StepRandom::half(b, word, high));
+      encoded.push_back(b.shiftRightSigned(fixed, 16));
+      value = b.mulF(b.toFloat(encoded.back()), scale);
+    }
+    fronts[0] = wordsOfBits(b, encoded, 8);
+  };
+  return forEachHalf(b, piece, {StepTrack::inMemory(codes, /*isLoaded=*/false, /*isStored=*/true), StepTrack(values)},
+                     encode)[1];
 }
 
 StepMoments::Values StepMoments::storedBlock(const StepPiece &piece) {
   const bool isAdam = rule == UpdateRule::Adam;
   Value scale = loadScale(isAdam ? at.mScales : at.vScales, piece);
-  Values values = memory.loadBytes(isAdam ? at.m : at.v, piece, /*isSigned=*/true);
-  for (Value &value : values)
-    value = b.mulF(b.toFloat(value), scale);
-  return values;
+  auto decode = [&](const StepHalf &, MutableArrayRef<Values> fronts) {
+    fronts[1] = bytesOf(b, fronts[0], /*isSigned=*/true);
+    for (Value &value : fronts[1])
+      value = b.mulF(b.toFloat(value), scale);
+  };
+  return forEachHalf(b, piece,
+                     {StepTrack::inMemory(isAdam ? at.m : at.v, /*isLoaded=*/true, /*isStored=*/false),
+                      StepTrack(Values(columns, b.f32(0.0f)))},
+                     decode)[1];
 }
 
-StepMoments::Values StepMoments::stepBlock(const StepPiece &piece, ValueRange words) {
+StepMoments::Values StepMoments::stepBlock(const StepPiece &piece) {
   const bool isAdam = rule == UpdateRule::Adam;
   // What is not there has gradient and codes 0: no moment of it is above the rest.
-  Values gradient = memory.loadFloats(dataType, at.gradient, piece);
-  Values m = memory.loadBytes(at.m, piece, /*isSigned=*/true), v = memory.loadBytes(at.v, piece, /*isSigned=*/!isAdam);
+  SmallVector<StepTrack> loaded;
+  for (Value pointer : {at.gradient, at.m, at.v})
+    loaded.push_back(StepTrack::inMemory(pointer, /*isLoaded=*/true, /*isStored=*/false));
+  loaded.resize(5, StepTrack(Values(columns, b.f32(0.0f))));
   Value mScale = loadScale(at.mScales, piece), vScale = loadScale(at.vScales, piece);
   Value decay = b.mulF(numbers.beta1, mScale);
   // For adam m counts in units of what is new in it.
@@ -99,23 +108,28 @@ StepMoments::Values StepMoments::stepBlock(const StepPiece &piece, ValueRange wo
     decay = b.mulF(decay, unit);
     decayEpsilon = b.mulF(decay, numbers.epsilon);
   }
-  for (int64_t i = 0; i < columns; ++i) {
-    // In units of the scale.
-    Value old = b.toFloat(m[i]);
-    if (!isAdam) {
-      m[i] = advance({old, Value()}, gradient[i], decay).m;
-      v[i] = b.mulF(b.toFloat(v[i]), vScale);
-      continue;
+  SmallVector<Values> stepped = forEachHalf(b, piece, loaded, [&](const StepHalf &, MutableArrayRef<Values> fronts) {
+    Values gradient = floatsOf(b, dataType, fronts[0]), m = bytesOf(b, fronts[1], /*isSigned=*/true),
+           v = bytesOf(b, fronts[2], /*isSigned=*/!isAdam);
+    for (int64_t i = 0; i < StepHalf::columns; ++i) {
+      // In units of the scale.
+      Value old = b.toFloat(m[i]);
+      if (!isAdam) {
+        fronts[3][i] = advance({old, Value()}, gradient[i], decay).m;
+        fronts[4][i] = b.mulF(b.toFloat(v[i]), vScale);
+        continue;
+      }
+      Value root = decodeRoot(v[i], rootScale);
+      fronts[3][i] = b.fma(old, b.fma(root, decay, decayEpsilon), gradient[i]);
+      fronts[4][i] = nextSecond(b.mulF(root, root), gradient[i]);
     }
-    Value root = decodeRoot(v[i], rootScale);
-    m[i] = b.fma(old, b.fma(root, decay, decayEpsilon), gradient[i]);
-    v[i] = nextSecond(b.mulF(root, root), gradient[i]);
-  }
+  });
+  Values m = stepped[3], v = stepped[4];
   if (!isAdam) {
-    Values stored = storeLinear(m, words, false, at.m, at.mScales, piece);
+    Values stored = storeLinear(m, false, at.m, at.mScales, piece);
     for (int64_t i = 0; i < columns; ++i)
       v[i] = meanSign(v[i], stored[i]);
-    return storeLinear(v, words, true, at.v, at.vScales, piece);
+    return storeLinear(v, true, at.v, at.vScales, piece);
   }
   // A power of two, such that the greatest v is not above 1.875 of it; what is added carries into the exponent.
   Value bits = b.bitAnd(b.add(b.bits(greatest(v)), int64_t(1) << droppedBits), 0x7f800000);
@@ -123,11 +137,17 @@ StepMoments::Values StepMoments::stepBlock(const StepPiece &piece, ValueRange wo
   Value newScale = b.asFloat(bits), inverse = b.asFloat(b.sub(b.i32(int64_t(254) << 23), bits));
   Value unitEpsilon = b.mulF(unit, numbers.epsilon);
   storeScale(newScale, at.vScales, piece);
-  for (int64_t i = 0; i < columns; ++i) {
-    v[i] = encodeSecond(v[i], inverse, words[i]);
-    Value root = b.sqrtF(b.mulF(decodeSecond(v[i]), newScale));
-    m[i] = b.divF(m[i], b.fma(root, unit, unitEpsilon));
-  }
-  memory.storeBits(v, at.v, piece);
-  return storeLinear(m, words, false, at.m, at.mScales, piece);
+  auto encode = [&](const StepHalf &half, MutableArrayRef<Values> fronts) {
+    Values codes;
+    for (auto [m, v, word] : llvm::zip(fronts[1], fronts[2], random.moments(half.number))) {
+      codes.push_back(encodeSecond(v, inverse, word));
+      Value root = b.sqrtF(b.mulF(decodeSecond(codes.back()), newScale));
+      m = b.divF(m, b.fma(root, unit, unitEpsilon));
+    }
+    fronts[0] = wordsOfBits(b, codes, 8);
+  };
+  m = forEachHalf(b, piece,
+                  {StepTrack::inMemory(at.v, /*isLoaded=*/false, /*isStored=*/true), StepTrack(m), StepTrack(v)},
+                  encode)[1];
+  return storeLinear(m, false, at.m, at.mScales, piece);
 }

@@ -2,7 +2,6 @@
 #include "passes/gpu/StepMoments.h"
 
 #include "dialect/core/KernelAbi.h"
-#include "passes/gpu/StepRandom.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/TypeUtilities.h"
@@ -10,11 +9,11 @@
 using namespace mlir;
 using namespace bq;
 
-static constexpr int64_t columns = StepPiece::columns;
-
-StepMoments::StepMoments(GpuBuilder &b, UpdateOp op, const StepNumbers &numbers, const MomentMemory &memory)
-    : b(b), memory(b), rule(op.getRule().getValue()), moments(op.getMomentType()),
-      dataType(getElementTypeOrSelf(op.getGradient().getType())), numbers(numbers), at(memory) {
+StepMoments::StepMoments(GpuBuilder &b, UpdateOp op, const StepNumbers &numbers, const MomentMemory &memory,
+                         StepRandom &random, bool isStepped)
+    : b(b), rule(op.getRule().getValue()), moments(op.getMomentType()),
+      dataType(getElementTypeOrSelf(op.getGradient().getType())), numbers(numbers), at(memory), random(random),
+      isStepped(isStepped) {
   if (moments != MomentType::None)
     momentType = getElementTypeOrSelf(op.getState().front().getType());
   WeightType packed = op.getPackedType();
@@ -51,44 +50,46 @@ Value StepMoments::directionOf(const Pair &stored) {
   return rule == UpdateRule::SignMomentum ? stored.v : divide(stored.m, b.sqrtF(stored.v));
 }
 
-void StepMoments::keep(Values &values, ValueRange words, bool isSecond, const StepPiece &piece) {
-  Value buffer = isSecond ? at.v : at.m;
+StepMoments::Values StepMoments::stored(Values &values, const StepHalf &half, bool isSecond) {
   if (!isRandom())
-    return memory.storeFloats(momentType, values, buffer, piece);
-  memory.storeBits(roundTo16(values, words, isSecond), buffer, piece);
+    return wordsOfFloats(b, momentType, values);
+  return wordsOfBits(b, roundTo16(values, random.moments(half.number), isSecond), 16);
 }
 
-StepMoments::Values StepMoments::step(const StepPiece &piece, ValueRange words) {
-  if (moments == MomentType::None)
-    return memory.loadFloats(dataType, at.gradient, piece);
+SmallVector<StepTrack> StepMoments::tracks(const StepPiece &piece) {
   if (moments == MomentType::Block8)
-    return stepBlock(piece, words);
-  Values gradient = memory.loadFloats(dataType, at.gradient, piece);
-  Values m = memory.loadFloats(momentType, at.m, piece), v = memory.loadFloats(momentType, at.v, piece);
-  for (int64_t i = 0; i < columns; ++i) {
-    Pair next = advance({m[i], v[i]}, gradient[i], numbers.beta1);
-    m[i] = next.m;
-    if (next.v)
-      v[i] = next.v;
+    return {StepTrack(isStepped ? storedBlock(piece) : stepBlock(piece))};
+  SmallVector<StepTrack> tracks;
+  if (!isStepped || moments == MomentType::None)
+    tracks.push_back(StepTrack::inMemory(at.gradient, /*isLoaded=*/true, /*isStored=*/false));
+  if (moments != MomentType::None)
+    for (Value moment : {at.m, at.v})
+      tracks.push_back(StepTrack::inMemory(moment, /*isLoaded=*/true, /*isStored=*/!isStepped));
+  return tracks;
+}
+
+StepMoments::Values StepMoments::directions(const StepHalf &half, MutableArrayRef<Values> fronts) {
+  if (moments == MomentType::Block8)
+    return fronts[0];
+  if (moments == MomentType::None)
+    return floatsOf(b, dataType, fronts[0]);
+  Values &mFront = *(fronts.end() - 2), &vFront = fronts.back();
+  Values m = floatsOf(b, momentType, mFront), v = floatsOf(b, momentType, vFront), directions;
+  if (!isStepped) {
+    Values gradient = floatsOf(b, dataType, fronts[0]);
+    for (int64_t i = 0; i < StepHalf::columns; ++i) {
+      Pair next = advance({m[i], v[i]}, gradient[i], numbers.beta1);
+      m[i] = next.m;
+      if (next.v)
+        v[i] = next.v;
+    }
+    mFront = stored(m, half, false);
+    if (rule == UpdateRule::SignMomentum)
+      for (int64_t i = 0; i < StepHalf::columns; ++i)
+        v[i] = meanSign(v[i], m[i]);
+    vFront = stored(v, half, true);
   }
-  keep(m, words, false, piece);
-  if (rule == UpdateRule::SignMomentum)
-    for (int64_t i = 0; i < columns; ++i)
-      v[i] = meanSign(v[i], m[i]);
-  keep(v, words, true, piece);
-  Values directions;
-  for (int64_t i = 0; i < columns; ++i)
-    directions.push_back(directionOf({m[i], v[i]}));
-  return directions;
-}
-
-StepMoments::Values StepMoments::stored(const StepPiece &piece) {
-  if (moments == MomentType::None)
-    return memory.loadFloats(dataType, at.gradient, piece);
-  if (moments == MomentType::Block8)
-    return storedBlock(piece);
-  Values m = memory.loadFloats(momentType, at.m, piece), v = memory.loadFloats(momentType, at.v, piece), directions;
-  for (int64_t i = 0; i < columns; ++i)
+  for (int64_t i = 0; i < StepHalf::columns; ++i)
     directions.push_back(directionOf({m[i], v[i]}));
   return directions;
 }
@@ -96,14 +97,14 @@ StepMoments::Values StepMoments::stored(const StepPiece &piece) {
 StepMoments::Values StepMoments::roundTo16(Values &values, ValueRange words, bool isSecond) {
   const bool keepsPositive = isSecond && rule == UpdateRule::Adam;
   Values bits;
-  for (int64_t i = 0; i < columns; ++i) {
-    Value half = StepRandom::half(b, words[i], isSecond);
+  for (auto [value, word] : llvm::zip(values, words)) {
+    Value half = StepRandom::half(b, word, isSecond);
     if (momentType.isBF16()) {
-      values[i] = roundToBF16(values[i], half, keepsPositive);
-      bits.push_back(b.shiftRight(b.bits(values[i]), 16));
+      value = roundToBF16(value, half, keepsPositive);
+      bits.push_back(b.shiftRight(b.bits(value), 16));
     } else {
-      values[i] = roundToF16(values[i], half, keepsPositive);
-      bits.push_back(gpu::RoundOp::create(b, gpu::Half::F16, values[i]));
+      value = roundToF16(value, half, keepsPositive);
+      bits.push_back(gpu::RoundOp::create(b, gpu::Half::F16, value));
     }
   }
   return bits;

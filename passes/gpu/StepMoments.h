@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The first half of bq.update in kernels for GPUs: gradient and moments to the direction of the step, for a piece.
+/// The first part of bq.update in kernels for GPUs: gradient and moments to the direction of the step, for a piece.
 #ifndef BQ_PASSES_GPU_STEPMOMENTS_H
 #define BQ_PASSES_GPU_STEPMOMENTS_H
 
 #include "dialect/BQDialect.h"
-#include "passes/gpu/StepPieces.h"
+#include "passes/gpu/StepRandom.h"
 
 namespace bq {
 
@@ -23,17 +23,19 @@ struct MomentMemory {
 /// columns of a block of moments of 8 bits, so that all its threads must come here, and rounds begin at blocks.
 class StepMoments {
 public:
-  using Values = StepMemory::Values;
+  using Values = StepTrack::Words;
 
-  StepMoments(GpuBuilder &b, UpdateOp op, const StepNumbers &numbers, const MomentMemory &memory);
+  /// `random`: where moments are rounded at random. `isStepped`: the moments have been stepped before.
+  StepMoments(GpuBuilder &b, UpdateOp op, const StepNumbers &numbers, const MomentMemory &memory, StepRandom &random,
+              bool isStepped);
 
-  /// Whether moments are rounded at random.
-  bool isRandom() const { return moments != MomentType::None && moments != MomentType::F32; }
+  /// Whether moments are rounded at random here.
+  bool isRandom() const { return moments != MomentType::None && moments != MomentType::F32 && !isStepped; }
 
-  /// The directions of the step, whose moments are stored. `words`: random numbers, where the moments need them.
-  Values step(const StepPiece &piece, mlir::ValueRange words);
-  /// The same of moments that have been stepped before.
-  Values stored(const StepPiece &piece);
+  /// What directions() has the halves of.
+  mlir::SmallVector<StepTrack> tracks(const StepPiece &piece);
+  /// Steps the moments of a half.
+  Values directions(const StepHalf &half, llvm::MutableArrayRef<Values> fronts);
 
 private:
   struct Pair {
@@ -52,10 +54,11 @@ private:
   Values roundTo16(Values &values, mlir::ValueRange words, bool isSecond);
   mlir::Value roundToBF16(mlir::Value x, mlir::Value half, bool keepsPositive);
   mlir::Value roundToF16(mlir::Value x, mlir::Value half, bool keepsPositive);
-  void keep(Values &values, mlir::ValueRange words, bool isSecond, const StepPiece &piece);
+  /// Words of moments as they are stored; what they are rounded to, in place.
+  Values stored(Values &values, const StepHalf &half, bool isSecond);
 
-  // Moments of 8 bits.
-  Values stepBlock(const StepPiece &piece, mlir::ValueRange words);
+  // Moments of 8 bits: directions.
+  Values stepBlock(const StepPiece &piece);
   Values storedBlock(const StepPiece &piece);
   /// Whether the block of a piece has any column, and its place among the scales, i64.
   std::pair<mlir::Value, mlir::Value> blockOf(const StepPiece &piece);
@@ -66,19 +69,19 @@ private:
   mlir::Value decodeRoot(mlir::Value code, mlir::Value rootScale);
   mlir::Value encodeSecond(mlir::Value v, mlir::Value inverseScale, mlir::Value word);
   /// Stores values as codes with a common scale; gives what they stand for.
-  Values storeLinear(mlir::ValueRange values, mlir::ValueRange words, bool high, mlir::Value codes, mlir::Value scales,
-                     const StepPiece &piece);
+  Values storeLinear(const Values &values, bool high, mlir::Value codes, mlir::Value scales, const StepPiece &piece);
   /// The greatest of the magnitudes of a block, in all its threads.
   mlir::Value greatest(mlir::ValueRange values);
 
   GpuBuilder &b;
-  StepMemory memory;
   UpdateRule rule;
   MomentType moments;
   mlir::Type dataType, momentType;
   int64_t blocksPerRow;
   StepNumbers numbers;
   MomentMemory at;
+  StepRandom &random;
+  bool isStepped;
 };
 
 } // namespace bq

@@ -6,137 +6,261 @@
 using namespace mlir;
 using namespace bq;
 
+using Words = StepTrack::Words;
 static constexpr int64_t columns = StepPiece::columns;
 
 StepPiece::StepPiece(GpuBuilder &b, const RowRound &round, Value last, int64_t rowColumns)
     : row(round.row), last(last) {
-  Value inRound = b.mul(b.thread(), columns);
-  first = b.add(round.first, inRound);
-  inBlock = b.add(round.inBlock, inRound);
+  first = b.add(round.first, b.mul(b.thread(), columns));
   at = b.add(b.mul(b.wide(row), rowColumns), b.wide(first));
   isWhole = b.lessThan(b.add(first, columns - 1), last);
 }
 
-static int64_t bytesOf(Value pointer) {
-  return cast<gpu::PtrType>(pointer.getType()).getElement().getIntOrFloatBitWidth() / 8;
+static Type elementOf(Value pointer) { return cast<gpu::PtrType>(pointer.getType()).getElement(); }
+static int64_t bitsOf(Value pointer) { return elementOf(pointer).getIntOrFloatBitWidth(); }
+
+StepTrack StepTrack::inMemory(Value pointer, bool isLoaded, bool isStored) {
+  StepTrack track(Words(columns * bitsOf(pointer) / 32));
+  track.pointer = pointer;
+  track.isLoaded = isLoaded;
+  track.isStored = isStored;
+  return track;
 }
 
-Value StepMemory::canBeVector(Value pointer, const StepPiece &piece) {
-  const int64_t bytes = bytesOf(pointer);
-  Value address = b.add(gpu::AddressOp::create(b, pointer), b.mul(piece.at, bytes));
-  Value over = b.bitAnd(address, std::min<int64_t>(16, bytes * columns) - 1);
-  return b.both(piece.isWhole, b.equal(over, b.i64(0)));
-}
+//===----------------------------------------------------------------------===//
+// Words
+//===----------------------------------------------------------------------===//
 
-/// The elements of a piece lie in these words: 32-bit ones as they are, others four or two in an i32.
-static int64_t wordsOf(Value pointer) { return bytesOf(pointer) * columns / 4; }
-
-/// As load() of GpuBuilder gives them.
-StepMemory::Values StepMemory::load(Value pointer, const StepPiece &piece) {
-  Type element = cast<gpu::PtrType>(pointer.getType()).getElement();
-  const int64_t bytes = bytesOf(pointer), words = wordsOf(pointer), perWord = 4 / bytes, bits = 8 * bytes;
-  auto vectors = [&] {
-    Values loaded;
-    const int64_t count = std::min<int64_t>(words, 4);
-    for (int64_t first = 0; first < words; first += count) {
-      Value vector = b.load(b.vec(bytes == 4 ? element : b.getI32Type(), count), pointer, b.add(piece.at, first));
-      for (int64_t i = 0; i < count; ++i)
-        loaded.push_back(b.element(vector, i));
+static Words unpack(GpuBuilder &b, ValueRange words, int64_t bits) {
+  const int64_t perWord = 32 / bits;
+  Words values;
+  for (Value word : words)
+    for (int64_t i = 0; i < perWord; ++i) {
+      Value shifted = b.shiftRight(word, i * bits);
+      values.push_back(i == perWord - 1 ? shifted : b.bitAnd(shifted, (1 << bits) - 1));
     }
-    return loaded;
-  };
-  Values loaded = b.chooseAll(canBeVector(pointer, piece), vectors, [&] { return loadHalves(pointer, piece); });
-  if (bytes == 4)
-    return loaded;
-  Values values;
-  for (int64_t i = 0; i < columns; ++i) {
-    Value shifted = b.shiftRight(loaded[i / perWord], i % perWord * bits);
-    values.push_back(i % perWord == perWord - 1 ? shifted : b.bitAnd(shifted, (1 << bits) - 1));
-  }
   return values;
 }
 
-/// One by one, four at a time in a loop: what a kernel's body holds decides how long it takes to compile.
-StepMemory::Values StepMemory::loadHalves(Value pointer, const StepPiece &piece) {
-  constexpr int64_t half = columns / 2;
-  const int64_t bytes = bytesOf(pointer), words = wordsOf(pointer), perWord = 4 / bytes;
-  Value zero = cast<gpu::PtrType>(pointer.getType()).getElement().isF32() ? b.f32(0.0f) : b.i32(0);
-  // In place of an element that is not there the row's last is read, so that nothing branches.
-  Value most = b.sub(b.sub(piece.last, piece.first), 1);
-  return b.loop(b.i32(0), b.i32(columns), b.i32(half), Values(words, zero), [&](Value first, ValueRange carried) {
-    // The words of the first half come to the front when those of the second are appended.
-    Values next(carried.drop_front(words / 2));
-    for (int64_t i = 0; i < half; ++i) {
-      Value number = b.add(first, i);
-      Value value = b.load(pointer, b.add(piece.at, b.wide(b.min(number, most))));
-      value = b.select(b.lessThan(most, number), zero, value);
-      if (i % perWord)
-        next.back() = b.bitOr(next.back(), b.shiftLeft(value, i % perWord * 8 * bytes));
-      else
-        next.push_back(value);
+Words bq::wordsOfBits(GpuBuilder &b, ValueRange values, int64_t bits) {
+  const int64_t perWord = 32 / bits;
+  Words words;
+  for (auto [i, value] : llvm::enumerate(values)) {
+    const int64_t place = static_cast<int64_t>(i) % perWord;
+    Value low = place == perWord - 1 ? value : b.bitAnd(value, (1 << bits) - 1);
+    if (place)
+      words.back() = b.bitOr(words.back(), b.shiftLeft(low, place * bits));
+    else
+      words.push_back(low);
+  }
+  return words;
+}
+
+Words bq::floatsOf(GpuBuilder &b, Type element, ValueRange words) {
+  if (element.isF32())
+    return Words(words);
+  Words values = unpack(b, words, 16);
+  for (Value &value : values)
+    value = gpu::ExtendOp::create(b, element.isF16() ? gpu::Half::F16 : gpu::Half::BF16, value);
+  return values;
+}
+
+Words bq::wordsOfFloats(GpuBuilder &b, Type element, ValueRange values) {
+  if (element.isF32())
+    return Words(values);
+  Words bits;
+  for (Value value : values)
+    bits.push_back(gpu::RoundOp::create(b, element.isF16() ? gpu::Half::F16 : gpu::Half::BF16, value));
+  return wordsOfBits(b, bits, 16);
+}
+
+Words bq::bytesOf(GpuBuilder &b, ValueRange words, bool isSigned) {
+  if (!isSigned)
+    return unpack(b, words, 8);
+  Words values;
+  for (Value word : words)
+    for (int64_t i = 0; i < 4; ++i)
+      values.push_back(b.shiftRightSigned(b.shiftLeft(word, 24 - 8 * i), 24));
+  return values;
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+class Halves {
+public:
+  Halves(GpuBuilder &b, const StepPiece &piece, ArrayRef<StepTrack> tracks) : b(b), piece(piece), tracks(tracks) {
+    Value over;
+    for (const StepTrack &track : tracks)
+      if (track.pointer) {
+        const int64_t bytes = bitsOf(track.pointer) / 8;
+        Value address = b.add(gpu::AddressOp::create(b, track.pointer), b.mul(piece.at, bytes));
+        Value part = b.bitAnd(address, std::min<int64_t>(16, bytes * columns) - 1);
+        over = over ? b.bitOr(over, part) : part;
+      }
+    if (over)
+      isVector = b.both(piece.isWhole, b.equal(over, b.i64(0)));
+  }
+
+  /// The words of all tracks, one after the other; 0 where an element is for itself.
+  Words load() {
+    Words loaded = anyOf(&StepTrack::isLoaded) ? b.chooseAll(
+                                                     isVector, [&] { return vectors(); }, [&] { return zeros(); })
+                                               : Words();
+    Words all;
+    for (const StepTrack &track : tracks) {
+      const size_t count = track.words.size();
+      if (track.isLoaded) {
+        all.append(loaded.begin(), loaded.begin() + count);
+        loaded.erase(loaded.begin(), loaded.begin() + count);
+      } else {
+        all.append(track.pointer ? Words(count, zeroOf(track)) : track.words);
+      }
+    }
+    return all;
+  }
+
+  /// Brings elements of a half that are for themselves.
+  void loadElements(const StepHalf &half, MutableArrayRef<Words> fronts) {
+    if (!anyOf(&StepTrack::isLoaded))
+      return;
+    auto carried = [&] {
+      Words words;
+      forEach(&StepTrack::isLoaded, [&](size_t i) { words.append(fronts[i]); });
+      return words;
+    };
+    auto elements = [&] {
+      // In place of an element that is not there the row's last is read, so that nothing branches.
+      Value most = b.sub(b.sub(piece.last, piece.first), 1);
+      SmallVector<Value> places, isThere;
+      for (int64_t i = 0; i < StepHalf::columns; ++i) {
+        Value number = b.add(b.mul(half.number, StepHalf::columns), i);
+        places.push_back(b.add(piece.at, b.wide(b.min(number, most))));
+        isThere.push_back(half.isThere(b, i));
+      }
+      Words words;
+      forEach(&StepTrack::isLoaded, [&](size_t track) {
+        Words values;
+        for (int64_t i = 0; i < StepHalf::columns; ++i)
+          values.push_back(b.select(isThere[i], b.load(tracks[track].pointer, places[i]), zeroOf(tracks[track])));
+        const int64_t bits = bitsOf(tracks[track].pointer);
+        words.append(bits == 32 ? values : wordsOfBits(b, values, bits));
+      });
+      return words;
+    };
+    const Words chosen = b.chooseAll(isVector, carried, elements);
+    ValueRange rest = chosen;
+    forEach(&StepTrack::isLoaded, [&](size_t i) {
+      const size_t count = fronts[i].size();
+      fronts[i] = Words(rest.take_front(count));
+      rest = rest.drop_front(count);
+    });
+  }
+
+  /// Stores elements of a half that are for themselves.
+  void storeElements(const StepHalf &half, ArrayRef<Words> fronts) {
+    if (!anyOf(&StepTrack::isStored))
+      return;
+    auto elements = [&] {
+      Value first = b.add(piece.at, b.wide(b.mul(half.number, StepHalf::columns)));
+      for (int64_t i = 0; i < StepHalf::columns; ++i)
+        b.when(half.isThere(b, i), [&] {
+          forEach(&StepTrack::isStored, [&](size_t track) {
+            Value pointer = tracks[track].pointer;
+            const int64_t bits = bitsOf(pointer), perWord = 32 / bits;
+            // A store takes the low bits.
+            Value word = fronts[track][i / perWord];
+            b.store(bits == 32 ? word : b.shiftRight(word, i % perWord * bits), pointer, b.add(first, i));
+          });
+        });
+    };
+    b.when(isVector, [] {}, elements);
+  }
+
+  void store(ArrayRef<Words> all) {
+    if (!anyOf(&StepTrack::isStored))
+      return;
+    b.when(isVector, [&] {
+      forEach(&StepTrack::isStored, [&](size_t track) {
+        ValueRange words = all[track];
+        const size_t count = std::min<size_t>(words.size(), 4);
+        for (size_t first = 0; first < words.size(); first += count)
+          b.store(b.pack(words.slice(first, count)), tracks[track].pointer,
+                  b.add(piece.at, static_cast<int64_t>(first)));
+      });
+    });
+  }
+
+private:
+  bool anyOf(bool StepTrack::*what) const {
+    return llvm::any_of(tracks, [&](const StepTrack &track) { return track.*what; });
+  }
+  void forEach(bool StepTrack::*what, function_ref<void(size_t)> body) {
+    for (size_t i = 0; i < tracks.size(); ++i)
+      if (tracks[i].*what)
+        body(i);
+  }
+  Value zeroOf(const StepTrack &track) { return elementOf(track.pointer).isF32() ? b.f32(0.0f) : b.i32(0); }
+  Words zeros() {
+    Words words;
+    forEach(&StepTrack::isLoaded, [&](size_t i) { words.append(tracks[i].words.size(), zeroOf(tracks[i])); });
+    return words;
+  }
+  Words vectors() {
+    Words loaded;
+    forEach(&StepTrack::isLoaded, [&](size_t i) {
+      Value pointer = tracks[i].pointer;
+      const size_t words = tracks[i].words.size(), count = std::min<size_t>(words, 4);
+      Type type = b.vec(bitsOf(pointer) == 32 ? elementOf(pointer) : b.getI32Type(), static_cast<int64_t>(count));
+      for (size_t first = 0; first < words; first += count) {
+        Value vector = b.load(type, pointer, b.add(piece.at, static_cast<int64_t>(first)));
+        for (size_t word = 0; word < count; ++word)
+          loaded.push_back(b.element(vector, static_cast<int64_t>(word)));
+      }
+    });
+    return loaded;
+  }
+
+  GpuBuilder &b;
+  const StepPiece &piece;
+  ArrayRef<StepTrack> tracks;
+  Value isVector; ///< i1; null without tensors.
+};
+
+} // namespace
+
+SmallVector<Words> bq::forEachHalf(GpuBuilder &b, const StepPiece &piece, ArrayRef<StepTrack> tracks,
+                                   function_ref<void(const StepHalf &, MutableArrayRef<Words>)> body) {
+  Halves halves(b, piece, tracks);
+  Words words = b.loop(b.i32(0), b.i32(2), b.i32(1), halves.load(), [&](Value number, ValueRange state) {
+    SmallVector<Words> fronts, backs;
+    for (const StepTrack &track : tracks) {
+      const size_t half = track.words.size() / 2;
+      fronts.emplace_back(state.take_front(half));
+      backs.emplace_back(state.slice(half, half));
+      state = state.drop_front(2 * half);
+    }
+    Value first = b.add(piece.first, b.mul(number, StepHalf::columns));
+    const StepHalf half{number, piece.row, first, piece.last};
+    halves.loadElements(half, fronts);
+    body(half, fronts);
+    halves.storeElements(half, fronts);
+    Words next;
+    for (auto [front, back] : llvm::zip(fronts, backs)) {
+      next.append(back);
+      next.append(front);
     }
     return next;
   });
-}
-
-void StepMemory::store(ValueRange values, Value pointer, const StepPiece &piece) {
-  const int64_t bytes = bytesOf(pointer), words = wordsOf(pointer), perWord = 4 / bytes, bits = 8 * bytes;
-  Values packed;
-  for (int64_t i = 0; i < columns; ++i) {
-    Value low = i % perWord == perWord - 1 ? values[i] : b.bitAnd(values[i], (1 << bits) - 1);
-    if (i % perWord)
-      packed.back() = b.bitOr(packed.back(), b.shiftLeft(low, i % perWord * bits));
-    else
-      packed.push_back(low);
+  SmallVector<Words> after;
+  ValueRange rest = words;
+  for (const StepTrack &track : tracks) {
+    after.emplace_back(rest.take_front(track.words.size()));
+    rest = rest.drop_front(track.words.size());
   }
-  auto vectors = [&] {
-    const int64_t count = std::min<int64_t>(words, 4);
-    for (int64_t first = 0; first < words; first += count)
-      b.store(b.pack(ValueRange(packed).slice(first, count)), pointer, b.add(piece.at, first));
-  };
-  auto oneByOne = [&] {
-    Value count = b.min(b.sub(piece.last, piece.first), b.i32(columns));
-    b.loop(b.i32(0), count, b.i32(1), packed, [&](Value i, ValueRange carried) {
-      b.store(carried[0], pointer, b.add(piece.at, b.wide(i)));
-      // The next element comes to the front.
-      Values next(carried.drop_front());
-      next.push_back(carried[0]);
-      if (bytes == 4)
-        return next;
-      next.clear();
-      for (int64_t word = 0; word < words; ++word) {
-        Value above = b.shiftRight(carried[word], bits);
-        next.push_back(word + 1 < words ? b.bitOr(above, b.shiftLeft(carried[word + 1], 32 - bits)) : above);
-      }
-      return next;
-    });
-  };
-  b.when(canBeVector(pointer, piece), vectors, oneByOne);
+  halves.store(after);
+  return after;
 }
-
-StepMemory::Values StepMemory::loadFloats(Type element, Value pointer, const StepPiece &piece) {
-  Values values = load(pointer, piece);
-  if (!element.isF32())
-    for (Value &value : values)
-      value = gpu::ExtendOp::create(b, element.isF16() ? gpu::Half::F16 : gpu::Half::BF16, value);
-  return values;
-}
-
-void StepMemory::storeFloats(Type element, ValueRange values, Value pointer, const StepPiece &piece) {
-  if (element.isF32())
-    return store(values, pointer, piece);
-  Values bits;
-  for (Value value : values)
-    bits.push_back(gpu::RoundOp::create(b, element.isF16() ? gpu::Half::F16 : gpu::Half::BF16, value));
-  store(bits, pointer, piece);
-}
-
-StepMemory::Values StepMemory::loadBytes(Value pointer, const StepPiece &piece, bool isSigned) {
-  Values values = load(pointer, piece);
-  if (isSigned)
-    for (Value &value : values)
-      value = b.shiftRightSigned(b.shiftLeft(value, 24), 24);
-  return values;
-}
-
-void StepMemory::storeBits(ValueRange values, Value pointer, const StepPiece &piece) { store(values, pointer, piece); }

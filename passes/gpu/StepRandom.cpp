@@ -51,26 +51,24 @@ void StepRandom::writeStream(const RowRound &round, int64_t stream, Value words)
   });
 }
 
-SmallVector<Value> StepRandom::load(Value words) {
+SmallVector<Value> StepRandom::load(Value words, Value half) {
   constexpr int64_t perBlock = blockColumns / columns, perTurn = blockWords / columns;
   Value thread = b.thread();
   Value first = b.add(b.mul(b.div(thread, perBlock), blockWords), b.mul(b.rem(thread, perTurn), columns));
   Value turn = b.mul(b.div(b.rem(thread, perBlock), perTurn), static_cast<int32_t>(philoxTurn));
   SmallVector<Value> values;
-  for (int64_t half = 0; half < 2; ++half) {
-    Value four = b.load(b.vec(b.getI32Type(), 4), words, b.add(first, 4 * half));
-    for (int64_t i = 0; i < 4; ++i)
-      values.push_back(b.add(b.element(four, i), turn));
-  }
+  Value four = b.load(b.vec(b.getI32Type(), StepHalf::columns), words, b.add(first, b.mul(half, StepHalf::columns)));
+  for (int64_t i = 0; i < StepHalf::columns; ++i)
+    values.push_back(b.add(b.element(four, i), turn));
   return values;
 }
 
-SmallVector<Value> StepRandom::moments() { return load(momentWords); }
+SmallVector<Value> StepRandom::moments(Value half) { return load(momentWords, half); }
 
-SmallVector<Value> StepRandom::weights() {
-  SmallVector<Value> values = load(weightWords);
+SmallVector<Value> StepRandom::weights(Value half) {
+  SmallVector<Value> values = load(weightWords, half);
   for (Value &word : values)
-    word = half(b, word, false);
+    word = StepRandom::half(b, word, false);
   return values;
 }
 

@@ -17,9 +17,10 @@ public:
 
   /// Makes the numbers of a round, which begins at a multiple of 256 columns. All threads come here.
   void write(const RowRound &round, bool forMoments, bool forWeights);
-  /// Of the columns of a piece of that round, i32: of 32 bits those for moments, of 16 bits those for weights.
-  mlir::SmallVector<mlir::Value> moments();
-  mlir::SmallVector<mlir::Value> weights();
+  /// Of the four columns of a half, counted by an i32, of this thread's piece of that round, i32: of 32 bits those for
+  /// moments, of 16 bits those for weights.
+  mlir::SmallVector<mlir::Value> moments(mlir::Value half);
+  mlir::SmallVector<mlir::Value> weights(mlir::Value half);
 
   /// The low or the high half of a number.
   static mlir::Value half(GpuBuilder &b, mlir::Value word, bool high);
@@ -30,8 +31,7 @@ public:
 
 private:
   void writeStream(const RowRound &round, int64_t stream, mlir::Value words);
-  /// The words of this thread's eight columns.
-  mlir::SmallVector<mlir::Value> load(mlir::Value words);
+  mlir::SmallVector<mlir::Value> load(mlir::Value words, mlir::Value half);
 
   GpuBuilder &b;
   mlir::Value seedLow, seedHigh, step;

@@ -5,12 +5,13 @@
 // ERROR: error: 'bq.update' op has no schedule: run bq-select-schedule first
 
 // One kernel looks at the gradient; the other takes the step where nothing was found. Eight elements in a row are one
-// access or two where they are aligned and all there. Everything is loaded once and stored once.
+// access or two of each tensor, before a loop over their halves and after it, where they are aligned in all tensors and
+// all there; else the loop loads and stores them one by one. Everything is loaded once and stored once.
 
 // CHECK-LABEL: func.func @dense_check(
 // CHECK-SAME:    %[[G:[^:]*]]: !bqgpu.ptr<f32>, %[[FOUND:[^:]*]]: !bqgpu.ptr<i64>, %[[REPORT:[^:]*]]: !bqgpu.ptr<i64>, %[[TICKET:[^:]*]]: i64
+// CHECK:         bqgpu.load %[[G]]{{.*}} -> vector<4xf32>
 // CHECK:         scf.for
-// CHECK:           bqgpu.load %[[G]]{{.*}} -> vector<4xf32>
 // CHECK:           %[[PLACE:.*]] = arith.addi %[[TICKET]]
 // CHECK:           bqgpu.store %[[PLACE]], %[[FOUND]]
 // CHECK:           bqgpu.store %[[PLACE]], %[[REPORT]]
@@ -21,13 +22,17 @@
 // CHECK:         %[[STATUS:.*]] = bqgpu.load %{{.*}} : !bqgpu.ptr<i64>
 // CHECK:         %[[FINE:.*]] = arith.cmpi eq, %[[STATUS]]
 // CHECK:         scf.if %[[FINE]]
-// CHECK-NOT:       scf.for
-// CHECK:           bqgpu.load %[[W]]{{.*}} -> vector<4xi32>
-// CHECK:           bqgpu.load %[[G]]{{.*}} -> vector<4xf32>
+// CHECK:           scf.if
+// CHECK:             bqgpu.load %[[G]]{{.*}} -> vector<4xf32>
+// CHECK:             bqgpu.load %[[W]]{{.*}} -> vector<4xi32>
 // CHECK-NOT:       bqgpu.barrier
-// CHECK:           math.sqrt
-// CHECK:           arith.divf
-// CHECK:           bqgpu.round bf16
+// CHECK:           scf.for
+// CHECK:             bqgpu.load %[[G]]{{.*}} -> f32
+// CHECK:             bqgpu.load %[[W]]{{.*}} -> i32
+// CHECK-COUNT-4:     arith.divf
+// CHECK-NOT:         arith.divf
+// CHECK:             bqgpu.round bf16
+// CHECK:             bqgpu.store %{{.*}}, %[[W]]{{.*}} : i32
 // CHECK:           bqgpu.store %{{.*}}, %[[W]]{{.*}} : vector<4xi32>
 func.func @dense(%w: tensor<?xbf16>, %g: tensor<?xf32>, %o: tensor<9xf32>, %c: tensor<4xi32>, %m: tensor<?xf32>,
                  %v: tensor<?xf32>) -> (tensor<?xbf16>, tensor<?xf32>, tensor<?xf32>) {

@@ -4,20 +4,21 @@
 
 // ERROR: error: 'bq.weight_range' op has no schedule: run bq-select-schedule first
 
-// A block of threads reads a chunk once, eight elements a thread; what is not there takes no part in the range, and NaN
-// and infinity make both results NaN.
+// A block of threads reads a chunk once, eight elements a thread, and folds them in a loop over two halves; what is not
+// there takes no part in the range, and NaN and infinity make both results NaN.
 
 // CHECK-LABEL: func.func @range(
 // CHECK-SAME:    %[[W:[^:]*]]: !bqgpu.ptr<i16>, %[[LOWS:[^:]*]]: !bqgpu.ptr<f32>, %[[HIGHS:[^:]*]]: !bqgpu.ptr<f32>, %{{.*}}: i64)
 // CHECK-SAME:    bqgpu.rows_per_block = 1 : i32, bqgpu.threads = 128 : i32
-// CHECK:         bqgpu.load %[[W]]
 // CHECK-DAG:     %[[MOST:.*]] = arith.constant 0x7F800000 : f32
 // CHECK-DAG:     %[[LEAST:.*]] = arith.constant 0xFF800000 : f32
-// CHECK:         %[[THERE:.*]] = arith.select %{{.*}}, %[[X:.*]], %[[MOST]]
-// CHECK:         arith.minnumf %[[MOST]], %[[THERE]]
-// CHECK:         arith.select %{{.*}}, %[[X]], %[[LEAST]]
-// CHECK:         %[[POISON:.*]] = arith.subf %[[X]], %[[X]]
-// CHECK:         arith.addf %{{.*}}, %[[POISON]]
+// CHECK:         bqgpu.load %[[W]]{{.*}} -> vector<4xi32>
+// CHECK:         scf.for
+// CHECK:           %[[THERE:.*]] = arith.select %{{.*}}, %[[X:.*]], %[[MOST]]
+// CHECK:           arith.minnumf %{{.*}}, %[[THERE]]
+// CHECK:           arith.select %{{.*}}, %[[X]], %[[LEAST]]
+// CHECK:           %[[POISON:.*]] = arith.subf %[[X]], %[[X]]
+// CHECK:           arith.addf %{{.*}}, %[[POISON]]
 // CHECK:         bqgpu.barrier
 // CHECK:         bqgpu.store %{{.*}}, %[[LOWS]]
 // CHECK:         bqgpu.store %{{.*}}, %[[HIGHS]]
