@@ -42,6 +42,7 @@ def SelectSchedule : Pass<"bq-select-schedule"> {
     - `pipeline`: tensor instructions in bf16 and i8, for any number of rows, converted beforehand and copied while the
       rows before are multiplied.
     - `simt`: multiply-adds in f32.
+    - `stream`: multiply-adds with weights of the format `mixed`, eight rows of activations at most at a time.
     - `rows`: as above.
 
     ```
@@ -189,7 +190,8 @@ def GpuLowerLinear : Pass<"bq-gpu-lower-linear", "::mlir::ModuleOp"> {
   let description = [{
     A function that is one scheduled `bq.linear` or `bq.conv2d` becomes the kernel of `dialect/core/CudaAbi.h`, and
     before it, where the schedule is `pipeline`, `<name>_prepare`, which converts the rows of activations. The weight is
-    in the order of `dialect/core/FragmentLayout.h`. Rows of `bq.conv2d` are patches, gathered by whoever reads x.
+    in the order of `dialect/core/FragmentLayout.h`. Of the format `mixed` it is that of `dialect/core/CudaMixedAbi.h`,
+    whose codes are as they are saved; in i8 activations are prepared. Rows of `bq.conv2d` are patches, gathered by whoever reads x.
   }];
   let dependentDialects = ["::bq::gpu::BQGPUDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
                            "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];

@@ -39,3 +39,19 @@ func.func @parts(%x: tensor<1x384xbf16>, %w: !bq.weight<64x384, "int4:g128", f16
   return %y : tensor<1x64xbf16>
 }
 
+
+// -----
+
+func.func @mixed_algorithm(%x: tensor<1x128xf32>, %w: !bq.weight<64x128, "mixed:g8", f32>) -> tensor<1x64xf32> {
+  // expected-error@+1 {{no lowering for schedule 'simt' with compute f32 and format mixed:g8}}
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>, schedule = #bq.schedule<simt, rows = 1, vectors = 1>} : (tensor<1x128xf32>, !bq.weight<64x128, "mixed:g8", f32>) -> tensor<1x64xf32>
+  return %y : tensor<1x64xf32>
+}
+
+// -----
+
+func.func @mixed_tile(%x: tensor<9x128xf32>, %w: !bq.weight<64x128, "mixed:g8", f32>) -> tensor<9x64xf32> {
+  // expected-error@+1 {{schedule 'stream' takes 1 to 8 rows, 1 to 2 vectors and 1 split, got 9, 2 and 1}}
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>, schedule = #bq.schedule<stream, rows = 9, vectors = 2>} : (tensor<9x128xf32>, !bq.weight<64x128, "mixed:g8", f32>) -> tensor<9x64xf32>
+  return %y : tensor<9x64xf32>
+}

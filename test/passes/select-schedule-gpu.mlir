@@ -70,6 +70,35 @@ func.func @floats(%x: tensor<3x256xf32>, %w: !bq.weight<64x256, "nf4:g64", f16>)
 
 // -----
 
+// Few rows of mixed weights: as many columns of the result at once as leave enough blocks of threads.
+
+// CHECK-LABEL: @mixed
+// CHECK: schedule = #bq.schedule<stream, rows = 3, vectors = 2>
+func.func @mixed(%x: tensor<3x256xf32>, %w: !bq.weight<4096x256, "mixed:g8", f32>) -> tensor<3x4096xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>} : (tensor<3x256xf32>, !bq.weight<4096x256, "mixed:g8", f32>) -> tensor<3x4096xf32>
+  return %y : tensor<3x4096xf32>
+}
+
+// -----
+
+// CHECK-LABEL: @mixed_small
+// CHECK: schedule = #bq.schedule<stream, rows = 8, vectors = 1>
+func.func @mixed_small(%x: tensor<16x256xf32>, %w: !bq.weight<64x256, "mixed:g8", f32>) -> tensor<16x64xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<i8>} : (tensor<16x256xf32>, !bq.weight<64x256, "mixed:g8", f32>) -> tensor<16x64xf32>
+  return %y : tensor<16x64xf32>
+}
+
+// -----
+
+// CHECK-LABEL: @mixed_odd_groups
+// CHECK: schedule = #bq.schedule<stream, rows = 1, vectors = 1>
+func.func @mixed_odd_groups(%x: tensor<1x256xf32>, %w: !bq.weight<4096x256, "mixed:g20", f32>) -> tensor<1x4096xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>} : (tensor<1x256xf32>, !bq.weight<4096x256, "mixed:g20", f32>) -> tensor<1x4096xf32>
+  return %y : tensor<1x4096xf32>
+}
+
+// -----
+
 // CHECK-LABEL: @rows
 // CHECK: schedule = #bq.schedule<rows>
 func.func @rows(%w: !bq.weight<?x256, "int4:g128", f16>) -> tensor<?x256xf16> {

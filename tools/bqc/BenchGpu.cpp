@@ -55,6 +55,10 @@ at::Tensor copied(const void *data, at::IntArrayRef shape, at::ScalarType type) 
 
 c10::intrusive_ptr<PackedWeight> packed(const BenchLayer &layer, at::Device device) {
   const CanonicalWeight weight = layer.weight();
+  if (weight.format.isMixed())
+    return c10::make_intrusive<PackedWeight>(copied(weight.codes, {weight.mixed.codeBytes}, at::kByte).to(device),
+                                             copied(weight.scales, {2}, at::kFloat).to(device), std::nullopt,
+                                             weight.format, std::vector<int64_t>{weight.n, weight.k});
   const int64_t n = weight.n, k = weight.k, groups = weight.format.groupCount(k);
   const at::DimVector scaleShape = weight.format.hasColumnScale() ? at::DimVector{n + k} : at::DimVector{n, groups};
   std::optional<at::Tensor> zeros;
