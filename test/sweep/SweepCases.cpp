@@ -192,11 +192,35 @@ std::vector<KernelSpec> diffqCases() {
   return specs;
 }
 
+/// Layers of mixed weights: groups that are whole eights, and others.
+std::vector<KernelSpec> mixedCases() {
+  constexpr int64_t sizes[] = {8, 64, 20, 0};
+  std::vector<KernelSpec> specs;
+  for (const std::vector<int> &level :
+       coverPairs({static_cast<int>(std::size(sizes)), static_cast<int>(std::size(gpuComputes)),
+                   static_cast<int>(std::size(rowClasses)), 3, 2, static_cast<int>(activations.size()), 2,
+                   static_cast<int>(std::size(shapes))},
+                  {}, seed + 4)) {
+    KernelSpec spec;
+    spec.format = {Format::Kind::Mixed, 15, sizes[level[0]]};
+    spec.compute = gpuComputes[level[1]];
+    spec.rows = rowClasses[level[2]];
+    spec.dataType = elementTypes[level[3]];
+    spec.hasBias = level[4];
+    spec.activation = activations[level[5]];
+    spec.permuted = level[6];
+    std::tie(spec.n, spec.k) = shapes[level[7]];
+    specs.push_back(spec);
+  }
+  return specs;
+}
+
 } // namespace
 
 std::vector<KernelSpec> sweep::allCases() {
   std::vector<KernelSpec> specs = linearCases();
-  for (const std::vector<KernelSpec> &others : {convolutionCases(), rowCases(), updateCases(), diffqCases()})
+  for (const std::vector<KernelSpec> &others :
+       {convolutionCases(), rowCases(), updateCases(), diffqCases(), mixedCases()})
     specs.insert(specs.end(), others.begin(), others.end());
   // What cannot be, such as quantizing to a table that only the caller knows.
   specs.erase(std::remove_if(specs.begin(), specs.end(), [](const KernelSpec &spec) { return !spec.verify(); }),
