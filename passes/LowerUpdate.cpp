@@ -59,10 +59,11 @@ public:
       Value rowFirst = b.mul(row, k), words = isStored ? Value() : weights.momentWords();
       weights.forEachTile([&](Value first, int64_t columns) {
         if (words)
-          philox.write(row, first, b.index(columns), RandomStream::Moments, words);
+          writeMomentWords(philox, moments, {row, first}, b.index(columns), words);
         Value start = b.add(rowFirst, first);
         weights.begin(row, first, columns);
         if (moments.hasBlocks()) {
+          weights.prefetch(row, b.add(first, columns), columns);
           Value firstBlock = b.add(b.mul(row, llvm::divideCeil(k, abi::momentBlock)), b.div(first, abi::momentBlock));
           moments.blocks(
               start, b.index(columns), firstBlock, words, isStored,
@@ -78,8 +79,7 @@ public:
         if (part == StepPart::Moments)
           return;
         rescale(philox, weights, {row, first}, columns);
-        memory.forEachStep(b.index(columns),
-                           [&](Value i, Value count) { weights.encode(row, b.add(first, i), i, count); });
+        weights.encodeTile(row, first, columns);
       });
       if (part == StepPart::Moments)
         b.storeScalar(weights.wantedScale(row), rowScales, row);
@@ -90,6 +90,13 @@ private:
   struct Tile {
     Value row, first;
   };
+
+  void writeMomentWords(PhiloxRows &philox, const MomentStep &moments, const Tile &tile, Value columns, Value words) {
+    if (moments.hasBlocks())
+      philox.writeFirst(tile.row, tile.first, columns, words);
+    else
+      philox.write(tile.row, tile.first, columns, RandomStream::Moments, words);
+  }
 
   void moveStep(MomentStep &moments, PackedStep &weights, const Tile &tile, Value i, Value count, bool isStored) {
     Value words = isStored ? Value() : weights.momentWords(), column = b.add(tile.first, i);
@@ -143,7 +150,9 @@ private:
     Type weightType = getElementTypeOrSelf(op.getWeight().getType());
     memory.prepare(weightType);
     const int64_t size = abi::denseUpdateRow;
-    Value words = moments.isRandom() ? memory.onStack(b.getF32Type(), size) : Value();
+    Value words;
+    if (moments.isRandom())
+      words = memory.onStack(b.getF32Type(), moments.hasBlocks() ? size / philoxBlock * rowStep : size);
     VectorType floats = b.vec(b.getF32Type(), rowStep);
     Value rate = b.broadcast(floats, options.rate), keep = b.broadcast(floats, options.keep);
     auto load = [&](Value at, Value partial) { return b.extendFloat(memory.load(weightType, weight, at, partial)); };
@@ -154,7 +163,7 @@ private:
     b.loop(begin, end, 1, [&](Value row) {
       Value first = b.mul(row, size), columns = b.min(b.sub(count, first), b.index(size));
       if (words)
-        philox.write(row, b.index(0), columns, RandomStream::Moments, words);
+        writeMomentWords(philox, moments, {row, b.index(0)}, columns, words);
       if (moments.hasBlocks())
         return moments.blocks(
             first, columns, b.mul(row, size / abi::momentBlock), words, /*isStored=*/false,
@@ -162,10 +171,7 @@ private:
               Value at = b.add(first, i);
               move(load(at, partial), direction, at, partial);
             },
-            [&](Value i) {
-              memref::PrefetchOp::create(b, weight, b.add(first, i), /*isWrite=*/false, /*localityHint=*/3,
-                                         /*isDataCache=*/true);
-            });
+            [&](Value i) { memory.prefetch(weight, b.add(first, i)); });
       memory.forEachStep(columns, [&](Value column, Value partial) {
         Value at = b.add(first, column);
         // Before anything is stored: a load behind a store to the same place in another page waits for it.

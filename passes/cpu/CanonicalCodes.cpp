@@ -4,9 +4,9 @@
 using namespace mlir;
 using namespace bq;
 
-/// The codes in the lower bits of lanes, or in the upper ones.
+/// Lane i gets the two bytes that hold bits [i * bits, (i + 1) * bits), then each is shifted by what it is off: the
+/// codes in the lower bits of lanes, or in the upper ones.
 static Value unpack(KernelBuilder &b, Value bytes, int64_t bits, bool isHigh) {
-  // Lane i gets the two bytes that hold bits [i * bits, (i + 1) * bits), then each is shifted by what it is off.
   const int64_t count = 2 * bits;
   Value zeros = b.zero(b.vec(b.getI8Type(), count));
   SmallVector<int64_t> source;
@@ -20,18 +20,28 @@ static Value unpack(KernelBuilder &b, Value bytes, int64_t bits, bool isHigh) {
   Value pairs = vector::ShuffleOp::create(b, bytes, zeros, source);
   Value lanes = b.bitcast(b.vec(b.getI32Type(), codesPerStep), pairs);
   if (!isHigh)
-    return b.bitAnd(arith::ShRUIOp::create(b, lanes, b.ints(shifts)), (1 << bits) - 1);
-  return b.bitAnd(arith::ShLIOp::create(b, lanes, b.ints(shifts)), -(int64_t(1) << (32 - bits)));
+    return arith::ShRUIOp::create(b, lanes, b.ints(shifts));
+  return arith::ShLIOp::create(b, lanes, b.ints(shifts));
 }
 
-Value bq::writeUnpackCodes(KernelBuilder &b, Value bytes, int64_t bits) { return unpack(b, bytes, bits, false); }
+Value bq::writeUnpackCodes(KernelBuilder &b, Value bytes, int64_t bits) {
+  return b.bitAnd(unpack(b, bytes, bits, false), (1 << bits) - 1);
+}
 
-Value bq::writeUnpackHigh(KernelBuilder &b, Value bytes, int64_t bits) { return unpack(b, bytes, bits, true); }
+Value bq::writeUnpackHigh(KernelBuilder &b, Value bytes, int64_t bits) {
+  return b.bitAnd(unpack(b, bytes, bits, true), -(int64_t(1) << (32 - bits)));
+}
+
+Value bq::writeLookUpCodes(KernelBuilder &b, Value bytes, int64_t bits, Value table) {
+  return LookupOp::create(b, table.getType(), table, unpack(b, bytes, bits, false));
+}
 
 /// For widths that divide a byte: neighbours are joined, two lanes to one of twice the width, until a lane has a byte.
 static Value joinNeighbours(KernelBuilder &b, Value codes, int64_t bits) {
   auto narrow = [&](Value lanes, int64_t width) -> Value {
     auto type = cast<VectorType>(lanes.getType());
+    if (type.getElementTypeBitWidth() <= width)
+      return lanes;
     return arith::TruncIOp::create(b, type.clone(b.getIntegerType(width)), lanes);
   };
   for (; bits < 8; bits *= 2) {

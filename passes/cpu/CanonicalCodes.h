@@ -14,7 +14,9 @@ constexpr int64_t codesPerStep = 16;
 mlir::Value writeUnpackCodes(KernelBuilder &b, mlir::Value bytes, int64_t bits);
 /// The same in the upper bits of each, above zeros: signed codes times 2^(32 - bits).
 mlir::Value writeUnpackHigh(KernelBuilder &b, mlir::Value bytes, int64_t bits);
-/// The inverse: 2 * bits bytes from 16 x i32, none above 2^bits - 1.
+/// Entries of a table, 16 x f32, for codes of at most 4 bits: the upper bits of an index may be anything.
+mlir::Value writeLookUpCodes(KernelBuilder &b, mlir::Value bytes, int64_t bits, mlir::Value table);
+/// The inverse: 2 * bits bytes from 16 x i32, none above 2^bits - 1; where `bits` divides 8, any vector of i8 or i32.
 mlir::Value writePackCodes(KernelBuilder &b, mlir::Value codes, int64_t bits);
 
 /// Code `k` (an index) of the row that starts at byte `rowBegin` of `buffer` (1-D i8), as i32; reads no byte that does

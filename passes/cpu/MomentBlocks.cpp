@@ -3,6 +3,8 @@
 #include "passes/cpu/GroupCode.h"
 #include "passes/cpu/MomentStep.h"
 
+#include "llvm/ADT/bit.h"
+
 #include <cstddef>
 
 using namespace mlir;
@@ -12,15 +14,14 @@ namespace {
 
 /// Codes of v are the upper bits of a float between 2^-31 and 1.875: its exponent starts here.
 constexpr int64_t leastExponent = 127 - 31;
+/// Of a scale.
+constexpr int64_t greatestExponent = 253;
 constexpr int64_t mantissaBits = 3, droppedBits = 23 - mantissaBits;
 
 } // namespace
 
 MomentStep::Block MomentStep::loadBlock(Value scaleAt) {
-  Block block{b.loadScalar(mScales, scaleAt), b.loadScalar(vScales, scaleAt), Value()};
-  if (rule == UpdateRule::Adam)
-    block.roots = rootsFor(block.vScale);
-  return block;
+  return {b.loadScalar(mScales, scaleAt), b.loadScalar(vScales, scaleAt)};
 }
 
 MomentStep::Pair MomentStep::loadCodes(Value at, Value count) {
@@ -31,13 +32,13 @@ MomentStep::Pair MomentStep::loadCodes(Value at, Value count) {
   return {first, arith::ExtUIOp::create(b, integers(), second)};
 }
 
-Value MomentStep::rootsFor(Value scale) {
+Value MomentStep::rootsFor(Value scale, Value factor) {
   // Two steps of a code's exponent are one of its root's. The lower four bits say the rest: what they add below the
   // root's exponent is taken off first, so that all of the code can be added.
   SmallVector<int32_t> below;
   for (int32_t code = 0; code < rowStep; ++code)
     below.push_back(code << (droppedBits - 1));
-  Value entries = b.bitcast(integers(), b.mulF(roots, splat(math::SqrtOp::create(b, scale))));
+  Value entries = b.bitcast(integers(), b.mulF(roots, splat(b.mulF(math::SqrtOp::create(b, scale), factor))));
   return b.bitcast(floats(), b.subI(entries, b.ints(below)));
 }
 
@@ -51,25 +52,32 @@ MomentStep::SecondScale MomentStep::secondScale(Value greatest) {
   Value bits = b.bitcast(b.getI32Type(), greatest);
   bits = arith::AndIOp::create(b, b.addI(bits, b.i32(int64_t(1) << droppedBits)), b.i32(0x7f800000));
   bits = arith::MaxSIOp::create(b, bits, b.i32(int64_t(127 - 95) << 23));
-  bits = arith::MinSIOp::create(b, bits, b.i32(int64_t(253) << 23));
+  bits = arith::MinSIOp::create(b, bits, b.i32(int64_t(greatestExponent) << 23));
   Value least = b.subI(bits, b.i32(int64_t(127 - leastExponent) << 23));
-  Value most = b.addI(least, b.i32(int64_t(255) << droppedBits));
   Value first = arith::ShRUIOp::create(b, least, b.i32(droppedBits));
   auto everywhere = [&](Value scalar) { return b.broadcast(integers(), scalar); };
-  return {b.bitcast(b.getF32Type(), bits), everywhere(least), everywhere(most), everywhere(first)};
+  return {b.bitcast(b.getF32Type(), bits), everywhere(least), everywhere(first)};
 }
 
 Value MomentStep::roundSecond(Value second, const SecondScale &scale, Value words) {
   // As many random bits as are dropped.
   Value bits = b.addI(b.bitcast(integers(), second), b.shiftRight(words, 32 - droppedBits));
-  bits = arith::MinSIOp::create(b, arith::MaxSIOp::create(b, bits, scale.least), scale.most);
-  return b.shiftRight(bits, droppedBits);
+  return b.shiftRight(arith::MaxSIOp::create(b, bits, scale.least), droppedBits);
 }
 
-Value MomentStep::encodeLinear(Value x, Value inverseScale, Value words, bool high) {
+void MomentStep::clampSeconds(Value begin, Value length, Value greatest) {
+  const auto most = llvm::bit_cast<float>(static_cast<uint32_t>((greatestExponent * 8 + 7) << droppedBits));
+  b.when(arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, greatest, b.f32(most)), [&] {
+    memory.forEachStep(length, [&](Value step, Value) {
+      Value i = b.add(begin, step);
+      b.store(writeLesser(b, b.load(floats(), blockV, i), splat(most)), blockV, i);
+    });
+  });
+}
+
+Value MomentStep::encodeLinear(Value x, Value inverseScale, Value noise) {
   // In fixed point with as many bits behind the point as are random.
   Value fixed = arith::FPToSIOp::create(b, integers(), b.mulF(x, splat(inverseScale)));
-  Value noise = PhiloxRows::half(b, words, high);
   return arith::ShRSIOp::create(b, b.addI(fixed, noise), b.splat(integers(), 16));
 }
 
@@ -79,8 +87,9 @@ Value MomentStep::linearScale(Value greatest) {
   return b.select(isZero, b.f32(1.0f), b.mulF(greatest, b.f32((1 + 0x1p-18f) / 127)));
 }
 
-void MomentStep::storeCodes(Value codes, Value buffer, Value at, Value count) {
-  memory.store(arith::TruncIOp::create(b, b.vec(momentType, rowStep), codes), buffer, at, count);
+Value MomentStep::firstWords(Value words, Value column) {
+  static_assert(abi::momentBlock == philoxBlock);
+  return PhiloxRows::load(b, words, b.div(column, philoxBlock / rowStep));
 }
 
 void MomentStep::forEachBlock(Value columns, function_ref<void(Value, Value, Value)> body) {
@@ -117,23 +126,26 @@ void MomentStep::keepGreatest(Value lanes, Value index) {
   b.storeScalar(b.bitcast(b.getF32Type(), most), blockGreatest, index);
 }
 
-void MomentStep::stepAdamBlocks(Value at, Value columns, Value scaleAt, function_ref<Value(Value)> wordsAt,
+void MomentStep::stepAdamBlocks(Value at, Value columns, Value scaleAt, Value words, Value first,
                                 function_ref<void(Value)> meanwhile) {
   // m counts in units of what is new in it.
   Value unit = b.divF(b.f32(1.0f), options.fresh1), unitEpsilon = b.mulF(unit, options.epsilon);
+  // Old roots are those of beta2 v; for a beta2 of 0 what is left of v is lost in rounding.
+  Value beta2Root = writeGreater(b, math::SqrtOp::create(b, options.beta2), b.f32(0x1p-60f));
+  Value perRoot = b.divF(b.f32(1.0f), beta2Root);
   // The new moments, whole. What follows a block in its last step comes of zeros, and is not above the rest.
   forEachBlock(columns, [&](Value begin, Value length, Value index) {
     const Block old = loadBlock(b.add(scaleAt, index));
     Value decay = b.mulF(b.mulF(options.beta1, old.mScale), unit), decayEpsilon = b.mulF(decay, options.epsilon);
+    Value rootDecay = b.mulF(decay, perRoot), oldRoots = rootsFor(old.vScale, beta2Root);
     Value greatest = memory.forEachStep(length, b.zero(integers()), [&](Value step, Value count, Value most) -> Value {
       Value i = b.add(begin, step), element = b.add(at, i);
       Pair codes = loadCodes(element, count);
-      Value root = decodeRoot(codes.v, old.roots), g = loadGradient(element, count);
-      Value newM = b.fma(b.toFloat(codes.m), b.fma(root, splat(decay), splat(decayEpsilon)), g);
+      Value root = decodeRoot(codes.v, oldRoots), g = loadGradient(element, count);
+      Value newM = b.fma(b.toFloat(codes.m), b.fma(root, splat(rootDecay), splat(decayEpsilon)), g);
       // From memory where they are used: registers are few here.
-      Value beta2 = options.load(b, floats(), offsetof(abi::UpdateOptions, beta2));
       Value fresh2 = options.load(b, floats(), offsetof(abi::UpdateOptions, fresh2));
-      Value newV = b.fma(beta2, b.mulF(root, root), b.mulF(fresh2, b.mulF(g, g)));
+      Value newV = b.fma(root, root, b.mulF(fresh2, b.mulF(g, g)));
       b.store(newM, blockM, i);
       b.store(newV, blockV, i);
       return arith::MaxSIOp::create(b, b.bitcast(integers(), newV), most);
@@ -142,21 +154,28 @@ void MomentStep::stepAdamBlocks(Value at, Value columns, Value scaleAt, function
   });
   // Their codes of v, and the directions.
   forEachBlock(columns, [&](Value begin, Value length, Value index) {
-    const SecondScale scale = secondScale(b.loadScalar(blockGreatest, index));
+    Value greatestSecond = b.loadScalar(blockGreatest, index);
+    clampSeconds(begin, length, greatestSecond);
+    const SecondScale scale = secondScale(greatestSecond);
     b.storeScalar(scale.value, vScales, b.add(scaleAt, index));
-    Value greatest = memory.forEachStep(length, b.zero(integers()), [&](Value step, Value count, Value most) {
-      Value i = b.add(begin, step);
-      if (!count)
+    const Value initial[] = {b.zero(integers()), firstWords(words, b.add(first, begin))};
+    auto step = [&](Value column, Value count, RowMemory::Carried &carried) {
+      Value &most = carried[0], &random = carried[1];
+      Value i = b.add(begin, column);
+      if (!count) {
         meanwhile(i);
-      Value stored = roundSecond(b.load(floats(), blockV, i), scale, wordsAt(i));
-      storeCodes(b.subI(stored, scale.first), v, b.add(at, i), count);
+        memory.prefetch(gradient, b.add(b.add(at, i), columns));
+      }
+      Value stored = roundSecond(b.load(floats(), blockV, i), scale, random);
+      random = PhiloxRows::turn(b, random);
       // A root is never 0. It is looked up, since the divider is busy with quotients.
       Value root = decodeRoot(stored, upperRoots);
       Value direction = b.divF(b.load(floats(), blockM, i), b.fma(root, splat(unit), splat(unitEpsilon)));
       b.store(direction, blockM, i);
-      return greaterSize(direction, most);
-    });
-    keepGreatest(greatest, index);
+      most = greaterSize(direction, most);
+      return b.subI(stored, scale.first);
+    };
+    keepGreatest(memory.storeBytes(length, v, b.add(at, begin), columns, initial, step)[0], index);
   });
 }
 
@@ -174,9 +193,8 @@ void MomentStep::spanOfBlocks(Value at, Value columns, Value scaleAt, Value word
             isAdam ? decodeLinear(codes.m, old.mScale) : decodeLinear(codes.v, old.vScale));
       });
     });
-  auto wordsAt = [&](Value i) { return PhiloxRows::load(b, words, b.add(first, i)); };
   if (isAdam) {
-    stepAdamBlocks(at, columns, scaleAt, wordsAt, [&](Value i) { meanwhile(b.add(first, i)); });
+    stepAdamBlocks(at, columns, scaleAt, words, first, [&](Value i) { meanwhile(b.add(first, i)); });
   } else {
     forEachBlock(columns, [&](Value begin, Value length, Value index) {
       const Block old = loadBlock(b.add(scaleAt, index));
@@ -197,12 +215,18 @@ void MomentStep::spanOfBlocks(Value at, Value columns, Value scaleAt, Value word
       Value scale = linearScale(b.loadScalar(blockGreatest, index));
       Value inverse = b.divF(b.f32(0x1p16f), scale);
       b.storeScalar(scale, scales, b.add(scaleAt, index));
-      memory.forEachStep(length, [&](Value step, Value count) {
-        Value i = b.add(begin, step);
-        Value codes = encodeLinear(b.load(floats(), from, i), inverse, wordsAt(i), high);
-        storeCodes(codes, to, b.add(at, i), count);
-        then(i, count, decodeLinear(codes, scale));
-      });
+      Value random = firstWords(words, b.add(first, begin));
+      if (!high)
+        random = PhiloxRows::half(b, random, high);
+      memory.storeBytes(length, to, b.add(at, begin), columns, random,
+                        [&](Value column, Value count, RowMemory::Carried &carried) {
+                          Value i = b.add(begin, column);
+                          Value noise = high ? PhiloxRows::half(b, carried[0], high) : carried[0];
+                          Value codes = encodeLinear(b.load(floats(), from, i), inverse, noise);
+                          carried[0] = high ? PhiloxRows::turn(b, carried[0]) : PhiloxRows::turnHalves(b, carried[0]);
+                          then(i, count, decodeLinear(codes, scale));
+                          return codes;
+                        });
     });
   };
   auto useAt = [&](Value i, Value count, Value direction) { use(b.add(first, i), count, direction); };

@@ -40,8 +40,8 @@ public:
   /// null. With `isStored` no moment is stepped.
   mlir::Value direction(mlir::Value at, mlir::Value count, mlir::Value words, bool isStored);
   /// The directions of `columns` elements from `at` on, block by block: use(i, count, direction) for each step of them,
-  /// `i` counting from `at`. `scaleAt`: the first block's place among the scales. `words`: a buffer of random words.
-  /// meanwhile(i) is written into steps in which memory has little to do, before use() of the same.
+  /// `i` counting from `at`. `scaleAt`: the first block's place among the scales. `words`: PhiloxRows::writeFirst() for
+  /// them. meanwhile(i) is written into steps in which memory has little to do, before use() of the same.
   void blocks(mlir::Value at, mlir::Value columns, mlir::Value scaleAt, mlir::Value words, bool isStored,
               llvm::function_ref<void(mlir::Value i, mlir::Value count, mlir::Value direction)> use,
               llvm::function_ref<void(mlir::Value i)> meanwhile);
@@ -70,31 +70,31 @@ private:
   // Moments of 8 bits.
   struct Block {
     mlir::Value mScale, vScale;
-    mlir::Value roots; ///< rootsFor() of vScale, for adam.
   };
   Block loadBlock(mlir::Value scaleAt);
   Pair loadCodes(mlir::Value at, mlir::Value count);
-  /// The table of decodeRoot() for a scale of v.
-  mlir::Value rootsFor(mlir::Value scale);
+  /// The table of decodeRoot() for a scale of v, its entries times `factor`.
+  mlir::Value rootsFor(mlir::Value scale, mlir::Value factor);
   /// The root of v.
   mlir::Value decodeRoot(mlir::Value codes, mlir::Value scaledRoots);
-  /// A scale for v, the bits of the v with the least and the greatest of its codes, and those of the former that are
-  /// not dropped.
+  /// A scale for v, the bits of the v with the least of its codes, and those of them that are not dropped.
   struct SecondScale {
-    mlir::Value value, least, most, first;
+    mlir::Value value, least, first;
   };
   SecondScale secondScale(mlir::Value greatest);
+  /// Takes the new v of a block to what the greatest code of the greatest scale stands for, should one be above.
+  void clampSeconds(mlir::Value begin, mlir::Value length, mlir::Value greatest);
   /// The upper bits of v, those that are not dropped, as it is stored.
   mlir::Value roundSecond(mlir::Value v, const SecondScale &scale, mlir::Value words);
-  mlir::Value encodeLinear(mlir::Value x, mlir::Value inverseScale, mlir::Value words, bool high);
+  mlir::Value encodeLinear(mlir::Value x, mlir::Value inverseScale, mlir::Value noise);
   mlir::Value linearScale(mlir::Value greatest);
-  void storeCodes(mlir::Value codes, mlir::Value buffer, mlir::Value at, mlir::Value count);
+  /// The random words of the first step of the block that begins at this column.
+  mlir::Value firstWords(mlir::Value words, mlir::Value column);
   /// The bits of the greater of |x| and `most`, which are such bits.
   mlir::Value greaterSize(mlir::Value x, mlir::Value most);
   void keepGreatest(mlir::Value lanes, mlir::Value index);
   /// spanOfBlocks() for adam up to the directions, which are left in blockM with the greatest of each block.
-  void stepAdamBlocks(mlir::Value at, mlir::Value columns, mlir::Value scaleAt,
-                      llvm::function_ref<mlir::Value(mlir::Value i)> wordsAt,
+  void stepAdamBlocks(mlir::Value at, mlir::Value columns, mlir::Value scaleAt, mlir::Value words, mlir::Value first,
                       llvm::function_ref<void(mlir::Value i)> meanwhile);
   /// Blocks whose steps are done side by side: the scale of one is known while another is at work.
   static constexpr int64_t blocksAtOnce = 4;

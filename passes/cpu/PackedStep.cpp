@@ -34,7 +34,20 @@ static int64_t tileColumns(WeightType weight) {
   return std::min(k, unit * std::max<int64_t>(1, leastTile / unit));
 }
 
-static bool isRandom(MomentType moments) { return moments != MomentType::None && moments != MomentType::F32; }
+/// Floats that the random words of the moments of a tile take.
+static int64_t momentWordCount(MomentType moments, int64_t columns) {
+  switch (moments) {
+  case MomentType::None:
+  case MomentType::F32:
+    return 0;
+  case MomentType::Block8:
+    return columns / philoxBlock * rowStep;
+  case MomentType::F16:
+  case MomentType::BF16:
+    return columns;
+  }
+  llvm_unreachable("all types are listed");
+}
 
 /// Floats that the factors of a tile take, and its zero points.
 static int64_t factorFloats(WeightType weight) {
@@ -44,8 +57,9 @@ static int64_t factorFloats(WeightType weight) {
 }
 
 int64_t PackedStep::scratchFloats(UpdateOp op) {
-  const int64_t buffers = 1 + (op.getRounding().getValue() != Rounding::Nearest) + isRandom(op.getMomentType());
-  return buffers * llvm::alignTo(tileColumns(op.getPackedType()), philoxUnit) + 4 * factorFloats(op.getPackedType());
+  const int64_t columns = llvm::alignTo(tileColumns(op.getPackedType()), philoxUnit);
+  const int64_t buffers = 1 + (op.getRounding().getValue() != Rounding::Nearest);
+  return buffers * columns + momentWordCount(op.getMomentType(), columns) + 4 * factorFloats(op.getPackedType());
 }
 
 PackedStep::PackedStep(KernelBuilder &b, RowMemory &memory, UpdateOp op, const StepOptions &options, Value codes,
@@ -68,8 +82,18 @@ PackedStep::PackedStep(KernelBuilder &b, RowMemory &memory, UpdateOp op, const S
   tileValues = takeBuffer(padded);
   if (rounding != Rounding::Nearest)
     tileWords = takeBuffer(padded);
-  if (isRandom(op.getMomentType()))
-    tileMomentWords = takeBuffer(padded);
+  if (const int64_t count = momentWordCount(op.getMomentType(), padded))
+    tileMomentWords = takeBuffer(count);
+  // What they are without residuals takes fewer instructions where a register is looked up in.
+  if (format.kind == Format::Kind::Int && format.bits <= 4 && rounding != Rounding::Residual &&
+      b.target.has(CpuTarget::AVX512)) {
+    SmallVector<float> values;
+    const int half = 1 << (format.bits - 1);
+    for (int code = 0; code < rowStep; ++code)
+      values.push_back(static_cast<float>((code + half) % (2 * half) - half));
+    Value table = arith::ConstantOp::create(b, DenseElementsAttr::get(floats(), ArrayRef<float>(values)));
+    codeValues = b.mulF(table, splat(options.keep));
+  }
   for (OfGroups *kept : {&oldGroups, &newGroups})
     *kept = {takeBuffer(factorCount), takeBuffer(factorCount)};
 }
@@ -99,12 +123,22 @@ PackedStep::Old PackedStep::load(Value row, Value column, Value count) {
   Old old;
   if (format.kind != Format::Kind::Sign) {
     Value bytes = count ? b.div(b.add(b.mul(count, format.bits), 7), 8) : Value();
-    Value at = b.add(b.mul(row, format.rowBytes(k)), b.div(b.mul(column, format.bits), 8));
-    old.codes = memory.load(b.getI8Type(), codes, at, bytes, 2 * format.bits);
+    old.codes = memory.load(b.getI8Type(), codes, byteAt(row, column), bytes, 2 * format.bits);
   }
   if (rounding == Rounding::Residual)
     old.residual = memory.load(b.getI8Type(), residual, b.add(b.mul(row, k), column), count);
   return old;
+}
+
+void PackedStep::prefetch(Value row, Value first, int64_t columns) {
+  constexpr int64_t line = 64;
+  auto ask = [&](Value buffer, Value at, int64_t bytes) {
+    b.loop(b.index(0), b.index(bytes), line, [&](Value i) { memory.prefetch(buffer, b.add(at, i)); });
+  };
+  if (format.kind != Format::Kind::Sign)
+    ask(codes, byteAt(row, first), columns * format.bits / 8);
+  if (rounding == Rounding::Residual)
+    ask(residual, b.add(b.mul(row, k), first), columns);
 }
 
 void PackedStep::move(const Old &old, Value i, Value direction) {
@@ -115,6 +149,8 @@ void PackedStep::move(const Old &old, Value i, Value direction) {
 }
 
 Value PackedStep::signedValue(const Old &old) {
+  if (codeValues)
+    return writeLookUpCodes(b, old.codes, format.bits, codeValues);
   Value codes = writeUnpackHigh(b, old.codes, format.bits);
   if (!old.residual)
     return b.mulF(b.toFloat(codes),
@@ -191,13 +227,33 @@ Value PackedStep::codesOf(Value row, Value column, Value i, Value count) {
   llvm_unreachable("all roundings are listed");
 }
 
+void PackedStep::encodeTile(Value row, Value first, int64_t columns) {
+  const int64_t atOnce = 8 % format.bits == 0 ? memory.stepsAtOnce() : 1, span = atOnce * rowStep;
+  const int64_t whole = atOnce > 1 ? columns / span * span : 0;
+  b.loop(b.index(0), b.index(whole), span, [&](Value i) {
+    SmallVector<Value> steps;
+    for (int64_t offset = 0; offset < span; offset += rowStep)
+      steps.push_back(codesOf(row, b.add(b.add(first, i), offset), b.add(i, offset), Value()));
+    Value bytes = b.bitAnd(memory.lowBytes(steps), (1 << format.bits) - 1);
+    b.store(writePackCodes(b, bytes, format.bits), codes, byteAt(row, b.add(first, i)));
+  });
+  memory.forEachStep(b.index(columns - whole), [&](Value i, Value count) {
+    i = b.add(i, whole);
+    encode(row, b.add(first, i), i, count);
+  });
+}
+
+Value PackedStep::byteAt(Value row, Value column) {
+  return b.add(b.mul(row, format.rowBytes(k)), b.div(b.mul(column, format.bits), 8));
+}
+
 void PackedStep::encode(Value row, Value column, Value i, Value count) {
   Value code = b.bitAnd(codesOf(row, column, i, count), (1 << format.bits) - 1);
   // The bits that pad a row are zero.
   if (Value isReal = realLanes(count))
     code = b.select(isReal, code, b.zero(integers()));
   Value bytes = count ? b.div(b.add(b.mul(count, format.bits), 7), 8) : Value();
-  Value at = b.add(b.mul(row, format.rowBytes(k)), b.div(b.mul(column, format.bits), 8));
+  Value at = byteAt(row, column);
   Value packed = writePackCodes(b, code, format.bits);
   if (!count)
     return b.store(packed, codes, at);

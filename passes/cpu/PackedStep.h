@@ -39,13 +39,16 @@ public:
     mlir::Value codes, residual; ///< As they are in memory; null where the new values do not need them.
   };
   Old load(mlir::Value row, mlir::Value column, mlir::Value count);
+  /// Asks for those of the columns from `first` on, which need not be there.
+  void prefetch(mlir::Value row, mlir::Value first, int64_t columns);
   /// The new values of the step from its directions. Those of sign stay directions.
   void move(const Old &old, mlir::Value i, mlir::Value direction);
   /// The scale that a row of one group wants for its new values, in f32: not yet rounded to its type.
   mlir::Value wantedScale(mlir::Value row);
   /// New values of a tile to scales and zero points.
   void rescale(mlir::Value row, mlir::Value first, int64_t columns);
-  /// And then, step by step, to codes and residuals.
+  /// And then to codes and residuals: of the tile, or of one step.
+  void encodeTile(mlir::Value row, mlir::Value first, int64_t columns);
   void encode(mlir::Value row, mlir::Value column, mlir::Value i, mlir::Value count);
 
 private:
@@ -53,6 +56,8 @@ private:
   mlir::VectorType integers() { return b.vec(b.getI32Type(), rowStep); }
   mlir::Value splat(float value);
   mlir::Value splat(mlir::Value scalar) { return b.broadcast(floats(), scalar); }
+  /// Where the code of a column begins.
+  mlir::Value byteAt(mlir::Value row, mlir::Value column);
   mlir::Value groupAt(mlir::Value row, mlir::Value group) { return b.add(b.mul(row, format.groupCount(k)), group); }
   mlir::Value loadScale(mlir::Value row, mlir::Value group);
   mlir::Value loadZero(mlir::Value row, mlir::Value group);
@@ -94,6 +99,7 @@ private:
   bool isByGroup; ///< Whether steps end where groups end; else the tile is the row.
   const StepOptions &options;
   mlir::Value codes, scales, zeros, residual;
+  mlir::Value codeValues; ///< Of the codes, kept; null where they are computed.
   mlir::Value tileValues, tileWords, tileMomentWords;
   OfGroups oldGroups, newGroups; ///< Kept rates by the old scales; factors from the old scales to the new.
 };

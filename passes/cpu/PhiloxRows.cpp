@@ -15,7 +15,8 @@ PhiloxRows::PhiloxRows(KernelBuilder &b, Value counter) : b(b) {
   step = b.loadScalar(counter, b.index(2));
 }
 
-void PhiloxRows::write(Value row, Value first, Value columns, RandomStream stream, Value numbers) {
+void PhiloxRows::forEachBlock(Value row, Value first, Value columns, RandomStream stream,
+                              function_ref<void(Value, int64_t, Value)> body) {
   VectorType integers = b.vec(b.getI32Type(), rowStep);
   SmallVector<int32_t> lane(rowStep);
   std::iota(lane.begin(), lane.end(), 0);
@@ -32,18 +33,42 @@ void PhiloxRows::write(Value row, Value first, Value columns, RandomStream strea
     Value counter = b.addI(everywhere(b.div(b.add(first, column), philoxBlock / 4)), lanes);
     auto random = PhiloxOp::create(b, integers, integers, integers, integers, counter, rows, steps, streams, seed[0],
                                    seed[1], philoxRounds);
-    for (int64_t block = 0; block * philoxBlock < needed; ++block) {
-      Value words = join(random.getResults(), block);
-      for (int64_t offset = 0; offset < std::min(philoxBlock, needed - block * philoxBlock); offset += rowStep) {
-        const uint32_t turn = static_cast<uint32_t>(offset / rowStep) * philoxTurn;
-        Value turned = b.addI(words, b.splat(integers, static_cast<int32_t>(turn)));
-        if (stream == RandomStream::Weights)
-          turned = b.bitAnd(arith::XOrIOp::create(b, turned, b.splat(integers, -1)), 0xffff);
-        b.store(b.bitcast(b.vec(b.getF32Type(), rowStep), turned), numbers,
-                b.add(column, block * philoxBlock + offset));
-      }
+    for (int64_t block = 0; block * philoxBlock < needed; ++block)
+      body(column, block * philoxBlock, join(random.getResults(), block));
+  });
+}
+
+void PhiloxRows::write(Value row, Value first, Value columns, RandomStream stream, Value numbers) {
+  VectorType integers = b.vec(b.getI32Type(), rowStep);
+  auto known = getConstantIntValue(getAsOpFoldResult(columns));
+  const int64_t needed = known ? std::min(*known, philoxUnit) : philoxUnit;
+  forEachBlock(row, first, columns, stream, [&](Value column, int64_t begin, Value words) {
+    for (int64_t offset = 0; offset < std::min(philoxBlock, needed - begin); offset += rowStep) {
+      const uint32_t turn = static_cast<uint32_t>(offset / rowStep) * philoxTurn;
+      Value turned = b.addI(words, b.splat(integers, static_cast<int32_t>(turn)));
+      if (stream == RandomStream::Weights)
+        turned = b.bitAnd(arith::XOrIOp::create(b, turned, b.splat(integers, -1)), 0xffff);
+      b.store(b.bitcast(b.vec(b.getF32Type(), rowStep), turned), numbers, b.add(column, begin + offset));
     }
   });
+}
+
+void PhiloxRows::writeFirst(Value row, Value first, Value columns, Value words) {
+  constexpr int64_t stepsPerBlock = philoxBlock / rowStep;
+  forEachBlock(row, first, columns, RandomStream::Moments, [&](Value column, int64_t begin, Value firstWords) {
+    Value at = b.add(b.div(column, stepsPerBlock), begin / stepsPerBlock);
+    b.store(b.bitcast(b.vec(b.getF32Type(), rowStep), firstWords), words, at);
+  });
+}
+
+Value PhiloxRows::turn(KernelBuilder &b, Value words) {
+  return b.addI(words, b.splat(cast<VectorType>(words.getType()), static_cast<int32_t>(philoxTurn)));
+}
+
+Value PhiloxRows::turnHalves(KernelBuilder &b, Value halves) {
+  VectorType i16s = b.vec(b.getI16Type(), 2 * rowStep);
+  Value turns = b.bitcast(i16s, b.splat(cast<VectorType>(halves.getType()), philoxTurn & 0xffff));
+  return b.bitcast(halves.getType(), b.addI(b.bitcast(i16s, halves), turns));
 }
 
 Value PhiloxRows::join(ValueRange random, int64_t block) {

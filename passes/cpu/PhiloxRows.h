@@ -25,6 +25,12 @@ public:
   /// 0xffff less the low half, which is what carries, added below the point of a number in fixed point, where that is
   /// to be rounded up. All are indices, `first` a multiple of philoxBlock.
   void write(mlir::Value row, mlir::Value first, mlir::Value columns, RandomStream stream, mlir::Value numbers);
+  /// The same of moments, but of each philoxBlock of columns the words of the first sixteen only: turn() gives those of
+  /// the next sixteen, and so on.
+  void writeFirst(mlir::Value row, mlir::Value first, mlir::Value columns, mlir::Value words);
+  static mlir::Value turn(KernelBuilder &b, mlir::Value words);
+  /// The same for their low halves alone, above which are zeros.
+  static mlir::Value turnHalves(KernelBuilder &b, mlir::Value halves);
 
   /// Sixteen of them from `at` on, as i32.
   static mlir::Value load(KernelBuilder &b, mlir::Value words, mlir::Value at);
@@ -36,6 +42,10 @@ public:
   static mlir::Value roundAtRandom(KernelBuilder &b, mlir::Value x, mlir::Value unit);
 
 private:
+  /// body(column, offset, words) for each block of [first, first + columns) of `row` and what pads them: it begins at
+  /// first + column + offset, and its first columns have these words.
+  void forEachBlock(mlir::Value row, mlir::Value first, mlir::Value columns, RandomStream stream,
+                    llvm::function_ref<void(mlir::Value column, int64_t offset, mlir::Value words)> body);
   /// The sixteen words of a block, of four counters with four words each.
   mlir::Value join(mlir::ValueRange random, int64_t block);
 

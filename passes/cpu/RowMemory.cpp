@@ -26,31 +26,76 @@ Value RowMemory::tempFor(Type element) {
 }
 
 void RowMemory::forEachStep(Value columns, function_ref<void(Value, Value)> body) {
-  forEachStep(columns, Value(), [&](Value column, Value count, Value) {
-    body(column, count);
-    return Value();
-  });
+  forEachStep(columns, ValueRange(), [&](Value column, Value count, Carried &) { body(column, count); });
 }
 
 Value RowMemory::forEachStep(Value columns, Value initial, function_ref<Value(Value, Value, Value)> body) {
+  return forEachStep(columns, ValueRange(initial), [&](Value column, Value count, Carried &carried) {
+    carried[0] = body(column, count, carried[0]);
+  })[0];
+}
+
+RowMemory::Carried RowMemory::forEachStep(Value columns, ValueRange initial,
+                                          function_ref<void(Value, Value, Carried &)> body) {
   auto known = getConstantIntValue(getAsOpFoldResult(columns));
   Value whole = known ? b.index(*known / rowStep * rowStep) : b.mul(b.div(columns, rowStep), rowStep);
-  auto carry = [](Value value) { return value ? SmallVector<Value>{value} : SmallVector<Value>(); };
-  SmallVector<Value> last = b.loop(b.index(0), whole, rowStep, carry(initial), [&](Value column, ValueRange carried) {
-    return carry(body(column, Value(), carried.empty() ? Value() : carried[0]));
-  });
+  auto step = [&](Value column, Value count, ValueRange before) {
+    Carried carried(before);
+    body(column, count, carried);
+    return carried;
+  };
+  Carried last = b.loop(b.index(0), whole, rowStep, initial,
+                        [&](Value column, ValueRange carried) { return step(column, Value(), carried); });
   if (known && *known % rowStep == 0)
-    return initial ? last[0] : Value();
+    return last;
   // At most one more, which is shorter.
   Value rest = known ? b.index(*known % rowStep) : b.sub(columns, whole);
   Value isLeft = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, rest, b.index(0));
-  if (!initial) {
-    b.when(isLeft, [&] { body(whole, rest, Value()); });
+  if (initial.empty()) {
+    b.when(isLeft, [&] { step(whole, rest, {}); });
     return {};
   }
   Value once = b.select(isLeft, b.index(1), b.index(0));
-  return b.loop(b.index(0), once, 1, last,
-                [&](Value, ValueRange carried) { return carry(body(whole, rest, carried[0])); })[0];
+  return b.loop(b.index(0), once, 1, last, [&](Value, ValueRange carried) { return step(whole, rest, carried); });
+}
+
+RowMemory::Carried RowMemory::storeBytes(Value columns, Value buffer, Value at, Value ahead, ValueRange initial,
+                                         function_ref<Value(Value, Value, Carried &)> body) {
+  const int64_t span = stepsAtOnce() * rowStep;
+  auto known = getConstantIntValue(getAsOpFoldResult(columns));
+  Value whole = known ? b.index(*known / span * span) : b.mul(b.div(columns, span), span);
+  Carried last = b.loop(b.index(0), whole, span, initial, [&](Value column, ValueRange before) {
+    Carried carried(before);
+    SmallVector<Value> steps;
+    for (int64_t offset = 0; offset < span; offset += rowStep)
+      steps.push_back(body(b.add(column, offset), Value(), carried));
+    Value to = b.add(at, column);
+    b.store(lowBytes(steps), buffer, to);
+    prefetch(buffer, b.add(to, ahead));
+    return carried;
+  });
+  if (known && *known % span == 0)
+    return last;
+  Value rest = known ? b.index(*known % span) : b.sub(columns, whole);
+  return forEachStep(rest, last, [&](Value offset, Value count, Carried &carried) {
+    Value column = b.add(whole, offset);
+    store(lowBytes(body(column, count, carried)), buffer, b.add(at, column), count);
+  });
+}
+
+Value RowMemory::lowBytes(ArrayRef<Value> steps) {
+  if (steps.size() == 1)
+    return arith::TruncIOp::create(b, b.vec(b.getI8Type(), rowStep), steps[0]);
+  auto bytesOf = [&](Value step) { return b.bitcast(b.vec(b.getI8Type(), 4 * rowStep), step); };
+  auto join = [&](Value low, Value high, int64_t count, int64_t stride) -> Value {
+    SmallVector<int64_t> order;
+    for (int64_t i = 0; i < count; ++i)
+      order.push_back(stride * i);
+    return vector::ShuffleOp::create(b, low, high, order);
+  };
+  Value low = join(bytesOf(steps[0]), bytesOf(steps[1]), 2 * rowStep, 4);
+  Value high = join(bytesOf(steps[2]), bytesOf(steps[3]), 2 * rowStep, 4);
+  return join(low, high, 4 * rowStep, 1);
 }
 
 Value RowMemory::load(Type element, Value buffer, Value at, Value count, int64_t lanes) {
@@ -61,6 +106,10 @@ Value RowMemory::load(Type element, Value buffer, Value at, Value count, int64_t
   b.store(b.zero(b.vec(element, rowStep)), temp, b.index(0));
   b.loop(b.index(0), count, 1, [&](Value i) { b.storeScalar(b.loadScalar(buffer, b.add(at, i)), temp, i); });
   return b.load(type, temp, b.index(0));
+}
+
+void RowMemory::prefetch(Value buffer, Value at) {
+  memref::PrefetchOp::create(b, buffer, at, /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
 }
 
 void RowMemory::store(Value vector, Value buffer, Value at, Value count) {

@@ -26,11 +26,25 @@ public:
   mlir::Value
   forEachStep(mlir::Value columns, mlir::Value initial,
               llvm::function_ref<mlir::Value(mlir::Value column, mlir::Value count, mlir::Value carried)> body);
+  /// The same with values that each step takes from the one before, and leaves for the next; gives the last.
+  using Carried = llvm::SmallVector<mlir::Value>;
+  Carried forEachStep(mlir::Value columns, mlir::ValueRange initial,
+                      llvm::function_ref<void(mlir::Value column, mlir::Value count, Carried &carried)> body);
+  /// The same for steps that give sixteen i32: their low bytes are stored from `at` on, several steps at once where the
+  /// CPU gathers bytes of several vectors. Meanwhile those that are `ahead` of them are asked for.
+  Carried storeBytes(mlir::Value columns, mlir::Value buffer, mlir::Value at, mlir::Value ahead,
+                     mlir::ValueRange initial,
+                     llvm::function_ref<mlir::Value(mlir::Value column, mlir::Value count, Carried &carried)> body);
+  int64_t stepsAtOnce() const { return b.target.has(CpuTarget::AVX512VBMI) ? 4 : 1; }
+  /// The low bytes of one step, or of stepsAtOnce().
+  mlir::Value lowBytes(mlir::ArrayRef<mlir::Value> steps);
 
   /// `lanes` elements of a 1-D buffer from `at` on, of which `count` are the row's where it is not null; the others are
   /// zero.
   mlir::Value load(mlir::Type element, mlir::Value buffer, mlir::Value at, mlir::Value count, int64_t lanes = rowStep);
   void store(mlir::Value vector, mlir::Value buffer, mlir::Value at, mlir::Value count);
+  /// Asks for the line of an element, which need not be there.
+  void prefetch(mlir::Value buffer, mlir::Value at);
 
 private:
   mlir::Value tempFor(mlir::Type element);

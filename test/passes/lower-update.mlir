@@ -95,13 +95,16 @@ func.func @tensor(%w: !w, %g: tensor<?x64xf32>, %o: tensor<9xf32>, %c: tensor<4x
 // CHECK:         bq.philox
 // CHECK:         bq.lookup
 // CHECK:         vector.reduction <maxsi>
-// CHECK:         arith.trunci {{.*}} to vector<16xi8>
 // CHECK-NOT:     math.sqrt {{.*}} : vector
 // CHECK:         bq.lookup
 // CHECK:         arith.divf {{.*}} : vector<16xf32>
-// CHECK:         vector.reduction <maxsi>
+// Codes of four steps at once.
+// CHECK:         vector.shuffle {{.*}} : vector<32xi8>, vector<32xi8>
+// CHECK:         memref.prefetch
 // CHECK:         arith.trunci {{.*}} to vector<16xi8>
+// CHECK:         vector.reduction <maxsi>
 // CHECK:         vector.store {{.*}} : memref<?xf32, {{.*}}>, vector<16xf32>
+// CHECK:         vector.shuffle {{.*}} : vector<32xi8>, vector<32xi8>
 func.func @block8(%w: tensor<?xf32>, %g: tensor<?xf32>, %o: tensor<9xf32>, %c: tensor<4xi32>, %m: tensor<?xi8>,
                   %ms: tensor<?xf32>, %v: tensor<?xi8>, %vs: tensor<?xf32>)
     -> (tensor<?xf32>, tensor<?xi8>, tensor<?xf32>, tensor<?xi8>, tensor<?xf32>) {
