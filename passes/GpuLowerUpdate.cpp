@@ -35,23 +35,32 @@ void writeCheck(GpuBuilder &b, Type dataType, StringRef name) {
   Value ticket = func.getArgument(3), count = func.getArgument(4);
   Value chunk = b.mul(b.wide(b.block(gpu::Dimension::X)), cuda::gradientChunk);
   Value length = arith::TruncIOp::create(b, b.getI32Type(), b.min(b.sub(count, chunk), b.i64(cuda::gradientChunk)));
+  const int64_t magnitude = dataType.isF32() ? 0x7fffffff : 0x7fff;
+  const int64_t infinity = dataType.isF32() ? 0x7f800000 : dataType.isF16() ? 0x7c00 : 0x7f80;
   rows.forEachRound([&](const RowRound &round) {
     StepPiece piece(b, round, length, cuda::gradientChunk);
-    auto look = [&](const StepHalf &half, ArrayRef<StepTrack::Words> fronts) {
-      constexpr int64_t infinity = 0x7f800000;
-      Value bad = b.i32(-1);
-      for (auto [i, value] : llvm::enumerate(floatsOf(b, dataType, fronts[0]))) {
-        Value isBad = b.equal(b.bitAnd(b.bits(value), infinity), b.i32(infinity));
-        bad = b.select(isBad, b.i32(static_cast<int64_t>(i)), bad);
-      }
-      b.when(b.lessThan(b.i32(-1), bad), [&] {
-        Value inPiece = b.add(b.mul(half.number, StepHalf::columns), bad);
-        Value place = b.add(ticket, b.add(piece.at, b.wide(inPiece)));
-        b.store(place, found, b.i32(0));
-        b.store(place, report, b.i32(0));
-      });
+    // What is not all there and aligned is looked at one by one, and so is what holds one of them somewhere.
+    auto look = [&] {
+      Value most = b.i32(0);
+      for (Value word : loadVectors(b, gradient, piece))
+        for (Value bits :
+             dataType.isF32() ? GpuBuilder::Values{b.bits(word)} : GpuBuilder::Values{word, b.shiftRight(word, 16)})
+          most = b.max(most, b.bitAnd(bits, magnitude));
+      return most;
     };
-    forEachHalf(b, piece, {StepTrack::inMemory(gradient, /*isLoaded=*/true, /*isStored=*/false)}, look);
+    Value most = b.choose(piece.isVector(b, gradient), look, [&] { return b.i32(infinity); });
+    auto isBad = [&](Value bits) { return b.lessThan(b.i32(infinity - 1), bits); };
+    b.when(isBad(most), [&] {
+      Value count = b.min(b.sub(length, piece.first), b.i32(columns));
+      b.loop(b.i32(0), count, b.i32(1), [&](Value i) {
+        Value at = b.add(piece.at, b.wide(i)), element = b.load(gradient, at);
+        b.when(isBad(b.bitAnd(dataType.isF32() ? b.bits(element) : element, magnitude)), [&] {
+          Value place = b.add(ticket, at);
+          b.store(place, found, b.i32(0));
+          b.store(place, report, b.i32(0));
+        });
+      });
+    });
   });
 }
 

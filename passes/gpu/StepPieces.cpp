@@ -19,6 +19,17 @@ StepPiece::StepPiece(GpuBuilder &b, const RowRound &round, Value last, int64_t r
 static Type elementOf(Value pointer) { return cast<gpu::PtrType>(pointer.getType()).getElement(); }
 static int64_t bitsOf(Value pointer) { return elementOf(pointer).getIntOrFloatBitWidth(); }
 
+Value StepPiece::isVector(GpuBuilder &b, ValueRange pointers) const {
+  Value over;
+  for (Value pointer : pointers) {
+    const int64_t bytes = bitsOf(pointer) / 8;
+    Value address = b.add(gpu::AddressOp::create(b, pointer), b.mul(at, bytes));
+    Value part = b.bitAnd(address, std::min<int64_t>(16, bytes * columns) - 1);
+    over = over ? b.bitOr(over, part) : part;
+  }
+  return b.both(isWhole, b.equal(over, b.i64(0)));
+}
+
 StepTrack StepTrack::inMemory(Value pointer, bool isLoaded, bool isStored) {
   StepTrack track(Words(columns * bitsOf(pointer) / 32));
   track.pointer = pointer;
@@ -88,21 +99,29 @@ Words bq::bytesOf(GpuBuilder &b, ValueRange words, bool isSigned) {
 // Memory
 //===----------------------------------------------------------------------===//
 
+Words bq::loadVectors(GpuBuilder &b, Value pointer, const StepPiece &piece) {
+  const int64_t words = columns * bitsOf(pointer) / 32, count = std::min<int64_t>(words, 4);
+  Type type = b.vec(bitsOf(pointer) == 32 ? elementOf(pointer) : b.getI32Type(), count);
+  Words loaded;
+  for (int64_t first = 0; first < words; first += count) {
+    Value vector = b.load(type, pointer, b.add(piece.at, first));
+    for (int64_t i = 0; i < count; ++i)
+      loaded.push_back(b.element(vector, i));
+  }
+  return loaded;
+}
+
 namespace {
 
 class Halves {
 public:
   Halves(GpuBuilder &b, const StepPiece &piece, ArrayRef<StepTrack> tracks) : b(b), piece(piece), tracks(tracks) {
-    Value over;
+    SmallVector<Value> pointers;
     for (const StepTrack &track : tracks)
-      if (track.pointer) {
-        const int64_t bytes = bitsOf(track.pointer) / 8;
-        Value address = b.add(gpu::AddressOp::create(b, track.pointer), b.mul(piece.at, bytes));
-        Value part = b.bitAnd(address, std::min<int64_t>(16, bytes * columns) - 1);
-        over = over ? b.bitOr(over, part) : part;
-      }
-    if (over)
-      isVector = b.both(piece.isWhole, b.equal(over, b.i64(0)));
+      if (track.pointer)
+        pointers.push_back(track.pointer);
+    if (!pointers.empty())
+      isVector = piece.isVector(b, pointers);
   }
 
   /// The words of all tracks, one after the other; 0 where an element is for itself.
@@ -211,16 +230,7 @@ private:
   }
   Words vectors() {
     Words loaded;
-    forEach(&StepTrack::isLoaded, [&](size_t i) {
-      Value pointer = tracks[i].pointer;
-      const size_t words = tracks[i].words.size(), count = std::min<size_t>(words, 4);
-      Type type = b.vec(bitsOf(pointer) == 32 ? elementOf(pointer) : b.getI32Type(), static_cast<int64_t>(count));
-      for (size_t first = 0; first < words; first += count) {
-        Value vector = b.load(type, pointer, b.add(piece.at, static_cast<int64_t>(first)));
-        for (size_t word = 0; word < count; ++word)
-          loaded.push_back(b.element(vector, static_cast<int64_t>(word)));
-      }
-    });
+    forEach(&StepTrack::isLoaded, [&](size_t i) { loaded.append(loadVectors(b, tracks[i].pointer, piece)); });
     return loaded;
   }
 

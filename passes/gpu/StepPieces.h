@@ -22,6 +22,8 @@ struct StepPiece {
   StepPiece(GpuBuilder &b, const RowRound &round, mlir::Value last, int64_t rowColumns);
 
   mlir::Value isThere(GpuBuilder &b) const { return b.lessThan(first, last); }
+  /// Whether all its elements are there, and aligned in each of the tensors, so that one access or two take them.
+  mlir::Value isVector(GpuBuilder &b, mlir::ValueRange pointers) const;
 };
 
 /// Four columns of a piece, its first or its second.
@@ -59,6 +61,9 @@ struct StepTrack {
 mlir::SmallVector<StepTrack::Words>
 forEachHalf(GpuBuilder &b, const StepPiece &piece, llvm::ArrayRef<StepTrack> tracks,
             llvm::function_ref<void(const StepHalf &half, llvm::MutableArrayRef<StepTrack::Words> fronts)> body);
+
+/// The words of a piece that isVector().
+StepTrack::Words loadVectors(GpuBuilder &b, mlir::Value pointer, const StepPiece &piece);
 
 /// Words of f32, f16 or bf16 as f32.
 StepTrack::Words floatsOf(GpuBuilder &b, mlir::Type element, mlir::ValueRange words);

@@ -27,6 +27,10 @@ void StepRandom::write(const RowRound &round, bool forMoments, bool forWeights) 
   if (forMoments)
     writeStream(round, 1, make(momentWords));
   b.barrier();
+  constexpr int64_t perBlock = blockColumns / columns, perTurn = blockWords / columns;
+  Value thread = b.thread();
+  firstWord = b.add(b.mul(b.div(thread, perBlock), blockWords), b.mul(b.rem(thread, perTurn), columns));
+  turn = b.mul(b.div(b.rem(thread, perBlock), perTurn), static_cast<int32_t>(philoxTurn));
 }
 
 void StepRandom::writeStream(const RowRound &round, int64_t stream, Value words) {
@@ -52,12 +56,9 @@ void StepRandom::writeStream(const RowRound &round, int64_t stream, Value words)
 }
 
 SmallVector<Value> StepRandom::load(Value words, Value half) {
-  constexpr int64_t perBlock = blockColumns / columns, perTurn = blockWords / columns;
-  Value thread = b.thread();
-  Value first = b.add(b.mul(b.div(thread, perBlock), blockWords), b.mul(b.rem(thread, perTurn), columns));
-  Value turn = b.mul(b.div(b.rem(thread, perBlock), perTurn), static_cast<int32_t>(philoxTurn));
+  Value four =
+      b.load(b.vec(b.getI32Type(), StepHalf::columns), words, b.add(firstWord, b.mul(half, StepHalf::columns)));
   SmallVector<Value> values;
-  Value four = b.load(b.vec(b.getI32Type(), StepHalf::columns), words, b.add(first, b.mul(half, StepHalf::columns)));
   for (int64_t i = 0; i < StepHalf::columns; ++i)
     values.push_back(b.add(b.element(four, i), turn));
   return values;

@@ -36,6 +36,7 @@ private:
   GpuBuilder &b;
   mlir::Value seedLow, seedHigh, step;
   mlir::Value momentWords, weightWords; ///< Shared memory: sixteen for each block of 256 columns.
+  mlir::Value firstWord, turn;          ///< Of this thread's piece: its place there, and what is added to its words.
 };
 
 } // namespace bq
