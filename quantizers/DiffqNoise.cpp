@@ -18,23 +18,16 @@ namespace {
 
 constexpr const char *noiseName = "bq::diffqNoise";
 
-/// Checks what does not need the elements, and gives what the noise is made from; `bits` is contiguous.
+/// What the noise is made from; the arguments are checked, `bits` is contiguous.
 NoiseArgs noiseArgs(const Tensor &weight, const Tensor &bits, int64_t groupSize, NoiseKind kind, uint64_t seed,
                     uint64_t offset, int64_t rounds) {
-  NoiseArgs args;
-  args.dataType = elementType(noiseName, "weight", weight.scalar_type());
   TORCH_CHECK(weight.is_cpu() || weight.is_cuda(), noiseName, ": 'weight' is on ", weight.device(),
               ": noise is made on CPUs and CUDA devices");
-  TORCH_CHECK(weight.is_contiguous(), noiseName, ": 'weight' ", weight.sizes(),
-              " is not contiguous, so that its groups are not: use weight.contiguous()");
-  checkDevice(noiseName, "bits", bits, weight.device());
+  checkDiffqNoise(weight, bits, groupSize, rounds);
+  NoiseArgs args;
+  args.dataType = elementType(noiseName, "weight", weight.scalar_type());
   args.count = weight.numel();
   args.groupSize = groupSize;
-  TORCH_CHECK(groupSize >= 0, noiseName, ": 'group_size' is ", groupSize, ": use 1 or more, or 0 for one group");
-  TORCH_CHECK(bits.scalar_type() == at::kFloat && bits.numel() == args.groups(), noiseName, ": expected 'bits' of ",
-              args.groups(), " floats, one for each group of ", groupSize ? groupSize : args.count, " of ", args.count,
-              " elements, got ", bits.scalar_type(), " ", bits.sizes());
-  TORCH_CHECK(rounds == 7 || rounds == 10, noiseName, ": 'rounds' is ", rounds, ": use 7 or 10");
   args.bits = bits.const_data_ptr<float>();
   args.noise = kind;
   args.rounds = static_cast<int>(rounds);
@@ -81,30 +74,49 @@ bool isOurs(const Tensor &tensor) {
          !tensor.requires_grad() && !at::GradMode::is_enabled();
 }
 
+struct Noisy {
+  Tensor weight;
+  WeightRange range; ///< Of the weight before.
+};
+
+/// `bits` is contiguous, and there are elements.
+Noisy makeNoisy(const Tensor &weight, const Tensor &bits, int64_t groupSize, NoiseKind kind, uint64_t seed,
+                uint64_t offset, int64_t rounds) {
+  DiffqNoiseArgs args;
+  static_cast<NoiseArgs &>(args) = noiseArgs(weight, bits, groupSize, kind, seed, offset, rounds);
+  const WeightRange ofBits = rangeOf("bq::diffqNoise: 'bits'", bits);
+  TORCH_CHECK(ofBits.low > 0, noiseName, ": 'bits' are from ", ofBits.low, " to ", ofBits.high,
+              ": each must be above 0");
+  Noisy made{emptyReused(weight), rangeOf(noiseName, weight)};
+  args.scale = made.range.high - made.range.low;
+  args.weight = weight.const_data_ptr();
+  args.noisy = made.weight.mutable_data_ptr();
+  makeNoise(args, weight.device());
+  return made;
+}
+
+/// Adds what the gradient of max - min is to the elements that these are.
+void addRangeGradient(const Tensor &weightGradient, const Tensor &scaleGradient, int64_t lowAt, int64_t highAt) {
+  const Tensor flat = weightGradient.view(-1);
+  flat[highAt] += scaleGradient;
+  flat[lowAt] -= scaleGradient;
+}
+
 struct NoiseFunction : torch::autograd::Function<NoiseFunction> {
   static Tensor forward(AutogradContext *context, const Tensor &weight, const Tensor &givenBits, int64_t groupSize,
                         int64_t kind, int64_t seed, int64_t offset, int64_t rounds) {
     at::AutoDispatchBelowADInplaceOrView guard;
-    const Tensor bits = givenBits.contiguous();
-    DiffqNoiseArgs args;
-    static_cast<NoiseArgs &>(args) = noiseArgs(weight, bits, groupSize, static_cast<NoiseKind>(kind),
-                                               static_cast<uint64_t>(seed), static_cast<uint64_t>(offset), rounds);
-    if (!args.count)
+    checkDiffqNoise(weight, givenBits, groupSize, rounds);
+    if (!weight.numel())
       return weight.clone();
-    const WeightRange ofBits = rangeOf("bq::diffqNoise: 'bits'", bits);
-    TORCH_CHECK(ofBits.low > 0, noiseName, ": 'bits' are from ", ofBits.low, " to ", ofBits.high,
-                ": each must be above 0");
-    const WeightRange range = rangeOf(noiseName, weight);
-    args.scale = range.high - range.low;
-    args.weight = weight.const_data_ptr();
-    Tensor noisy = emptyReused(weight);
-    args.noisy = noisy.mutable_data_ptr();
-    makeNoise(args, weight.device());
+    const Tensor bits = givenBits.contiguous();
+    const Noisy made = makeNoisy(weight, bits, groupSize, static_cast<NoiseKind>(kind), static_cast<uint64_t>(seed),
+                                 static_cast<uint64_t>(offset), rounds);
     context->save_for_backward({bits});
     context->saved_data["settings"] =
-        std::vector<int64_t>{groupSize, kind, seed, offset, rounds, range.lowAt, range.highAt};
-    context->saved_data["scale"] = static_cast<double>(args.scale);
-    return noisy;
+        std::vector<int64_t>{groupSize, kind, seed, offset, rounds, made.range.lowAt, made.range.highAt};
+    context->saved_data["scale"] = static_cast<double>(made.range.high - made.range.low);
+    return made.weight;
   }
 
   static variable_list backward(AutogradContext *context, const variable_list &gradients) {
@@ -122,15 +134,51 @@ struct NoiseFunction : torch::autograd::Function<NoiseFunction> {
     Tensor weightGradient;
     if (context->needs_input_grad(0)) {
       weightGradient = ours ? outer : emptyReused(outer).copy_(outer);
-      const Tensor flat = weightGradient.view(-1);
-      flat[settings[6]] += scaleGradient;
-      flat[settings[5]] -= scaleGradient;
+      addRangeGradient(weightGradient, scaleGradient, settings[5], settings[6]);
     }
     return {weightGradient, bitsGradient, {}, {}, {}, {}, {}};
   }
 };
 
 } // namespace
+
+void bq::checkDiffqNoise(const Tensor &weight, const Tensor &bits, int64_t groupSize, int64_t rounds) {
+  elementType(noiseName, "weight", weight.scalar_type());
+  TORCH_CHECK(weight.is_contiguous(), noiseName, ": 'weight' ", weight.sym_sizes(),
+              " is not contiguous, so that its groups are not: use weight.contiguous()");
+  checkDevice(noiseName, "bits", bits, weight.device());
+  TORCH_CHECK(groupSize >= 0, noiseName, ": 'group_size' is ", groupSize, ": use 1 or more, or 0 for one group");
+  const c10::SymInt count = weight.sym_numel();
+  const c10::SymInt size = groupSize ? c10::SymInt(groupSize) : count;
+  const c10::SymInt groups = count == 0 ? c10::SymInt(0) : (count + size - 1) / size;
+  TORCH_CHECK(bits.scalar_type() == at::kFloat && bits.sym_numel() == groups, noiseName, ": expected 'bits' of ",
+              groups, " floats, one for each group of ", size, " of ", count, " elements, got ", bits.scalar_type(),
+              " ", bits.sym_sizes());
+  TORCH_CHECK(rounds == 7 || rounds == 10, noiseName, ": 'rounds' is ", rounds, ": use 7 or 10");
+}
+
+Tensor bq::diffqNoiseForward(const Tensor &weight, const Tensor &bits, int64_t groupSize, NoiseKind kind, uint64_t seed,
+                             uint64_t offset, int64_t rounds) {
+  checkDiffqNoise(weight, bits, groupSize, rounds);
+  return weight.numel() ? makeNoisy(weight, bits.contiguous(), groupSize, kind, seed, offset, rounds).weight
+                        : weight.clone();
+}
+
+std::tuple<Tensor, Tensor> bq::diffqNoiseBackward(const Tensor &gradient, const Tensor &weight, const Tensor &bits,
+                                                  int64_t groupSize, NoiseKind kind, uint64_t seed, uint64_t offset,
+                                                  int64_t rounds) {
+  const Tensor outer = gradient.contiguous(), bitsHere = bits.contiguous();
+  Tensor weightGradient = outer.clone(), bitsGradient = at::empty_like(bitsHere);
+  if (!weight.numel())
+    return {weightGradient, bitsGradient};
+  DiffqNoiseGradArgs args;
+  static_cast<NoiseArgs &>(args) = noiseArgs(outer, bitsHere, groupSize, kind, seed, offset, rounds);
+  const WeightRange range = rangeOf(noiseName, weight);
+  args.scale = range.high - range.low;
+  args.gradient = outer.const_data_ptr();
+  addRangeGradient(weightGradient, makeGradients(args, bitsGradient), range.lowAt, range.highAt);
+  return {weightGradient, bitsGradient};
+}
 
 WeightRange bq::weightRange(const Tensor &weight) { return rangeOf("bq::weightRange", weight.contiguous()); }
 

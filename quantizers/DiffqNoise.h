@@ -9,6 +9,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <tuple>
 
 namespace bq {
 
@@ -26,6 +27,16 @@ namespace bq {
 /// waits for the range of the weight, so that it cannot be captured into a graph; the gradient waits for nothing.
 BQ_TORCH_API at::Tensor diffqNoise(const at::Tensor &weight, const at::Tensor &bits, int64_t groupSize, NoiseKind kind,
                                    uint64_t seed, uint64_t offset, int64_t rounds = 7);
+
+/// diffqNoise() without a gradient.
+at::Tensor diffqNoiseForward(const at::Tensor &weight, const at::Tensor &bits, int64_t groupSize, NoiseKind kind,
+                             uint64_t seed, uint64_t offset, int64_t rounds);
+/// Its gradients with respect to weight and bits, from that of the result; the range of the weight is found again.
+std::tuple<at::Tensor, at::Tensor> diffqNoiseBackward(const at::Tensor &gradient, const at::Tensor &weight,
+                                                      const at::Tensor &bits, int64_t groupSize, NoiseKind kind,
+                                                      uint64_t seed, uint64_t offset, int64_t rounds);
+/// Checks of the arguments that read no elements; sizes may be symbolic.
+void checkDiffqNoise(const at::Tensor &weight, const at::Tensor &bits, int64_t groupSize, int64_t rounds);
 
 /// The least and the greatest element of a weight, and where in memory order the first such element is.
 struct WeightRange {

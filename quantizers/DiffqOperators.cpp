@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// bq::diffq_noise and bq::quantize_mixed: what a host language needs to train bits with its own hooks. Both read their
-// arguments' values, so that neither has a meta kernel.
+// bq::diffq_noise and bq::quantize_mixed: what a host language needs to train bits with its own hooks. How long mixed
+// codes are depends on the bits, so that bq::quantize_mixed has no meta kernel.
 #include "quantizers/DiffqNoise.h"
 #include "quantizers/Mixed.h"
 #include "quantizers/Tensors.h"
+#include "quantizers/cuda/Place.h"
 
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
+#include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
 #include <tuple>
@@ -12,26 +16,135 @@
 using namespace bq;
 
 using at::Tensor;
+using Tensors = std::tuple<Tensor, Tensor>;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
 
 namespace {
 
-Tensor noisyWeight(const Tensor &weight, const Tensor &bits, int64_t groupSize, c10::string_view noise, int64_t seed,
-                   int64_t offset, int64_t rounds) {
-  const Expected<NoiseKind> kind = parseNoiseKind(std::string_view(noise.data(), noise.size()));
-  TORCH_CHECK(kind, "bq::diffq_noise: ", kind.error().message);
-  return diffqNoise(weight, bits, groupSize, *kind, static_cast<uint64_t>(seed), static_cast<uint64_t>(offset), rounds);
+constexpr char noiseName[] = "bq::diffq_noise";
+constexpr char backwardName[] = "bq::diffq_noise_backward";
+constexpr char mixedName[] = "bq::quantize_mixed";
+
+NoiseKind kindOf(const char *op, c10::string_view text) {
+  const Expected<NoiseKind> kind = parseNoiseKind(std::string_view(text.data(), text.size()));
+  TORCH_CHECK(kind, op, ": ", kind.error().message);
+  return *kind;
 }
 
-std::tuple<Tensor, Tensor> mixedWeight(const Tensor &weight, const Tensor &bits, int64_t groupSize) {
+Tensor noisyHere(const Tensor &weight, const Tensor &bits, int64_t groupSize, c10::string_view noise, int64_t seed,
+                 int64_t offset, int64_t rounds) {
+  return diffqNoiseForward(weight, bits, groupSize, kindOf(noiseName, noise), static_cast<uint64_t>(seed),
+                           static_cast<uint64_t>(offset), rounds);
+}
+
+Tensor noisyMeta(const Tensor &weight, const Tensor &bits, int64_t groupSize, c10::string_view noise, int64_t, int64_t,
+                 int64_t rounds) {
+  kindOf(noiseName, noise);
+  checkDiffqNoise(weight, bits, groupSize, rounds);
+  return at::empty_like(weight);
+}
+
+Tensors backwardHere(const Tensor &gradient, const Tensor &weight, const Tensor &bits, int64_t groupSize,
+                     c10::string_view noise, int64_t seed, int64_t offset, int64_t rounds) {
+  return diffqNoiseBackward(gradient, weight, bits, groupSize, kindOf(backwardName, noise), static_cast<uint64_t>(seed),
+                            static_cast<uint64_t>(offset), rounds);
+}
+
+Tensors backwardMeta(const Tensor &gradient, const Tensor &weight, const Tensor &bits, int64_t groupSize,
+                     c10::string_view, int64_t, int64_t, int64_t rounds) {
+  checkDiffqNoise(weight, bits, groupSize, rounds);
+  return {at::empty_like(gradient, at::MemoryFormat::Contiguous), at::empty_like(bits, at::MemoryFormat::Contiguous)};
+}
+
+template <auto kernel, const char *name, typename... Args>
+auto dispatched(Args &&...args) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow(name, "")
+                             .template typed<std::remove_pointer_t<decltype(kernel)>>();
+  return op.call(std::forward<Args>(args)...);
+}
+
+/// The noise while a tracer looks on: its gradient is an operator too, which knows nothing of this call.
+struct TracedNoise : torch::autograd::Function<TracedNoise> {
+  static Tensor forward(AutogradContext *context, const Tensor &weight, const Tensor &bits, int64_t groupSize,
+                        const std::string &noise, int64_t seed, int64_t offset, int64_t rounds) {
+    context->save_for_backward({weight, bits});
+    context->saved_data["numbers"] = std::vector<int64_t>{groupSize, seed, offset, rounds};
+    context->saved_data["noise"] = noise;
+    at::AutoDispatchBelowADInplaceOrView guard;
+    return dispatched<noisyHere, noiseName>(weight, bits, groupSize, noise, seed, offset, rounds);
+  }
+
+  static variable_list backward(AutogradContext *context, const variable_list &gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const std::vector<int64_t> numbers = context->saved_data["numbers"].toIntVector();
+    auto [weight, bits] = dispatched<backwardHere, backwardName>(gradients[0], saved[0], saved[1], numbers[0],
+                                                                 context->saved_data["noise"].toStringRef(), numbers[1],
+                                                                 numbers[2], numbers[3]);
+    return {weight, bits, {}, {}, {}, {}, {}};
+  }
+};
+
+Tensor noisyAutograd(const Tensor &weight, const Tensor &bits, int64_t groupSize, c10::string_view noise, int64_t seed,
+                     int64_t offset, int64_t rounds) {
+  auto isTraced = [](const Tensor &tensor) {
+    return tensor.is_meta() || tensor.unsafeGetTensorImpl()->is_python_dispatch();
+  };
+  if (isTraced(weight) || isTraced(bits))
+    return TracedNoise::apply(weight, bits, groupSize, std::string(noise), seed, offset, rounds);
+  return diffqNoise(weight, bits, groupSize, kindOf(noiseName, noise), static_cast<uint64_t>(seed),
+                    static_cast<uint64_t>(offset), rounds);
+}
+
+Tensors mixedHere(const Tensor &weight, const Tensor &bits, int64_t groupSize) {
   const MixedWeight mixed = quantizeMixed(weight, bits, groupSize);
   return {mixed.codes, mixed.scales};
 }
 
+/// A kernel for GPUs, which first says what is missing for them.
+template <auto kernel, const char *op>
+struct OnGpu;
+template <typename Result, typename... Args, Result (*kernel)(Args...), const char *op>
+struct OnGpu<kernel, op> {
+  static Result call(Args... args) {
+    gpu::checkDriver(op);
+    return kernel(args...);
+  }
+};
+
 } // namespace
 
 TORCH_LIBRARY_FRAGMENT(bq, m) {
+  const std::vector<at::Tag> tags{at::Tag::pt2_compliant_tag};
   m.def("diffq_noise(Tensor weight, Tensor bits, int group_size, str noise, int seed, int offset=0, int rounds=7) "
         "-> Tensor",
-        noisyWeight);
-  m.def("quantize_mixed(Tensor weight, Tensor bits, int group_size) -> (Tensor codes, Tensor scales)", mixedWeight);
+        tags);
+  m.def("diffq_noise_backward(Tensor gradient, Tensor weight, Tensor bits, int group_size, str noise, int seed, "
+        "int offset=0, int rounds=7) -> (Tensor, Tensor)",
+        tags);
+  m.def("quantize_mixed(Tensor weight, Tensor bits, int group_size) -> (Tensor codes, Tensor scales)", tags);
+}
+
+TORCH_LIBRARY_IMPL(bq, CPU, m) {
+  m.impl("diffq_noise", noisyHere);
+  m.impl("diffq_noise_backward", backwardHere);
+  m.impl("quantize_mixed", mixedHere);
+}
+
+TORCH_LIBRARY_IMPL(bq, Meta, m) {
+  m.impl("diffq_noise", noisyMeta);
+  m.impl("diffq_noise_backward", backwardMeta);
+}
+
+TORCH_LIBRARY_IMPL(bq, CUDA, m) {
+  m.impl("diffq_noise", OnGpu<noisyHere, noiseName>::call);
+  m.impl("diffq_noise_backward", OnGpu<backwardHere, backwardName>::call);
+  m.impl("quantize_mixed", OnGpu<mixedHere, mixedName>::call);
+}
+
+TORCH_LIBRARY_IMPL(bq, Autograd, m) {
+  m.impl("diffq_noise", noisyAutograd);
+  for (const char *name : {"diffq_noise_backward", "quantize_mixed"})
+    m.impl(name, torch::autograd::autogradNotImplementedFallback());
 }

@@ -54,9 +54,13 @@ Tensor plainHere(const Tensor &gradient, const Tensor &codes, const Tensor &scal
 
 Tensor plainMeta(const Tensor &gradient, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
                  c10::string_view format, int64_t k, c10::string_view, const OptionalTensor &groupIndex) {
-  const int64_t n =
-      checkWeight(plainName, {codes, scales, zeros, groupIndex}, take(plainName, Format::parse(format)), k);
-  return emptyResult(plainName, gradient, n, k);
+  const Format parsed = take(plainName, Format::parse(format));
+  const WeightTensors weight{codes, scales, zeros, groupIndex};
+  if (parsed.isMixed()) {
+    checkMixedTensors(plainName, weight, parsed);
+    return emptyResult(plainName, gradient, inputFeatures(plainName, gradient), k);
+  }
+  return emptyResult(plainName, gradient, checkWeight(plainName, weight, parsed, k), k);
 }
 
 Tensor packedHere(const Tensor &gradient, const PackedPtr &weight, c10::string_view compute) {

@@ -105,6 +105,14 @@ Tensor linearHere(const Tensor &x, const Tensor &codes, const Tensor &scales, co
 Tensor linearMeta(const Tensor &x, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
                   const OptionalTensor &bias, c10::string_view format, c10::string_view compute,
                   c10::string_view activation, const OptionalTensor &groupIndex) {
+  const Format parsed = parseFormat(linearName, format);
+  // The rows of a mixed weight stand in its data: a bias has as many elements.
+  if (parsed.isMixed() && bias && bias->defined() && bias->dim() == 1) {
+    LinearChoice::parse(linearName, compute, activation);
+    inputFeatures(linearName, x);
+    checkMixedTensors(linearName, {codes, scales, zeros, groupIndex}, parsed);
+    return emptyLinearResult(linearName, x, bias, bias->sym_size(0).guard_int(__FILE__, __LINE__));
+  }
   LinearCall call(x, codes, scales, zeros, format, compute, activation, groupIndex);
   return emptyLinearResult(call.op, x, bias, call.n);
 }
@@ -122,7 +130,11 @@ Tensor embeddingMeta(const Tensor &indices, const Tensor &codes, const Tensor &s
                      c10::string_view text, int64_t dim) {
   constexpr const char *op = embeddingName;
   WeightTensors weight{codes, scales, zeros, std::nullopt};
-  checkWeight(op, weight, parseFormat(op, text), dim);
+  const Format format = parseFormat(op, text);
+  if (format.isMixed())
+    checkMixedTensors(op, weight, format);
+  else
+    checkWeight(op, weight, format, dim);
   return emptyEmbeddingResult(op, indices, weight, dim);
 }
 

@@ -89,12 +89,16 @@ bool isZeroPointType(at::ScalarType type) {
 int64_t mixedWeights(const char *op, const at::Tensor &codes) {
   TORCH_CHECK(!codes.is_meta() && codes.has_storage(), op,
               ": codes of a mixed weight say in their data how many rows there are, which 'codes' on ", codes.device(),
-              " have not: use a PackedWeight");
+              " have not: use a PackedWeight, or in bq::linear a bias");
   const at::Tensor header = codes.slice(0, 0, MixedStream::headerBytes).cpu().contiguous();
   return static_cast<int64_t>(MixedStream::weightsOf(header.const_data_ptr<uint8_t>()));
 }
 
-int64_t checkMixed(const char *op, const WeightTensors &weight, const Format &format, int64_t k) {
+} // namespace
+
+void bq::checkMixedTensors(const char *op, const WeightTensors &weight, const Format &format) {
+  TORCH_CHECK(weight.codes.scalar_type() == at::kByte, op, ": expected 'codes' of type Byte, got ",
+              weight.codes.scalar_type());
   const at::DimVector codes = constantSizes(weight.codes), scales = constantSizes(weight.scales);
   TORCH_CHECK(codes.size() == 1 && codes[0] >= MixedStream::headerBytes, op, ": expected 'codes' of one dimension, ",
               MixedStream::headerBytes, " bytes or more, for ", format.str(), ", got ", shapeText(codes));
@@ -105,19 +109,18 @@ int64_t checkMixed(const char *op, const WeightTensors &weight, const Format &fo
   for (const auto &[name, tensor] : {std::pair{"zeros", &weight.zeros}, {"g_idx", &weight.groupIndex}})
     TORCH_CHECK(!*tensor || !(*tensor)->defined() || (*tensor)->sym_numel() == 0, op, ": ", format.str(), " has no '",
                 name, "', got ", shapeText(constantSizes(**tensor)));
-  const int64_t weights = mixedWeights(op, weight.codes);
-  TORCH_CHECK(k > 0 ? weights % k == 0 : weights == 0, op, ": 'codes' hold ", weights,
-              " weights, which are no rows of ", k);
-  return k > 0 ? weights / k : 0;
 }
 
-} // namespace
-
 int64_t bq::checkWeight(const char *op, const WeightTensors &weight, const Format &format, int64_t k) {
+  if (format.isMixed()) {
+    checkMixedTensors(op, weight, format);
+    const int64_t weights = mixedWeights(op, weight.codes);
+    TORCH_CHECK(k > 0 ? weights % k == 0 : weights == 0, op, ": 'codes' hold ", weights,
+                " weights, which are no rows of ", k);
+    return k > 0 ? weights / k : 0;
+  }
   TORCH_CHECK(weight.codes.scalar_type() == at::kByte, op, ": expected 'codes' of type Byte, got ",
               weight.codes.scalar_type());
-  if (format.isMixed())
-    return checkMixed(op, weight, format, k);
   at::DimVector codes = constantSizes(weight.codes);
   TORCH_CHECK(codes.size() == 2 && codes[1] == format.rowBytes(k), op, ": expected 'codes' [N, ", format.rowBytes(k),
               "] for ", format.str(), " with K = ", k, ", got ", shapeText(codes));

@@ -64,6 +64,8 @@ struct WeightTensors {
 /// weights that its codes begin with; symbolic shapes become constants. Returns N. Throws, giving the shape expected
 /// and the shape got.
 int64_t checkWeight(const char *op, const WeightTensors &weight, const Format &format, int64_t k);
+/// The same of a mixed weight without reading any data, so that nothing is known of its rows.
+void checkMixedTensors(const char *op, const WeightTensors &weight, const Format &format);
 
 /// A CanonicalWeight and what keeps its memory alive.
 struct BorrowedWeight {

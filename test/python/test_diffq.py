@@ -4,6 +4,7 @@
 import unittest
 
 import torch
+from torch.library import opcheck
 
 from bqtest import sum_bound
 
@@ -128,6 +129,42 @@ class Operators(unittest.TestCase):
         # noisy was rounded to f32, at up to 2^-24 of its size, and so was each step of either sum.
         bound = 16 * 2.0**-24 * (outer.abs() * (noise.abs() + weight.abs())).sum(1).detach()
         self.assertTrue(bool(((bits.grad - expected).abs() <= bound).all()))
+
+    def test_opcheck(self):
+        for shape, group in (((6, 8), GROUP), ((5, 7), 4), ((3, 5), 0)):
+            groups = (shape[0] * shape[1] + group - 1) // group if group else 1
+            weight, bits = torch.randn(shape, requires_grad=True), torch.full((groups,), 3.0, requires_grad=True)
+            opcheck(bq.diffq_noise.default, (weight, bits, group, "gaussian", 5))
+            opcheck(bq.diffq_noise_backward.default,
+                    (torch.randn(shape), weight.detach(), bits.detach(), group, "uniform", 5))
+
+    def test_traced_training_is_that_of_eager_calls(self):
+        def loss(weight, bits):
+            return (bq.diffq_noise(weight, bits, GROUP, "gaussian", 9) ** 2).sum()
+
+        torch.manual_seed(0)
+        weight, bits = torch.randn(6, 8), torch.full((6,), 3.0)
+        gradients = []
+        for run in (loss, torch.compile(loss, backend="aot_eager", fullgraph=True)):
+            w, b = weight.clone().requires_grad_(), bits.clone().requires_grad_()
+            run(w, b).backward()
+            gradients.append((w.grad, b.grad))
+        for eager, traced in zip(*gradients):
+            self.assertTrue(torch.equal(eager, traced))
+
+    def test_mixed_weights_have_shapes_without_data(self):
+        torch.manual_seed(0)
+        codes, scales = bq.quantize_mixed(torch.randn(6, 16), torch.full((12,), 3, dtype=torch.uint8), GROUP)
+        fmt, bias = f"mixed:g{GROUP}", torch.randn(6)
+        opcheck(bq.linear.default, (torch.randn(5, 16, requires_grad=True), codes, scales, None, bias, fmt))
+        opcheck(bq.linear_input_gradient.default, (torch.randn(5, 6), codes, scales, None, fmt, 16))
+        opcheck(bq.embedding.default, (torch.randint(6, (2, 3)), codes, scales, None, fmt, 16))
+        meta = [tensor.to("meta") for tensor in (torch.empty(5, 16), codes, scales)]
+        self.assertEqual(bq.linear(*meta, None, bias.to("meta"), fmt).shape, (5, 6))
+        with self.assertRaisesRegex(RuntimeError, "use a PackedWeight, or in bq::linear a bias"):
+            bq.linear(*meta, None, None, fmt)
+        with self.assertRaisesRegex(RuntimeError, "expected 'scales' of type Float"):
+            bq.linear(meta[0], meta[1], meta[2][:1], None, bias.to("meta"), fmt)
 
     def test_refusals(self):
         weight = torch.randn(4, 8)
