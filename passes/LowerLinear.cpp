@@ -91,18 +91,22 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
                : refuse(isStream ? "the rows of the input and 1 vector" : "1 row and 1 vector");
   }
 
+  /// Elements of activations as prepared.
+  Type panelType(KernelBuilder &b, const LinearPlan &plan) {
+    return plan.isInteger()                      ? Type(b.getI8Type())
+           : plan.form == LinearPlan::Form::BF16 ? Type(b.getBF16Type())
+                                                 : Type(b.getF32Type());
+  }
+
   void writePrepare(KernelBuilder &b, const LinearPlan &plan, StringRef name) {
     OpBuilder::InsertionGuard guard(b);
     Type index = b.getIndexType();
-    Type data = plan.isInteger()                      ? Type(b.getI8Type())
-                : plan.form == LinearPlan::Form::BF16 ? Type(b.getBF16Type())
-                                                      : Type(b.getF32Type());
     const int64_t fields = sizeof(abi::Conv2dGeometry) / sizeof(int64_t);
-    func::FuncOp prepare = makeFunction(b, name,
-                                        {b.pointer(plan.dataType), b.pointer(b.getI32Type()), b.pointer(b.getF32Type()),
-                                         b.pointer(b.getF32Type()), MemRefType::get({fields}, b.getI64Type()),
-                                         b.pointer(data), b.pointer(plan.sumType(b)), b.pointer(b.getF32Type()),
-                                         b.pointer(b.getF32Type()), index, index, index, index, index, index});
+    func::FuncOp prepare = makeFunction(
+        b, name,
+        {b.pointer(plan.dataType), b.pointer(b.getI32Type()), b.pointer(b.getF32Type()), b.pointer(b.getF32Type()),
+         MemRefType::get({fields}, b.getI64Type()), b.pointer(panelType(b, plan)), b.pointer(plan.sumType(b)),
+         b.pointer(b.getF32Type()), b.pointer(b.getF32Type()), index, index, index, index, index, index});
     writePrepareActivations(b, plan, prepare);
   }
 
@@ -136,7 +140,7 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
     types[1] = MemRefType::get({2}, b.getF32Type());
     types[2] = b.pointer(b.getI32Type());
     types[3] = MemRefType::get({abi::MixedIndex::widths}, b.getI64Type());
-    types[5] = b.pointer(plan.isInteger() ? Type(b.getI8Type()) : b.getF32Type());
+    types[5] = b.pointer(panelType(b, plan));
     types[9] = MemRefType::get({mixedScratchBytes(plan)}, b.getI8Type());
     return types;
   }

@@ -3,6 +3,7 @@
 
 #include "passes/Schedules.h"
 #include "passes/cpu/DirectConv2d.h"
+#include "passes/cpu/MixedLinear.h"
 
 #include "mlir/IR/TypeUtilities.h"
 
@@ -42,7 +43,8 @@ LinearPlan LinearPlan::get(ProductLayer layer, const CpuTarget &target) {
     plan.form = Form::F32;
     break;
   case Compute::BF16:
-    plan.roundToBF16 = !target.has(CpuTarget::AVX512BF16) || plan.format.isMixed();
+    plan.roundToBF16 = !target.has(CpuTarget::AVX512BF16) ||
+                       (plan.format.isMixed() && (schedule.getAlgorithm() != "stream" || !hasMixedBlocks(plan)));
     plan.form = plan.roundToBF16 ? Form::F32 : Form::BF16;
     break;
   case Compute::I16:

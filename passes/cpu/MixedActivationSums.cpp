@@ -17,14 +17,14 @@ int64_t MixedActivationSums::vectorGroups(const LinearPlan &plan) {
 }
 
 MixedActivationSums::MixedActivationSums(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, Value scratch)
-    : b(b), groups(vectorGroups(plan)), sums(scratch) {
+    : b(b), groups(vectorGroups(plan)), isBF16(plan.form == LinearPlan::Form::BF16), sums(scratch) {
   const int64_t size = plan.format.group, length = std::min<int64_t>(b.lanes, size);
   b.store(b.splat(0.0f), sums, b.index(groups - b.lanes));
   auto sumGroup = [&](Value group, ValueRange before) {
     Value sum = b.zero(b.vec(b.getF32Type(), length));
     sum = b.loop(b.index(0), b.index(size), length, ValueRange{sum}, [&](Value inGroup, ValueRange state) {
       Value x = frame.activations(0, b.index(0), b.index(0), b.add(b.mul(group, size), inGroup), length);
-      return SmallVector<Value>{b.addF(state[0], x)};
+      return SmallVector<Value>{b.addF(state[0], b.extendFloat(x))};
     })[0];
     sum = reduce(b, sum);
     b.storeScalar(sum, sums, group);
@@ -37,6 +37,8 @@ Value MixedActivationSums::excess(Value i, MixedDecoder &decoder, MixedLists &li
   SmallVector<float> factors(abi::MixedIndex::widths, 0.0f);
   for (int64_t width = 1; width < 8; ++width)
     factors[width] = static_cast<float>(1 << width) / static_cast<float>((1 << width) - 1);
+  if (isBF16)
+    factors[8] = 272.0f / 255.0f;
   Value table = arith::ConstantOp::create(b, DenseElementsAttr::get(b.f32s(), ArrayRef<float>(factors)));
   Value sum = b.splat(0.0f);
   for (int64_t group = 0; group < groups; group += b.lanes)

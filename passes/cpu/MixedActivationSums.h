@@ -8,8 +8,8 @@
 namespace bq {
 
 /// Makes up for what products with floats have too much or too little where the weight is min + range * level / (2^bits
-/// - 1), and a level is multiplied as 1 + level / 2^bits (MixedDecoder::floats). For one row of activations in f32, of
-/// one segment.
+/// - 1), and a level is multiplied as 1 + level / 2^bits (MixedDecoder::floats), or one of 8 bits in bf16 as 17 + level
+/// / 16. For one row of activations in f32 or bf16, of one segment.
 class MixedActivationSums {
 public:
   /// `scratch`: f32 [vectorGroups()].
@@ -20,14 +20,15 @@ public:
 
   /// Sum of all activations: an f32.
   mlir::Value all() const { return total; }
-  /// The sum of activations times the factor 2^bits / (2^bits - 1) of their group, over the groups of up to seven bits
-  /// in row `i` of those whose widths are kept.
+  /// The sum of activations times the factor of their group, 2^bits / (2^bits - 1) or in bf16 272 / 255, over the
+  /// groups of up to seven bits, or in bf16 eight, in row `i` of those whose widths are kept.
   mlir::Value excess(mlir::Value i, MixedDecoder &decoder, MixedLists &lists) const;
 
 private:
   KernelBuilder &b;
   const int64_t groups; ///< As vectorGroups().
-  mlir::Value sums;     ///< Of each group; zeros behind.
+  const bool isBF16;
+  mlir::Value sums; ///< Of each group; zeros behind.
   mlir::Value total;
 };
 

@@ -5,6 +5,7 @@
 // blockRows * k / 16 products, so that all rounding is less than that of k products added one by one.
 #include "passes/cpu/MixedActivationSums.h"
 #include "passes/cpu/MixedRowSums.h"
+#include "passes/cpu/MixedSteps.h"
 
 #include <optional>
 
@@ -14,8 +15,9 @@ using namespace bq;
 namespace {
 
 /// Rows of the weight in a block: so many that loops are long, so few that sums after each step stay in the first
-/// cache. Codes in a step, and the greatest width that is done here.
-constexpr int64_t blockRows = 8, step = 64, maxNarrow = 8;
+/// cache.
+constexpr int64_t blockRows = 8;
+constexpr int64_t step = MixedSteps::codes, maxNarrow = MixedSteps::maxWidth;
 /// Bytes of codes that are asked for ahead.
 constexpr int64_t prefetched = 8192;
 /// Entries behind the list's last that a stride may read: of a step of groups of eight and the one before.
@@ -23,24 +25,20 @@ constexpr int64_t listSlack = 16;
 
 int64_t roundUp(int64_t value) { return (value + 63) / 64 * 64; }
 
-/// Sums are taken in chains, so that one need not wait for the step before: a stride is a step of each. A step sums its
-/// parts, which are groups or less, in `vectors` vectors, where each part has `lanes` lanes of its own. Scratch: what
+/// Sums are taken in chains, so that one need not wait for the step before: a stride is a step of each. Scratch: what
 /// has been summed after each stride, of each plane; sums of rows; where rows end in the list; of floats the sums of
 /// the activations of groups; the list.
 struct Places {
-  int64_t groups, parts, chains, lanes, vectors, strides, sums, ends, activations, list, bytes;
+  MixedSteps::Form form;
+  int64_t groups, chains, strides, sums, ends, activations, list, bytes;
 
-  explicit Places(const LinearPlan &plan) {
+  explicit Places(const LinearPlan &plan) : form(plan) {
     const int64_t size = plan.format.group;
     groups = plan.layout.k / size;
-    parts = std::max<int64_t>(1, step / size);
     chains = size <= step ? 2 : 1;
-    // Four products of bytes go to a lane, or one of floats.
-    lanes = plan.isInteger() ? 16 / parts : std::min<int64_t>(16, size);
-    vectors = parts * lanes / 16;
     // One before the first, and one that is not full.
     strides = (blockRows * plan.layout.k + step * chains - 1) / (step * chains) + 1;
-    sums = plan.activationPlanes() * strides * chains * vectors * 64;
+    sums = plan.activationPlanes() * strides * chains * form.vectors * 64;
     ends = sums + blockRows * 64;
     activations = ends + blockRows * 8;
     list = activations + (plan.isInteger() ? 0 : roundUp(MixedActivationSums::vectorGroups(plan) * 4));
@@ -58,6 +56,7 @@ public:
     sums = frame.scratch(b.getF32Type(), blockRows * 16, places.sums);
     ends = frame.scratch(b.getI64Type(), blockRows, places.ends);
     list = frame.scratch(b.getI8Type(), places.bytes - places.list, places.list);
+    steps.emplace(b, plan, frame, decoder, list);
     for (int64_t plane = 0; plane < plan.activationPlanes(); ++plane)
       for (int64_t lane = 0; lane < strideLanes(); lane += 16)
         b.store(b.zero(partial), after, b.index(plane * planeLanes() + lane));
@@ -81,9 +80,10 @@ private:
   Value i64(int64_t value) { return arith::ConstantIntOp::create(b, b.getI64Type(), value); }
   Value toI64(Value index) { return arith::IndexCastOp::create(b, b.getI64Type(), index); }
   Value toIndex(Value value) { return arith::IndexCastOp::create(b, b.getIndexType(), value); }
-  int64_t strideLanes() const { return places.chains * places.vectors * 16; }
+  bool isBF16() const { return plan.form == LinearPlan::Form::BF16; }
+  int64_t strideLanes() const { return places.chains * places.form.vectors * 16; }
   int64_t planeLanes() const { return places.strides * strideLanes(); }
-  VectorType floats() { return b.vec(b.getF32Type(), places.lanes); }
+  VectorType floats() { return b.vec(b.getF32Type(), places.form.lanes); }
   Value reduce(Value sum) {
     return vector::ReductionOp::create(b, vector::CombiningKind::ADD, sum, arith::FastMathFlags::reassoc);
   }
@@ -129,68 +129,36 @@ private:
     return end;
   }
 
-  Value columnOf(Value entry) {
-    Value number = arith::ExtUIOp::create(b, b.getI64Type(), b.loadScalar(list, entry));
-    return b.mul(toIndex(number), size);
-  }
-
-  /// Activations of `count` codes of a step from its code `first` on.
-  Value gather(int64_t plane, Value entry, Value inGroup, int64_t first, int64_t count) {
-    const int64_t length = std::min(size, count);
-    SmallVector<Value> pieces;
-    for (int64_t code = first; code < first + count; code += length) {
-      Value column = b.add(columnOf(b.add(entry, code / size)), b.add(inGroup, code % size));
-      pieces.push_back(frame.activations(plane, b.index(0), b.index(0), column, length));
-    }
-    return frame.joined(pieces);
-  }
-
-  /// Adds a step of codes of `width` bits to its sums.
-  void addStep(MutableArrayRef<Value> sums, int64_t plane, int64_t width, Value codes, Value entry, Value inGroup) {
-    if (plan.isInteger()) {
-      sums[0] = DotOp::create(b, partial, sums[0], codes, gather(plane, entry, inGroup, 0, step), (1 << width) - 1);
-      return;
-    }
-    // One sum would wait for itself: products are added first.
-    Value product;
-    for (int64_t first = 0; first < step; first += 16) {
-      Value some = width < maxNarrow ? decoder.floats(width, codes, first) : b.toFloat(decoder.widened(codes, first));
-      Value x = gather(plane, entry, inGroup, first, 16);
-      Value &to = sums.size() == 1 ? product : sums[first / 16 * sums.size() / (step / 16)];
-      to = to ? b.fma(some, x, to) : b.mulF(some, x);
-    }
-    if (product)
-      sums[0] = b.addF(sums[0], product);
-  }
-
   /// Adds the groups of a width, `total` of which are listed; then the next width's are, and how many is returned.
   Value addWidth(Value width, Value total, Value count) {
     // Strides that are not full read groups of zeros.
     b.store(b.splat(b.vec(b.getI8Type(), listSlack), places.groups), list, total);
     Value begin = b.loadScalar(frame.positions(), width), bits = b.mulI(toI64(total), i64(size));
     b.storeScalar(b.addI(begin, b.mulI(bits, toI64(width))), frame.positions(), width);
-    sumSteps(1, maxNarrow, width, total, toIndex(arith::ShRUIOp::create(b, begin, i64(3))));
+    sumSteps(steps->widths(), width, total, toIndex(arith::ShRUIOp::create(b, begin, i64(3))));
     return addRows(width, count);
   }
 
-  /// The code for `width`, which is first to last.
-  void sumSteps(int64_t first, int64_t last, Value width, Value total, Value byte) {
-    if (first == last)
-      return sumSteps(first, total, byte);
-    const int64_t middle = (first + last) / 2;
-    Value isLow = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, width, b.index(middle));
-    auto branch = scf::IfOp::create(b, isLow, /*withElseRegion=*/true);
+  /// The code for `width`, which is one of these.
+  void sumSteps(ArrayRef<MixedSteps::Widths> widths, Value width, Value total, Value byte) {
+    if (widths.size() == 1) {
+      steps->begin(widths[0], width);
+      return sumSteps(widths[0].last, b.mul(width, step / 8), total, byte);
+    }
+    Value isFirst = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, width, b.index(widths[0].last));
+    auto branch = scf::IfOp::create(b, isFirst, /*withElseRegion=*/true);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(branch.thenBlock());
-    sumSteps(first, middle, width, total, byte);
+    sumSteps(widths.take_front(1), width, total, byte);
     b.setInsertionPointToStart(branch.elseBlock());
-    sumSteps(middle + 1, last, width, total, byte);
+    sumSteps(widths.drop_front(1), width, total, byte);
   }
 
-  /// One stride after the other over all groups that are listed, the first of which begins at `byte`.
-  void sumSteps(int64_t width, Value total, Value byte) {
-    const int64_t planes = plan.activationPlanes(), chains = places.chains, parts = places.parts;
-    const int64_t planeVectors = chains * places.vectors;
+  /// One stride after the other over all groups that are listed, the first of which begins at `byte`; a step has
+  /// `stepBytes`, of a width that is at most this.
+  void sumSteps(int64_t width, Value stepBytes, Value total, Value byte) {
+    const int64_t planes = plan.activationPlanes(), chains = places.chains, parts = places.form.parts;
+    const int64_t vectors = places.form.vectors, planeVectors = chains * vectors;
     // Sums of planes and chains, the byte of the stream, the place of the next sums.
     SmallVector<Value> state(planes * planeVectors, b.zero(partial));
     state.append({byte, b.index(strideLanes())});
@@ -199,12 +167,11 @@ private:
       MutableArrayRef<Value> sums = MutableArrayRef<Value>(next).drop_back(2);
       Value &byte = next[sums.size()], &to = next[sums.size() + 1];
       prefetch(byte, step / 8 * width * chains);
-      for (int64_t chain = 0; chain < chains; ++chain, byte = b.add(byte, step / 8 * width)) {
-        const bool areBytes = plan.isInteger() || width == maxNarrow;
-        Value codes = areBytes ? decoder.narrow(width, byte) : decoder.mantissas(width, byte);
+      for (int64_t chain = 0; chain < chains; ++chain, byte = b.addI(byte, stepBytes)) {
+        const SmallVector<Value> decoded = steps->decode(byte);
         for (int64_t plane = 0; plane < planes; ++plane)
-          addStep(sums.slice(plane * planeVectors + chain * places.vectors, places.vectors), plane, width, codes,
-                  b.add(entry, chain * parts), inGroup);
+          steps->add(sums.slice(plane * planeVectors + chain * vectors, vectors), plane, decoded,
+                     b.add(entry, chain * parts), inGroup);
       }
       for (int64_t plane = 0; plane < planes; ++plane)
         for (int64_t i = 0; i < planeVectors; ++i)
@@ -231,8 +198,8 @@ private:
   /// once keeps more of a CPU's units busy.
   Value addRows(Value width, Value count) {
     const int64_t planes = plan.activationPlanes(), perGroup = std::max<int64_t>(1, size / step);
-    const int64_t classes = places.parts * places.chains;
-    const VectorType some = b.vec(partial.getElementType(), places.lanes);
+    const int64_t classes = places.form.parts * places.chains;
+    const VectorType some = b.vec(partial.getElementType(), places.form.lanes);
     SmallVector<Value> state(planes, b.zero(some)), units;
     state.push_back(b.index(0));
     Value next = bytesOf(b.add(width, 1)), power = arith::ShLIOp::create(b, i64(1), toI64(width));
@@ -240,7 +207,7 @@ private:
     Value levels = toFloat(b.sub(power, i64(1))), one = b.f32(1.0f);
     if (!plan.isInteger()) {
       Value isByte = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, width, b.index(maxNarrow));
-      one = b.select(isByte, one, toFloat(power));
+      one = b.select(isByte, isBF16() ? b.f32(16.0f) : one, toFloat(power));
     }
     for (int64_t plane = 0; plane < planes; ++plane)
       units.push_back(b.broadcast(floats(), b.divF(planes - plane == 2 ? b.f32(128.0f) : one, levels)));
@@ -252,7 +219,7 @@ private:
         Value whole;
         for (int64_t part = 0; part < classes; ++part) {
           Value strides = b.mul(b.div(b.add(end, classes - 1 - part), classes), perGroup * strideLanes());
-          Value own = b.load(some, after, b.add(strides, plane * planeLanes() + part * places.lanes));
+          Value own = b.load(some, after, b.add(strides, plane * planeLanes() + part * places.form.lanes));
           whole = !whole ? own : plan.isInteger() ? b.addI(whole, own) : b.addF(whole, own);
         }
         now.push_back(whole);
@@ -275,7 +242,8 @@ private:
   MixedDecoder decoder;
   MixedLists lists;
   MixedRowSums wideSums;
-  const VectorType partial;                       ///< Sums of a step: i32, or f32.
+  const VectorType partial; ///< Sums of a step: i32, or f32.
+  std::optional<MixedSteps> steps;
   std::optional<MixedActivationSums> activations; ///< With floats.
   Value leastPart;                                ///< With floats what the least value adds to each row.
   Value after;                                    ///< Of partial's type, its vectors after each stride.
@@ -288,8 +256,8 @@ private:
 
 bool bq::hasMixedBlocks(const LinearPlan &plan) {
   const int64_t size = plan.format.group;
-  return plan.rows == 1 && plan.form != LinearPlan::Form::BF16 && plan.layout.segments() == 1 &&
-         abi::MixedIndex::hasWholeSteps(size) && plan.layout.k % size == 0;
+  return plan.rows == 1 && plan.layout.segments() == 1 && abi::MixedIndex::hasWholeSteps(size) &&
+         plan.layout.k % size == 0;
 }
 
 void bq::writeMixedBlocks(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers) {

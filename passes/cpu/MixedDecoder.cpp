@@ -35,49 +35,84 @@ Value MixedDecoder::compress(Value values, Value mask) {
       .getResult(0);
 }
 
-Value MixedDecoder::narrow(int64_t width, Value at) {
-  return width == 8 ? load(at) : b.bitAnd(fieldBytes(width, at, 0), (int64_t(1) << width) - 1);
+MixedDecoder::Narrow MixedDecoder::narrow(Value width, int64_t most, bool areMantissas, ArrayRef<int64_t> eights) {
+  Value shifts = b.mulI(width, i64(byteNumbers)), mask = b.sub(arith::ShLIOp::create(b, i64(1), width), i64(1));
+  auto everywhere = [&](Value byte) { return b.broadcast(b.bytes(), arith::TruncIOp::create(b, b.getI8Type(), byte)); };
+  if (areMantissas) {
+    // Seven bits, of which the last is the code's: they begin at bit width - 7, where bits are counted in circles.
+    shifts = b.addI(shifts, b.mulI(b.addI(width, i64(64 - 7)), i64(everyByte)));
+    mask = arith::ShLIOp::create(b, mask, b.subI(i64(7), width));
+  }
+  return {orderOf(width, eights), b.bitcast(b.bytes(), quadsOf(shifts)), everywhere(mask),
+          b.splat(b.bytes(), areMantissas ? 0x80 : 0), 8 * most <= 32 ? 32 : 64};
 }
 
-Value MixedDecoder::mantissas(int64_t width, Value at) { return fieldBytes(width, at, width - 7); }
+Value MixedDecoder::fields(const Narrow &narrow, Value at) {
+  Value some = b.load(b.vec(b.getI8Type(), narrow.loaded), codes, at);
+  if (narrow.loaded < 64) {
+    SmallVector<int64_t> order(64, vector::ShuffleOp::kPoisonIndex);
+    std::iota(order.begin(), order.begin() + narrow.loaded, 0);
+    some = vector::ShuffleOp::create(b, some, some, order);
+  }
+  Value bits = arith::AndIOp::create(b, extract(permute(some, narrow.order), narrow.shifts), narrow.mask);
+  return b.bitOr(bits, narrow.others);
+}
 
-Value MixedDecoder::fieldBytes(int64_t width, Value at, int64_t first) {
-  // Eight codes are `width` whole bytes: a quad each.
-  SmallVector<int8_t> order, shifts;
-  for (int64_t quad = 0; quad < 8; ++quad)
-    for (int64_t byte = 0; byte < 8; ++byte) {
-      order.push_back(static_cast<int8_t>(quad * width + byte));
-      shifts.push_back(static_cast<int8_t>((byte * width + first) & 63));
-    }
-  return extract(permute(loadFields(width, at), constant(order)), constant(shifts));
+Value MixedDecoder::orderOf(Value bits, ArrayRef<int64_t> eights) {
+  // Eight fields are as many whole bytes as a field has bits: a quad each.
+  SmallVector<int64_t> numbers;
+  for (int64_t eight : eights)
+    numbers.push_back(eight * everyByte);
+  Value quad = arith::ConstantOp::create(b, DenseElementsAttr::get(quads(), ArrayRef<int64_t>(numbers)));
+  return b.bitcast(b.bytes(), b.addI(b.mulI(quad, quadsOf(bits)), b.splat(quads(), byteNumbers)));
+}
+
+SmallVector<Value> MixedDecoder::halves(Value fields) { return interleaved(fields, 0x3f); }
+
+SmallVector<Value> MixedDecoder::byteHalves(Value fields) {
+  auto mantissas = [&](Value nibble) {
+    return b.bitOr(b.bitAnd(b.bitcast(b.bytes(), nibble), 0x78), b.splat(b.bytes(), 0x80));
+  };
+  // 16 + the high nibble, and 1 + the low one / 16.
+  Value some = b.bitcast(b.words(), fields);
+  SmallVector<Value> high = interleaved(mantissas(b.shiftRight(some, 1)), 0x41);
+  SmallVector<Value> low = interleaved(mantissas(b.shiftLeft(some, 3)), 0x3f);
+  return {high[0], low[0], high[1], low[1]};
+}
+
+SmallVector<Value> MixedDecoder::interleaved(Value low, int64_t high) {
+  SmallVector<Value> result;
+  for (int64_t half = 0; half < 2; ++half) {
+    SmallVector<int64_t> order;
+    for (int64_t quad = half; quad < 8; quad += 2)
+      for (int64_t byte = 8 * quad; byte < 8 * quad + 8; ++byte)
+        order.append({byte, 64 + byte});
+    Value both = vector::ShuffleOp::create(b, low, b.splat(b.bytes(), high), order);
+    result.push_back(b.bitcast(b.bf16s(), both));
+  }
+  return result;
 }
 
 Value MixedDecoder::constant(ArrayRef<int8_t> bytes) {
   return arith::ConstantOp::create(b, DenseElementsAttr::get(b.bytes(), bytes));
 }
 
-Value MixedDecoder::loadFields(int64_t width, Value at) {
-  // A load that crosses the end of a cache line takes twice as long: none longer than the fields need.
-  const int64_t count = width <= 2 ? 16 : width <= 4 ? 32 : 64;
-  Value some = b.load(b.vec(b.getI8Type(), count), codes, at);
-  SmallVector<int64_t> order(64, vector::ShuffleOp::kPoisonIndex);
-  std::iota(order.begin(), order.begin() + count, 0);
-  return count == 64 ? some : vector::ShuffleOp::create(b, some, some, order);
-}
-
-Value MixedDecoder::spread(Value data, int64_t first, int64_t byte) {
+Value MixedDecoder::spread(Value data, ArrayRef<int64_t> numbers, int64_t byte, int64_t around) {
   SmallVector<int8_t> order(64, 0);
-  for (int64_t lane = 0; lane < 16; ++lane)
-    order[4 * lane + byte] = static_cast<int8_t>(first + lane);
-  return b.bitcast(b.i32s(), permute(data, constant(order)));
+  SmallVector<bool> isByte(64, false);
+  for (int64_t lane = 0; lane < 16; ++lane) {
+    order[4 * lane + byte] = static_cast<int8_t>(numbers[lane]);
+    isByte[4 * lane + byte] = true;
+  }
+  Value mask = arith::ConstantOp::create(b, DenseElementsAttr::get(b.vec(b.getI1Type(), 64), ArrayRef<bool>(isByte)));
+  Value rest = b.bitcast(b.bytes(), b.splat(b.i32s(), around));
+  return b.bitcast(b.i32s(), b.select(mask, permute(data, constant(order)), rest));
 }
 
-Value MixedDecoder::widened(Value narrow, int64_t first) { return b.bitAnd(spread(narrow, first, 0), 0xff); }
+Value MixedDecoder::widened(Value fields, ArrayRef<int64_t> numbers) { return spread(fields, numbers, 0, 0); }
 
-Value MixedDecoder::floats(int64_t width, Value mantissas, int64_t first) {
-  const int64_t fraction = ((int64_t(1) << width) - 1) << (23 - width);
-  Value bits = b.bitOr(b.bitAnd(spread(mantissas, first, 2), fraction), b.splat(b.i32s(), 0x3f800000));
-  return b.bitcast(b.f32s(), bits);
+Value MixedDecoder::floats(Value fields, ArrayRef<int64_t> numbers) {
+  return b.bitcast(b.f32s(), spread(fields, numbers, 2, 0x3f000000));
 }
 
 Value MixedDecoder::lookup(Value table, Value numbers) {
@@ -106,13 +141,8 @@ Value MixedDecoder::wideCodes(const Wide &wide, Value at) {
 }
 
 MixedDecoder::Fields MixedDecoder::fields(Value bits, Value least) {
-  SmallVector<int64_t> numbers;
-  for (int64_t quad = 0; quad < 8; ++quad)
-    numbers.push_back(quad * everyByte);
-  Value quad = arith::ConstantOp::create(b, DenseElementsAttr::get(quads(), ArrayRef<int64_t>(numbers)));
-  Value order = b.addI(b.mulI(quad, quadsOf(bits)), b.splat(quads(), byteNumbers));
   Value ones = b.sub(arith::ShLIOp::create(b, i64(1), bits), i64(1));
-  return {b.bitcast(b.bytes(), order), b.mulI(bits, i64(byteNumbers)),
+  return {orderOf(bits, {0, 1, 2, 3, 4, 5, 6, 7}), b.mulI(bits, i64(byteNumbers)),
           b.broadcast(b.bytes(), arith::TruncIOp::create(b, b.getI8Type(), ones)), b.broadcast(b.bytes(), least)};
 }
 

@@ -8,7 +8,7 @@
 
 namespace bq {
 
-/// Decodes vectors of 64 fields of one width, of up to 8 bits; up to 64 bytes of the stream are loaded at a
+/// Decodes vectors of 64 fields of one width, of up to 8 bits, or of 32; up to 64 bytes of the stream are loaded at a
 /// time, whatever the fields take.
 class MixedDecoder {
 public:
@@ -16,15 +16,26 @@ public:
   MixedDecoder(KernelBuilder &b, mlir::Value codes) : b(b), codes(codes) {}
 
   mlir::Value stream() const { return codes; }
-  /// 64 codes of `width` bits (1 to 8), from byte `at` on: bytes.
-  mlir::Value narrow(int64_t width, mlir::Value at);
 
-  /// Codes [first, first + 16) of 64 as i32.
-  mlir::Value widened(mlir::Value narrow, int64_t first);
-  /// 64 codes of `width` bits (1 to 7), from byte `at` on, in bits 7 - width to 6 of bytes; anything in the others.
-  mlir::Value mantissas(int64_t width, mlir::Value at);
-  /// 1 + code / 2^width (f32) of codes [first, first + 16) of such bytes.
-  mlir::Value floats(int64_t width, mlir::Value mantissas, int64_t first);
+  /// What decodes 64 fields of a width of up to 8 that is known when the kernel runs.
+  struct Narrow {
+    mlir::Value order, shifts, mask, others;
+    int64_t loaded; ///< Bytes.
+  };
+  /// `width`: i64, 1 to `most`. Fields are codes; or mantissas, of up to 7 bits: below a bit that is one they are the
+  /// code's, from the greatest on. The eights of fields are taken in this order.
+  Narrow narrow(mlir::Value width, int64_t most, bool areMantissas, mlir::ArrayRef<int64_t> eights);
+  /// Those from byte `at` on: bytes.
+  mlir::Value fields(const Narrow &narrow, mlir::Value at);
+
+  /// Sixteen of 64 codes as i32.
+  mlir::Value widened(mlir::Value fields, mlir::ArrayRef<int64_t> numbers);
+  /// 1 + code / 2^bits (f32) of sixteen of 64 mantissas.
+  mlir::Value floats(mlir::Value fields, mlir::ArrayRef<int64_t> numbers);
+  /// The same in bf16, which has them all: mantissas of the eights 0, 2, 4, 6, then of the others.
+  mlir::SmallVector<mlir::Value> halves(mlir::Value fields);
+  /// 17 + code / 16 of codes of 8 bits, in two parts that are added: both of the eights 0, 2, 4, 6, then of the others.
+  mlir::SmallVector<mlir::Value> byteHalves(mlir::Value fields);
   /// Elements of a table of 16 floats; `numbers`: i32, 0 to 15.
   mlir::Value lookup(mlir::Value table, mlir::Value numbers);
 
@@ -55,13 +66,12 @@ private:
   mlir::Value constant(mlir::ArrayRef<int8_t> bytes);
   mlir::Value quadsOf(mlir::Value scalar) { return b.broadcast(quads(), scalar); }
   mlir::Value load(mlir::Value at) { return b.load(b.bytes(), codes, at); }
-  /// What 64 fields of `width` bits take from byte `at` on; anything behind.
-  mlir::Value loadFields(int64_t width, mlir::Value at);
-  /// The bytes that begin at bits `first` + 0, width, ... from byte `at` on: 64 of them. Bits are counted in every
-  /// eight fields by themselves, and in circles.
-  mlir::Value fieldBytes(int64_t width, mlir::Value at, int64_t first);
-  /// Bytes [first, first + 16) of `data` as byte `byte` of 32-bit lanes; anything in the others.
-  mlir::Value spread(mlir::Value data, int64_t first, int64_t byte);
+  /// Sixteen bytes of `data` as byte `byte` of 32-bit lanes, whose others are those of `around`.
+  mlir::Value spread(mlir::Value data, mlir::ArrayRef<int64_t> numbers, int64_t byte, int64_t around);
+  /// Bytes and one more for each of them, above it: the eights 0, 2, 4, 6, then the others.
+  mlir::SmallVector<mlir::Value> interleaved(mlir::Value low, int64_t high);
+  /// The order of the bytes of fields of so many bits (i64), the eights of which are taken in this order.
+  mlir::Value orderOf(mlir::Value bits, mlir::ArrayRef<int64_t> eights);
   /// Bytes of `data` by the byte indices of `order`.
   mlir::Value permute(mlir::Value data, mlir::Value order);
   /// For each byte of a quad the eight bits of it that begin where the byte of `shifts` says.

@@ -6,20 +6,30 @@ using namespace bq;
 
 using abi::MixedIndex;
 
-SmallVector<Value> MixedRowSums::addNarrow(Value ofSegment, Value firstX, int64_t width, ValueRange sums) {
+SmallVector<Value> MixedRowSums::addNarrow(Value ofSegment, Value firstX, ValueRange sums) {
   segment = ofSegment;
   x = firstX;
-  return lists.withListed(b.splat(b.bytes(), width), sums,
-                          [&](Value count) { return multiplyNarrow(width, count, sums); });
+  return addWidths(1, maxNarrow, sums, [&](Value width, Value bits, Value count, ValueRange before) {
+    return multiplyNarrow(width, bits, count, before);
+  });
 }
 
 SmallVector<Value> MixedRowSums::addWide(Value ofSegment, Value firstX, ValueRange sums) {
   segment = ofSegment;
   x = firstX;
-  return b.loop(b.index(maxNarrow + 1), b.index(MixedIndex::widths), 1, sums, [&](Value width, ValueRange before) {
+  return addWidths(maxNarrow + 1, MixedIndex::widths - 1, sums,
+                   [&](Value width, Value bits, Value count, ValueRange before) {
+                     return multiplyWide(width, bits, count, before);
+                   });
+}
+
+SmallVector<Value> MixedRowSums::addWidths(
+    int64_t first, int64_t last, ValueRange sums,
+    function_ref<SmallVector<Value>(Value width, Value bits, Value count, ValueRange sums)> multiply) {
+  return b.loop(b.index(first), b.index(last + 1), 1, sums, [&](Value width, ValueRange before) {
     Value bits = toI64(width);
     return lists.withListed(b.broadcast(b.bytes(), arith::TruncIOp::create(b, b.getI8Type(), bits)), before,
-                            [&](Value count) { return multiplyWide(width, bits, count, before); });
+                            [&](Value count) { return multiply(width, bits, count, before); });
   });
 }
 
@@ -71,7 +81,7 @@ Value MixedRowSums::floats(int64_t row, ArrayRef<Value> parts, int64_t first) {
   };
   Value high = some(0);
   if (!plan.isInteger())
-    return high;
+    return b.extendFloat(high);
   auto wide = [&](Value bytes) { return arith::ExtSIOp::create(b, b.i32s(), bytes); };
   if (plan.form == LinearPlan::Form::I8)
     return b.toFloat(wide(high));
@@ -82,40 +92,46 @@ Value MixedRowSums::beginOf(Value width) {
   return toIndex(arith::ShRUIOp::create(b, b.loadScalar(frame.positions(), width), i64(3)));
 }
 
+Value MixedRowSums::levelsOf(Value bits) {
+  Value greatest = b.sub(arith::ShLIOp::create(b, i64(1), bits), i64(1));
+  return arith::UIToFPOp::create(b, b.getF32Type(), greatest);
+}
+
 void MixedRowSums::goOn(Value width, Value count, Value groupBits) {
   Value bits = b.mulI(toI64(count), groupBits);
   b.storeScalar(b.addI(b.loadScalar(frame.positions(), width), bits), frame.positions(), width);
 }
 
-SmallVector<Value> MixedRowSums::multiplyNarrow(int64_t width, Value count, ValueRange sums) {
-  Value at = b.index(width), begin = beginOf(at), stepBytes = b.index(narrowStep / 8 * width);
-  goOn(at, count, i64(size * width));
-  const float levels = static_cast<float>((1 << width) - 1);
+SmallVector<Value> MixedRowSums::multiplyNarrow(Value width, Value bits, Value count, ValueRange sums) {
+  Value begin = beginOf(width), stepBytes = b.mul(width, narrowStep / 8);
+  goOn(width, count, b.mulI(bits, i64(size)));
+  Value levels = levelsOf(bits);
+  const MixedDecoder::Narrow decode = decoder.narrow(bits, maxNarrow, /*areMantissas=*/false, {0, 1, 2, 3, 4, 5, 6, 7});
   if (!plan.isInteger()) {
-    Value step = b.broadcast(b.divF(frame.range(), b.f32(levels)));
+    Value step = b.broadcast(b.divF(frame.range(), levels));
     return overSteps(narrowStep, count, begin, stepBytes, sums, [&](Value at, ArrayRef<Value> parts, ValueRange now) {
-      return multiplyFloats(decoder.narrow(width, at), narrowStep, step, b.broadcast(frame.min()), parts, now);
+      return multiplyFloats(decoder.fields(decode, at), narrowStep, step, b.broadcast(frame.min()), parts, now);
     });
   }
   const int64_t planes = plan.activationPlanes();
   SmallVector<Value> totals =
       overSteps(narrowStep, count, begin, stepBytes, SmallVector<Value>(plan.rows * planes, b.zero(b.i32s())),
                 [&](Value at, ArrayRef<Value> parts, ValueRange now) {
-                  Value codes = decoder.narrow(width, at);
+                  Value codes = decoder.fields(decode, at);
                   SmallVector<Value> next;
                   for (int64_t row = 0; row < plan.rows; ++row)
                     for (int64_t plane = 0; plane < planes; ++plane) {
                       Value sum = now[row * planes + plane];
                       next.push_back(DotOp::create(b, sum.getType(), sum, codes, gather(plane, row, parts, narrowStep),
-                                                   (1 << width) - 1));
+                                                   (1 << maxNarrow) - 1));
                     }
                   return next;
                 });
   SmallVector<Value> result(sums);
   for (int64_t row = 0; row < plan.rows; ++row)
     for (int64_t plane = 0; plane < planes; ++plane) {
-      const float unit = (planes - plane == 2 ? 128 : 1) / levels;
-      result[row] = b.fma(b.toFloat(totals[row * planes + plane]), b.splat(unit), result[row]);
+      Value unit = b.broadcast(b.divF(b.f32(planes - plane == 2 ? 128.0f : 1.0f), levels));
+      result[row] = b.fma(b.toFloat(totals[row * planes + plane]), unit, result[row]);
     }
   return result;
 }
@@ -123,8 +139,7 @@ SmallVector<Value> MixedRowSums::multiplyNarrow(int64_t width, Value count, Valu
 SmallVector<Value> MixedRowSums::multiplyWide(Value width, Value bits, Value count, ValueRange sums) {
   Value begin = beginOf(width);
   goOn(width, count, b.mulI(bits, i64(size)));
-  Value levels = b.sub(arith::ShLIOp::create(b, i64(1), bits), i64(1));
-  Value step = b.divF(isOfLevels ? b.f32(1.0f) : frame.range(), arith::UIToFPOp::create(b, b.getF32Type(), levels));
+  Value step = b.divF(isOfLevels ? b.f32(1.0f) : frame.range(), levelsOf(bits));
   Value offset = isOfLevels ? b.splat(0.0f) : b.broadcast(frame.min());
   const MixedDecoder::Wide decode = decoder.wide(bits);
   return overSteps(

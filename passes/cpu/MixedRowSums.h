@@ -11,7 +11,7 @@ namespace bq {
 /// lists; each call goes on in the stream where the one before ended.
 class MixedRowSums {
 public:
-  /// Widths up to this, whose codes are bytes, have code of their own; others share one loop.
+  /// Codes of widths up to this are bytes; those of others are decoded to words.
   static constexpr int64_t maxNarrow = 8;
   /// Codes of a step: of up to maxNarrow bits, and of more.
   static constexpr int64_t narrowStep = 64, wideStep = 32;
@@ -23,9 +23,9 @@ public:
       : b(b), plan(plan), size(plan.format.group), isOfLevels(isOfLevels), frame(frame), decoder(decoder),
         lists(lists) {}
 
-  /// The sums and what the groups of `width` bits (up to maxNarrow), or of more, add to them, with activations of a
-  /// segment from row `x` on.
-  mlir::SmallVector<mlir::Value> addNarrow(mlir::Value segment, mlir::Value x, int64_t width, mlir::ValueRange sums);
+  /// The sums and what the groups of up to maxNarrow bits, or of more, add to them, with activations of a segment from
+  /// row `x` on.
+  mlir::SmallVector<mlir::Value> addNarrow(mlir::Value segment, mlir::Value x, mlir::ValueRange sums);
   mlir::SmallVector<mlir::Value> addWide(mlir::Value segment, mlir::Value x, mlir::ValueRange sums);
 
 private:
@@ -47,9 +47,14 @@ private:
   /// 16 activations of a step as floats, from element `first` of it on.
   Value floats(int64_t row, Parts parts, int64_t first);
   Value beginOf(Value width);
+  /// 2^bits - 1 in f32.
+  Value levelsOf(Value bits);
   /// The next row goes on behind `count` groups of so many bits each.
   void goOn(Value width, Value count, Value groupBits);
-  Values multiplyNarrow(int64_t width, Value count, ValueRange sums);
+  /// `multiply` for each width from first to last that the segment has, an index and an i64.
+  Values addWidths(int64_t first, int64_t last, ValueRange sums,
+                   mlir::function_ref<Values(Value width, Value bits, Value count, ValueRange sums)> multiply);
+  Values multiplyNarrow(Value width, Value bits, Value count, ValueRange sums);
   Values multiplyWide(Value width, Value bits, Value count, ValueRange sums);
   /// Codes of a step as weights in f32, times the activations.
   Values multiplyFloats(Value codes, int64_t count, Value step, Value offset, Parts parts, ValueRange sums);

@@ -33,8 +33,7 @@ public:
 private:
   SmallVector<Value> addSegment(Value row, Value segment, Value x, SmallVector<Value> sums) {
     Value isWide = lists.load(row, segment, MixedRowSums::maxNarrow);
-    for (int64_t width = 1; width <= MixedRowSums::maxNarrow; ++width)
-      sums = rowSums.addNarrow(segment, x, width, sums);
+    sums = rowSums.addNarrow(segment, x, sums);
     auto branch = scf::IfOp::create(b, TypeRange(ValueRange(sums)), isWide, /*withElseRegion=*/true);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(branch.elseBlock());

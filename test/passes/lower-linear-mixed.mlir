@@ -38,6 +38,23 @@ func.func @floats(%x: tensor<1x256xf32>, %w: !bq.weight<48x256, "mixed:g32", f32
 
 // REMARK: stream: cpu 'haswell' has no VBMI
 
+// One row of bf16: fields are its mantissas, so that a dot product follows. One piece of code decodes widths up to four,
+// one up to seven, and one those of eight, which are two dot products.
+// CHECK-LABEL: llvm.func @halves(
+// CHECK: llvm.x86.avx512.mask.compress
+// CHECK: llvm.x86.avx512.pmultishift.qb.512
+// CHECK-COUNT-16: llvm.x86.avx512bf16.dpbf16ps.512
+// CHECK-NOT: dpbf16ps
+// DECODED-LABEL: llvm.func @halves(
+// DECODED-NOT: dpbf16ps
+func.func @halves(%x: tensor<1x256xf32>, %w: !bq.weight<48x256, "mixed:g32", f32>) -> tensor<1x48xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>}
+    : (tensor<1x256xf32>, !bq.weight<48x256, "mixed:g32", f32>) -> tensor<1x48xf32>
+  return %y : tensor<1x48xf32>
+}
+
+// REMARK: stream: cpu 'haswell' has no VBMI
+
 // CHECK-LABEL: llvm.func @groups_across_rows(
 // CHECK-NOT: pmultishift
 func.func @groups_across_rows(%x: tensor<?x100xf32>, %w: !bq.weight<48x100, "mixed:g8", f32>) -> tensor<?x48xf32> {
