@@ -51,8 +51,8 @@ void writeCheck(GpuBuilder &b, Type dataType, StringRef name) {
     Value most = b.choose(piece.isVector(b, gradient), look, [&] { return b.i32(infinity); });
     auto isBad = [&](Value bits) { return b.lessThan(b.i32(infinity - 1), bits); };
     b.when(isBad(most), [&] {
-      Value count = b.min(b.sub(length, piece.first), b.i32(columns));
-      b.loop(b.i32(0), count, b.i32(1), [&](Value i) {
+      Value there = b.min(b.sub(length, piece.first), b.i32(columns));
+      b.loop(b.i32(0), there, b.i32(1), [&](Value i) {
         Value at = b.add(piece.at, b.wide(i)), element = b.load(gradient, at);
         b.when(isBad(b.bitAnd(dataType.isF32() ? b.bits(element) : element, magnitude)), [&] {
           Value place = b.add(ticket, at);

@@ -26,7 +26,7 @@ struct CudaCode {
 /// How much NVRTC makes of a program.
 enum class Effort {
   Full,
-  /// Four fifths of the time. Loads come to stand right before their use, and loops that multiply are up to a tenth
+  /// Nine tenths of the time. Loads come to stand right before their use, and loops that multiply are up to a tenth
   /// longer: for kernels that nothing is loaded ahead in.
   Low,
 };
