@@ -160,25 +160,36 @@ private:
       Value moved = b.mulF(b.fma(arith::NegFOp::create(b, direction), rate, w), keep);
       memory.store(b.truncateFloat(moved, weightType), weight, at, partial);
     };
-    b.loop(begin, end, 1, [&](Value row) {
-      Value first = b.mul(row, size), columns = b.min(b.sub(count, first), b.index(size));
+    auto stepBlocks = [&](Value row, Value columns) {
+      Value first = b.mul(row, size);
+      writeMomentWords(philox, moments, {row, b.index(0)}, columns, words);
+      moments.blocks(
+          first, columns, b.mul(row, size / abi::momentBlock), words, /*isStored=*/false,
+          [&](Value i, Value partial, Value direction) {
+            Value at = b.add(first, i);
+            move(load(at, partial), direction, at, partial);
+          },
+          [&](Value i) { memory.prefetch(weight, b.add(first, i)); });
+    };
+    auto step = [&](Value row, Value columns) {
       if (words)
         writeMomentWords(philox, moments, {row, b.index(0)}, columns, words);
-      if (moments.hasBlocks())
-        return moments.blocks(
-            first, columns, b.mul(row, size / abi::momentBlock), words, /*isStored=*/false,
-            [&](Value i, Value partial, Value direction) {
-              Value at = b.add(first, i);
-              move(load(at, partial), direction, at, partial);
-            },
-            [&](Value i) { memory.prefetch(weight, b.add(first, i)); });
       memory.forEachStep(columns, [&](Value column, Value partial) {
-        Value at = b.add(first, column);
+        Value at = b.add(b.mul(row, size), column);
         // Before anything is stored: a load behind a store to the same place in another page waits for it.
         Value w = load(at, partial);
         Value random = words ? PhiloxRows::load(b, words, column) : Value();
         move(w, moments.direction(at, partial, random, /*isStored=*/false), at, partial);
       });
+    };
+    b.loop(begin, end, 1, [&](Value row) {
+      Value whole = b.index(size), rest = b.sub(count, b.mul(row, size));
+      if (!moments.hasBlocks())
+        return step(row, b.min(rest, whole));
+      // Known lengths let the blocks of a row overlap.
+      auto is = [&](arith::CmpIPredicate predicate) { return arith::CmpIOp::create(b, predicate, rest, whole); };
+      b.when(is(arith::CmpIPredicate::sge), [&] { stepBlocks(row, whole); });
+      b.when(is(arith::CmpIPredicate::slt), [&] { stepBlocks(row, rest); });
     });
   }
 

@@ -6,6 +6,7 @@
 #include "llvm/ADT/bit.h"
 
 #include <cstddef>
+#include <optional>
 
 using namespace mlir;
 using namespace bq;
@@ -65,11 +66,11 @@ Value MomentStep::roundSecond(Value second, const SecondScale &scale, Value word
   return b.shiftRight(arith::MaxSIOp::create(b, bits, scale.least), droppedBits);
 }
 
-void MomentStep::clampSeconds(Value begin, Value length, Value greatest) {
+void MomentStep::clampSeconds(const Range &block, Value greatest) {
   const auto most = llvm::bit_cast<float>(static_cast<uint32_t>((greatestExponent * 8 + 7) << droppedBits));
   b.when(arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, greatest, b.f32(most)), [&] {
-    memory.forEachStep(length, [&](Value step, Value) {
-      Value i = b.add(begin, step);
+    memory.forEachStep(block.length, [&](Value column, Value) {
+      Value i = b.add(block.begin, column);
       b.store(writeLesser(b, b.load(floats(), blockV, i), splat(most)), blockV, i);
     });
   });
@@ -87,32 +88,37 @@ Value MomentStep::linearScale(Value greatest) {
   return b.select(isZero, b.f32(1.0f), b.mulF(greatest, b.f32((1 + 0x1p-18f) / 127)));
 }
 
-Value MomentStep::firstWords(Value words, Value column) {
+Value MomentStep::firstWords(const Span &span, Value begin) {
   static_assert(abi::momentBlock == philoxBlock);
-  return PhiloxRows::load(b, words, b.div(column, philoxBlock / rowStep));
+  return PhiloxRows::load(b, span.words, b.div(b.add(span.first, begin), philoxBlock / rowStep));
 }
 
-void MomentStep::forEachBlock(Value columns, function_ref<void(Value, Value, Value)> body) {
-  auto known = getConstantIntValue(getAsOpFoldResult(columns));
-  const bool isWhole = known && *known % abi::momentBlock == 0;
+/// m counts in units of what is new in it.
+Value MomentStep::firstUnit() { return b.divF(b.f32(1.0f), options.fresh1); }
+
+void MomentStep::forEachBlock(Value columns, function_ref<void(const Range &)> body) {
   b.loop(b.index(0), columns, abi::momentBlock, [&](Value begin) {
     Value whole = b.index(abi::momentBlock);
-    body(begin, isWhole ? whole : b.min(b.sub(columns, begin), whole), b.div(begin, abi::momentBlock));
+    body({begin, isWhole(columns, abi::momentBlock) ? whole : b.min(b.sub(columns, begin), whole)});
   });
+}
+
+bool MomentStep::isWhole(Value columns, int64_t part) {
+  auto known = getConstantIntValue(getAsOpFoldResult(columns));
+  return known && *known % part == 0;
 }
 
 void MomentStep::blocks(Value at, Value columns, Value scaleAt, Value words, bool isStored,
                         function_ref<void(Value i, Value count, Value direction)> use,
                         function_ref<void(Value i)> meanwhile) {
-  constexpr int64_t span = blocksAtOnce * abi::momentBlock;
+  constexpr int64_t most = blocksAtOnce * abi::momentBlock;
   auto known = getConstantIntValue(getAsOpFoldResult(columns));
-  if (known && *known <= span)
-    return spanOfBlocks(at, columns, scaleAt, words, b.index(0), isStored, use, meanwhile);
-  const bool isWhole = known && *known % span == 0;
-  b.loop(b.index(0), columns, span, [&](Value first) {
-    Value length = isWhole ? b.index(span) : b.min(b.sub(columns, first), b.index(span));
-    spanOfBlocks(b.add(at, first), length, b.add(scaleAt, b.div(first, abi::momentBlock)), words, first, isStored, use,
-                 meanwhile);
+  if (known && *known <= most)
+    return spanOfBlocks({at, columns, scaleAt, words, b.index(0)}, isStored, use, meanwhile);
+  b.loop(b.index(0), columns, most, [&](Value first) {
+    Value length = isWhole(columns, most) ? b.index(most) : b.min(b.sub(columns, first), b.index(most));
+    spanOfBlocks({b.add(at, first), length, b.add(scaleAt, b.div(first, abi::momentBlock)), words, first}, isStored,
+                 use, meanwhile);
   });
 }
 
@@ -121,25 +127,26 @@ Value MomentStep::greaterSize(Value x, Value most) {
   return arith::MaxSIOp::create(b, b.bitAnd(b.bitcast(integers(), x), 0x7fffffff), most);
 }
 
-void MomentStep::keepGreatest(Value lanes, Value index) {
+void MomentStep::keepGreatest(Value lanes, Value begin) {
   Value most = vector::ReductionOp::create(b, vector::CombiningKind::MAXSI, lanes);
-  b.storeScalar(b.bitcast(b.getF32Type(), most), blockGreatest, index);
+  b.storeScalar(b.bitcast(b.getF32Type(), most), blockGreatest, b.div(begin, abi::momentBlock));
 }
 
-void MomentStep::stepAdamBlocks(Value at, Value columns, Value scaleAt, Value words, Value first,
-                                function_ref<void(Value)> meanwhile) {
-  // m counts in units of what is new in it.
-  Value unit = b.divF(b.f32(1.0f), options.fresh1), unitEpsilon = b.mulF(unit, options.epsilon);
+Value MomentStep::greatestOf(Value begin) { return b.loadScalar(blockGreatest, b.div(begin, abi::momentBlock)); }
+
+Value MomentStep::decodeLinear(Value codes, Value scale) { return b.mulF(b.toFloat(codes), splat(scale)); }
+
+void MomentStep::advanceAdam(const Span &span) {
   // Old roots are those of beta2 v; for a beta2 of 0 what is left of v is lost in rounding.
   Value beta2Root = writeGreater(b, math::SqrtOp::create(b, options.beta2), b.f32(0x1p-60f));
-  Value perRoot = b.divF(b.f32(1.0f), beta2Root);
-  // The new moments, whole. What follows a block in its last step comes of zeros, and is not above the rest.
-  forEachBlock(columns, [&](Value begin, Value length, Value index) {
-    const Block old = loadBlock(b.add(scaleAt, index));
+  Value perRoot = b.divF(b.f32(1.0f), beta2Root), unit = firstUnit();
+  // What follows a block in its last step comes of zeros, and is not above the rest.
+  forEachBlock(span.columns, [&](const Range &block) {
+    const Block old = loadBlock(span.scaleOf(b, block.begin));
     Value decay = b.mulF(b.mulF(options.beta1, old.mScale), unit), decayEpsilon = b.mulF(decay, options.epsilon);
     Value rootDecay = b.mulF(decay, perRoot), oldRoots = rootsFor(old.vScale, beta2Root);
-    Value greatest = memory.forEachStep(length, b.zero(integers()), [&](Value step, Value count, Value most) -> Value {
-      Value i = b.add(begin, step), element = b.add(at, i);
+    auto step = [&](Value column, Value count, Value most) -> Value {
+      Value i = b.add(block.begin, column), element = b.add(span.at, i);
       Pair codes = loadCodes(element, count);
       Value root = decodeRoot(codes.v, oldRoots), g = loadGradient(element, count);
       Value newM = b.fma(b.toFloat(codes.m), b.fma(root, splat(rootDecay), splat(decayEpsilon)), g);
@@ -149,96 +156,125 @@ void MomentStep::stepAdamBlocks(Value at, Value columns, Value scaleAt, Value wo
       b.store(newM, blockM, i);
       b.store(newV, blockV, i);
       return arith::MaxSIOp::create(b, b.bitcast(integers(), newV), most);
-    });
-    keepGreatest(greatest, index);
-  });
-  // Their codes of v, and the directions.
-  forEachBlock(columns, [&](Value begin, Value length, Value index) {
-    Value greatestSecond = b.loadScalar(blockGreatest, index);
-    clampSeconds(begin, length, greatestSecond);
-    const SecondScale scale = secondScale(greatestSecond);
-    b.storeScalar(scale.value, vScales, b.add(scaleAt, index));
-    const Value initial[] = {b.zero(integers()), firstWords(words, b.add(first, begin))};
-    auto step = [&](Value column, Value count, RowMemory::Carried &carried) {
-      Value &most = carried[0], &random = carried[1];
-      Value i = b.add(begin, column);
-      if (!count) {
-        meanwhile(i);
-        memory.prefetch(gradient, b.add(b.add(at, i), columns));
-      }
-      Value stored = roundSecond(b.load(floats(), blockV, i), scale, random);
-      random = PhiloxRows::turn(b, random);
-      // A root is never 0. It is looked up, since the divider is busy with quotients.
-      Value root = decodeRoot(stored, upperRoots);
-      Value direction = b.divF(b.load(floats(), blockM, i), b.fma(root, splat(unit), splat(unitEpsilon)));
-      b.store(direction, blockM, i);
-      most = greaterSize(direction, most);
-      return b.subI(stored, scale.first);
     };
-    keepGreatest(memory.storeBytes(length, v, b.add(at, begin), columns, initial, step)[0], index);
+    keepGreatest(memory.forEachStep(block.length, b.zero(integers()), step), block.begin);
   });
 }
 
-void MomentStep::spanOfBlocks(Value at, Value columns, Value scaleAt, Value words, Value first, bool isStored,
-                              function_ref<void(Value i, Value count, Value direction)> use,
-                              function_ref<void(Value i)> meanwhile) {
-  auto decodeLinear = [&](Value codes, Value scale) { return b.mulF(b.toFloat(codes), splat(scale)); };
-  const bool isAdam = rule == UpdateRule::Adam;
+void MomentStep::advanceSigns(const Span &span) {
+  forEachBlock(span.columns, [&](const Range &block) {
+    const Block old = loadBlock(span.scaleOf(b, block.begin));
+    Value decay = b.mulF(options.beta1, old.mScale);
+    auto step = [&](Value column, Value count, Value most) {
+      Value i = b.add(block.begin, column), element = b.add(span.at, i);
+      Pair codes = loadCodes(element, count);
+      Pair next = advance({b.toFloat(codes.m), Value()}, loadGradient(element, count), decay);
+      b.store(next.m, blockM, i);
+      b.store(decodeLinear(codes.v, old.vScale), blockV, i);
+      return greaterSize(next.m, most);
+    };
+    keepGreatest(memory.forEachStep(block.length, b.zero(integers()), step), block.begin);
+  });
+}
+
+RowMemory::ByteSteps MomentStep::secondCodes(const Span &span, const Range &block,
+                                             function_ref<void(Value)> meanwhile) {
+  Value greatest = greatestOf(block.begin);
+  clampSeconds(block, greatest);
+  const SecondScale scale = secondScale(greatest);
+  b.storeScalar(scale.value, vScales, span.scaleOf(b, block.begin));
+  Value unit = firstUnit(), unitEpsilon = b.mulF(unit, options.epsilon);
+  auto step = [=](Value column, Value count, RowMemory::Carried &carried) -> Value {
+    Value &most = carried[0], &random = carried[1];
+    Value i = b.add(block.begin, column);
+    if (!count) {
+      meanwhile(b.add(span.first, i));
+      memory.prefetch(gradient, b.add(b.add(span.at, i), span.columns));
+    }
+    Value stored = roundSecond(b.load(floats(), blockV, i), scale, random);
+    random = PhiloxRows::turn(b, random);
+    // A root is never 0. It is looked up, since the divider is busy with quotients.
+    Value root = decodeRoot(stored, upperRoots);
+    Value direction = b.divF(b.load(floats(), blockM, i), b.fma(root, splat(unit), splat(unitEpsilon)));
+    b.store(direction, blockM, i);
+    most = greaterSize(direction, most);
+    return b.subI(stored, scale.first);
+  };
+  return {v, b.add(span.at, block.begin), {b.zero(integers()), firstWords(span, block.begin)}, step};
+}
+
+RowMemory::ByteSteps MomentStep::linearCodes(const Span &span, Value begin, const Linear &moment,
+                                             function_ref<void(Value, Value, Value)> then) {
+  Value scale = linearScale(greatestOf(begin)), inverse = b.divF(b.f32(0x1p16f), scale);
+  b.storeScalar(scale, moment.scales, span.scaleOf(b, begin));
+  Value random = firstWords(span, begin);
+  if (!moment.isSecond)
+    random = PhiloxRows::half(b, random, /*high=*/false);
+  auto step = [=](Value column, Value count, RowMemory::Carried &carried) {
+    Value i = b.add(begin, column), &random = carried[0];
+    Value noise = moment.isSecond ? PhiloxRows::half(b, random, /*high=*/true) : random;
+    random = moment.isSecond ? PhiloxRows::turn(b, random) : PhiloxRows::turnHalves(b, random);
+    Value codes = encodeLinear(b.load(floats(), moment.values, i), inverse, noise);
+    then(i, count, decodeLinear(codes, scale));
+    return codes;
+  };
+  return {moment.codes, b.add(span.at, begin), {random}, step};
+}
+
+void MomentStep::spanOfBlocks(const Span &span, bool isStored, function_ref<void(Value, Value, Value)> use,
+                              function_ref<void(Value)> meanwhile) {
+  auto useAt = [&](Value i, Value count, Value direction) { use(b.add(span.first, i), count, direction); };
   if (isStored)
-    return forEachBlock(columns, [&](Value begin, Value length, Value index) {
-      const Block old = loadBlock(b.add(scaleAt, index));
-      memory.forEachStep(length, [&](Value i, Value count) {
-        Pair codes = loadCodes(b.add(b.add(at, begin), i), count);
-        use(b.add(b.add(first, begin), i), count,
-            isAdam ? decodeLinear(codes.m, old.mScale) : decodeLinear(codes.v, old.vScale));
-      });
-    });
-  if (isAdam) {
-    stepAdamBlocks(at, columns, scaleAt, words, first, [&](Value i) { meanwhile(b.add(first, i)); });
-  } else {
-    forEachBlock(columns, [&](Value begin, Value length, Value index) {
-      const Block old = loadBlock(b.add(scaleAt, index));
-      Value decay = b.mulF(options.beta1, old.mScale);
-      Value greatest = memory.forEachStep(length, b.zero(integers()), [&](Value step, Value count, Value most) {
-        Value i = b.add(begin, step), element = b.add(at, i);
-        Pair codes = loadCodes(element, count);
-        Pair next = advance({b.toFloat(codes.m), Value()}, loadGradient(element, count), decay);
-        b.store(next.m, blockM, i);
-        b.store(decodeLinear(codes.v, old.vScale), blockV, i);
-        return greaterSize(next.m, most);
-      });
-      keepGreatest(greatest, index);
-    });
-  }
-  auto storeLinear = [&](Value from, Value scales, Value to, bool high, function_ref<void(Value, Value, Value)> then) {
-    forEachBlock(columns, [&](Value begin, Value length, Value index) {
-      Value scale = linearScale(b.loadScalar(blockGreatest, index));
-      Value inverse = b.divF(b.f32(0x1p16f), scale);
-      b.storeScalar(scale, scales, b.add(scaleAt, index));
-      Value random = firstWords(words, b.add(first, begin));
-      if (!high)
-        random = PhiloxRows::half(b, random, high);
-      memory.storeBytes(length, to, b.add(at, begin), columns, random,
-                        [&](Value column, Value count, RowMemory::Carried &carried) {
-                          Value i = b.add(begin, column);
-                          Value noise = high ? PhiloxRows::half(b, carried[0], high) : carried[0];
-                          Value codes = encodeLinear(b.load(floats(), from, i), inverse, noise);
-                          carried[0] = high ? PhiloxRows::turn(b, carried[0]) : PhiloxRows::turnHalves(b, carried[0]);
-                          then(i, count, decodeLinear(codes, scale));
-                          return codes;
-                        });
+    return useStored(span, useAt);
+  const Linear first{blockM, mScales, m, /*isSecond=*/false}, second{blockV, vScales, v, /*isSecond=*/true};
+  auto storeLinear = [&](const Linear &moment, function_ref<void(Value, Value, Value)> then) {
+    forEachBlock(span.columns, [&](const Range &block) {
+      RowMemory::ByteSteps codes = linearCodes(span, block.begin, moment, then);
+      memory.storeBytes(block.length, span.columns, codes);
     });
   };
-  auto useAt = [&](Value i, Value count, Value direction) { use(b.add(first, i), count, direction); };
-  if (isAdam)
-    return storeLinear(blockM, mScales, m, false, useAt);
-  storeLinear(blockM, mScales, m, false,
-              [&](Value i, Value, Value stored) { b.store(meanSign(b.load(floats(), blockV, i), stored), blockV, i); });
-  forEachBlock(columns, [&](Value begin, Value length, Value index) {
-    Value greatest = memory.forEachStep(length, b.zero(integers()), [&](Value step, Value, Value most) {
-      return greaterSize(b.load(floats(), blockV, b.add(begin, step)), most);
+  if (rule == UpdateRule::SignMomentum) {
+    advanceSigns(span);
+    storeLinear(first, [&](Value i, Value, Value stored) {
+      b.store(meanSign(b.load(floats(), blockV, i), stored), blockV, i);
     });
-    keepGreatest(greatest, index);
+    forEachBlock(span.columns, [&](const Range &block) {
+      auto step = [&](Value column, Value, Value most) {
+        return greaterSize(b.load(floats(), blockV, b.add(block.begin, column)), most);
+      };
+      keepGreatest(memory.forEachStep(block.length, b.zero(integers()), step), block.begin);
+    });
+    return storeLinear(second, useAt);
+  }
+  advanceAdam(span);
+  auto storeSecond = [&](const Range &block, std::optional<RowMemory::ByteSteps> beside) {
+    SmallVector<RowMemory::ByteSteps, 2> all{secondCodes(span, block, meanwhile)};
+    if (beside)
+      all.push_back(*beside);
+    memory.storeBytes(block.length, span.columns, all);
+    keepGreatest(all[0].carried[0], block.begin);
+  };
+  if (!isWhole(span.columns, abi::momentBlock)) {
+    forEachBlock(span.columns, [&](const Range &block) { storeSecond(block, std::nullopt); });
+    return storeLinear(first, useAt);
+  }
+  // The codes of m of a block are made while the quotients of the next keep the divider busy.
+  Value size = b.index(abi::momentBlock);
+  storeSecond({b.index(0), size}, std::nullopt);
+  b.loop(size, span.columns, abi::momentBlock,
+         [&](Value begin) { storeSecond({begin, size}, linearCodes(span, b.sub(begin, size), first, useAt)); });
+  RowMemory::ByteSteps last = linearCodes(span, b.sub(span.columns, size), first, useAt);
+  memory.storeBytes(size, span.columns, last);
+}
+
+void MomentStep::useStored(const Span &span, function_ref<void(Value, Value, Value)> use) {
+  forEachBlock(span.columns, [&](const Range &block) {
+    const Block old = loadBlock(span.scaleOf(b, block.begin));
+    memory.forEachStep(block.length, [&](Value column, Value count) {
+      Value i = b.add(block.begin, column);
+      Pair codes = loadCodes(b.add(span.at, i), count);
+      const bool isAdam = rule == UpdateRule::Adam;
+      use(i, count, isAdam ? decodeLinear(codes.m, old.mScale) : decodeLinear(codes.v, old.vScale));
+    });
   });
-  storeLinear(blockV, vScales, v, true, useAt);
 }

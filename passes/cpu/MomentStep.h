@@ -4,6 +4,7 @@
 #define BQ_PASSES_CPU_MOMENTSTEP_H
 
 #include "dialect/BQDialect.h"
+#include "dialect/core/KernelAbi.h"
 #include "passes/cpu/PhiloxRows.h"
 
 namespace bq {
@@ -68,44 +69,82 @@ private:
   std::pair<mlir::Value, mlir::Value> roundTo16(mlir::Value x, mlir::Value words, bool high, bool isSecond);
 
   // Moments of 8 bits.
+
+  /// Columns in whose scratch all of them have room: `columns` elements from `at` on, whose scales begin at `scaleAt`.
+  struct Span {
+    mlir::Value at, columns, scaleAt;
+    mlir::Value words; ///< Those of blocks().
+    mlir::Value first; ///< The first of its columns, as blocks() counts them.
+
+    /// Where the scale of the block is that begins at this column of the span.
+    mlir::Value scaleOf(KernelBuilder &b, mlir::Value begin) const {
+      return b.add(scaleAt, b.div(begin, abi::momentBlock));
+    }
+  };
+  /// Columns of a span.
+  struct Range {
+    mlir::Value begin, length;
+  };
   struct Block {
     mlir::Value mScale, vScale;
   };
-  Block loadBlock(mlir::Value scaleAt);
-  Pair loadCodes(mlir::Value at, mlir::Value count);
-  /// The table of decodeRoot() for a scale of v, its entries times `factor`.
-  mlir::Value rootsFor(mlir::Value scale, mlir::Value factor);
-  /// The root of v.
-  mlir::Value decodeRoot(mlir::Value codes, mlir::Value scaledRoots);
+  /// A moment whose codes are multiples of its scale.
+  struct Linear {
+    mlir::Value values, scales, codes;
+    bool isSecond;
+  };
   /// A scale for v, the bits of the v with the least of its codes, and those of them that are not dropped.
   struct SecondScale {
     mlir::Value value, least, first;
   };
+
+  /// Blocks whose steps are done side by side: the scale of one is known while another is at work.
+  static constexpr int64_t blocksAtOnce = 4;
+  /// body(block) for the blocks of a span.
+  void forEachBlock(mlir::Value columns, llvm::function_ref<void(const Range &block)> body);
+  /// Whether `columns` is known, and a multiple of `part`.
+  static bool isWhole(mlir::Value columns, int64_t part);
+  /// blocks() for at most so many.
+  void spanOfBlocks(const Span &span, bool isStored,
+                    llvm::function_ref<void(mlir::Value i, mlir::Value count, mlir::Value direction)> use,
+                    llvm::function_ref<void(mlir::Value i)> meanwhile);
+  void useStored(const Span &span,
+                 llvm::function_ref<void(mlir::Value i, mlir::Value count, mlir::Value direction)> use);
+
+  /// New moments, whole, to blockM and blockV, and the greatest of each block: of v for adam, of |m| for sign_momentum.
+  void advanceAdam(const Span &span);
+  void advanceSigns(const Span &span);
+  /// Of a block after advanceAdam(): stores the scale of v, and gives what makes its codes and leaves directions in
+  /// blockM, and their greatest in the first value carried.
+  RowMemory::ByteSteps secondCodes(const Span &span, const Range &block,
+                                   llvm::function_ref<void(mlir::Value i)> meanwhile);
+  /// Of the block that begins there, whose greatest is kept: stores its scale, and gives what makes its codes, with
+  /// then(i, count, value) for what they stand for.
+  RowMemory::ByteSteps linearCodes(const Span &span, mlir::Value begin, const Linear &moment,
+                                   llvm::function_ref<void(mlir::Value i, mlir::Value count, mlir::Value value)> then);
+
+  Block loadBlock(mlir::Value scaleAt);
+  Pair loadCodes(mlir::Value at, mlir::Value count);
+  mlir::Value firstUnit();
+  /// The table of decodeRoot() for a scale of v, its entries times `factor`.
+  mlir::Value rootsFor(mlir::Value scale, mlir::Value factor);
+  /// The root of v.
+  mlir::Value decodeRoot(mlir::Value codes, mlir::Value scaledRoots);
+  mlir::Value decodeLinear(mlir::Value codes, mlir::Value scale);
   SecondScale secondScale(mlir::Value greatest);
   /// Takes the new v of a block to what the greatest code of the greatest scale stands for, should one be above.
-  void clampSeconds(mlir::Value begin, mlir::Value length, mlir::Value greatest);
+  void clampSeconds(const Range &block, mlir::Value greatest);
   /// The upper bits of v, those that are not dropped, as it is stored.
   mlir::Value roundSecond(mlir::Value v, const SecondScale &scale, mlir::Value words);
   mlir::Value encodeLinear(mlir::Value x, mlir::Value inverseScale, mlir::Value noise);
   mlir::Value linearScale(mlir::Value greatest);
   /// The random words of the first step of the block that begins at this column.
-  mlir::Value firstWords(mlir::Value words, mlir::Value column);
+  mlir::Value firstWords(const Span &span, mlir::Value begin);
   /// The bits of the greater of |x| and `most`, which are such bits.
   mlir::Value greaterSize(mlir::Value x, mlir::Value most);
-  void keepGreatest(mlir::Value lanes, mlir::Value index);
-  /// spanOfBlocks() for adam up to the directions, which are left in blockM with the greatest of each block.
-  void stepAdamBlocks(mlir::Value at, mlir::Value columns, mlir::Value scaleAt, mlir::Value words, mlir::Value first,
-                      llvm::function_ref<void(mlir::Value i)> meanwhile);
-  /// Blocks whose steps are done side by side: the scale of one is known while another is at work.
-  static constexpr int64_t blocksAtOnce = 4;
-  /// body(begin, length, index) for the blocks of `columns` elements; all are indices.
-  void forEachBlock(mlir::Value columns,
-                    llvm::function_ref<void(mlir::Value begin, mlir::Value length, mlir::Value index)> body);
-  /// blocks() for at most so many, from element `first` of the words on.
-  void spanOfBlocks(mlir::Value at, mlir::Value columns, mlir::Value scaleAt, mlir::Value words, mlir::Value first,
-                    bool isStored,
-                    llvm::function_ref<void(mlir::Value i, mlir::Value count, mlir::Value direction)> use,
-                    llvm::function_ref<void(mlir::Value i)> meanwhile);
+  /// The greatest of the block that begins at a column, and what keeps it: the greatest of these lanes.
+  mlir::Value greatestOf(mlir::Value begin);
+  void keepGreatest(mlir::Value lanes, mlir::Value begin);
 
   KernelBuilder &b;
   RowMemory &memory;

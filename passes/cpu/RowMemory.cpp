@@ -59,28 +59,46 @@ RowMemory::Carried RowMemory::forEachStep(Value columns, ValueRange initial,
   return b.loop(b.index(0), once, 1, last, [&](Value, ValueRange carried) { return step(whole, rest, carried); });
 }
 
-RowMemory::Carried RowMemory::storeBytes(Value columns, Value buffer, Value at, Value ahead, ValueRange initial,
-                                         function_ref<Value(Value, Value, Carried &)> body) {
+void RowMemory::storeBytes(Value columns, Value ahead, MutableArrayRef<ByteSteps> all) {
   const int64_t span = stepsAtOnce() * rowStep;
   auto known = getConstantIntValue(getAsOpFoldResult(columns));
   Value whole = known ? b.index(*known / span * span) : b.mul(b.div(columns, span), span);
-  Carried last = b.loop(b.index(0), whole, span, initial, [&](Value column, ValueRange before) {
-    Carried carried(before);
-    SmallVector<Value> steps;
-    for (int64_t offset = 0; offset < span; offset += rowStep)
-      steps.push_back(body(b.add(column, offset), Value(), carried));
-    Value to = b.add(at, column);
-    b.store(lowBytes(steps), buffer, to);
-    prefetch(buffer, b.add(to, ahead));
-    return carried;
+  auto join = [&] {
+    Carried joined;
+    for (const ByteSteps &bytes : all)
+      joined.append(bytes.carried);
+    return joined;
+  };
+  auto part = [&](ValueRange joined) {
+    for (ByteSteps &bytes : all) {
+      const size_t count = bytes.carried.size();
+      bytes.carried.assign(joined.begin(), joined.begin() + count);
+      joined = joined.drop_front(count);
+    }
+  };
+  Carried last = b.loop(b.index(0), whole, span, join(), [&](Value column, ValueRange before) {
+    part(before);
+    for (ByteSteps &bytes : all) {
+      SmallVector<Value> steps;
+      for (int64_t offset = 0; offset < span; offset += rowStep)
+        steps.push_back(bytes.step(b.add(column, offset), Value(), bytes.carried));
+      Value to = b.add(bytes.at, column);
+      b.store(lowBytes(steps), bytes.buffer, to);
+      prefetch(bytes.buffer, b.add(to, ahead));
+    }
+    return join();
   });
+  part(last);
   if (known && *known % span == 0)
-    return last;
+    return;
   Value rest = known ? b.index(*known % span) : b.sub(columns, whole);
-  return forEachStep(rest, last, [&](Value offset, Value count, Carried &carried) {
+  part(forEachStep(rest, last, [&](Value offset, Value count, Carried &carried) {
+    part(carried);
     Value column = b.add(whole, offset);
-    store(lowBytes(body(column, count, carried)), buffer, b.add(at, column), count);
-  });
+    for (ByteSteps &bytes : all)
+      store(lowBytes(bytes.step(column, count, bytes.carried)), bytes.buffer, b.add(bytes.at, column), count);
+    carried = join();
+  }));
 }
 
 Value RowMemory::lowBytes(ArrayRef<Value> steps) {

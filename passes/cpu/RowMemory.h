@@ -5,6 +5,8 @@
 
 #include "passes/cpu/KernelBuilder.h"
 
+#include <functional>
+
 namespace bq {
 
 /// Columns of a step.
@@ -30,11 +32,15 @@ public:
   using Carried = llvm::SmallVector<mlir::Value>;
   Carried forEachStep(mlir::Value columns, mlir::ValueRange initial,
                       llvm::function_ref<void(mlir::Value column, mlir::Value count, Carried &carried)> body);
-  /// The same for steps that give sixteen i32: their low bytes are stored from `at` on, several steps at once where the
-  /// CPU gathers bytes of several vectors. Meanwhile those that are `ahead` of them are asked for.
-  Carried storeBytes(mlir::Value columns, mlir::Value buffer, mlir::Value at, mlir::Value ahead,
-                     mlir::ValueRange initial,
-                     llvm::function_ref<mlir::Value(mlir::Value column, mlir::Value count, Carried &carried)> body);
+  /// Steps that give sixteen i32, whose low bytes are stored to `buffer` from `at` on.
+  struct ByteSteps {
+    mlir::Value buffer, at;
+    Carried carried;
+    std::function<mlir::Value(mlir::Value column, mlir::Value count, Carried &carried)> step;
+  };
+  /// Does them side by side, several at once where the CPU gathers bytes of several vectors; leaves what they carry
+  /// last in `carried`. Meanwhile the bytes that are `ahead` of those stored are asked for.
+  void storeBytes(mlir::Value columns, mlir::Value ahead, llvm::MutableArrayRef<ByteSteps> all);
   int64_t stepsAtOnce() const { return b.target.has(CpuTarget::AVX512VBMI) ? 4 : 1; }
   /// The low bytes of one step, or of stepsAtOnce().
   mlir::Value lowBytes(mlir::ArrayRef<mlir::Value> steps);
