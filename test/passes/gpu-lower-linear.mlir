@@ -210,3 +210,40 @@ func.func @patches(%x: tensor<?x8x?x?xf32>, %w: !bq.weight<64x72, "int4:g8", f16
   %y = bq.conv2d %x, %w {kernel = array<i64: 3, 3>, compute = #bq.compute<bf16>, schedule = #bq.schedule<pipeline, rows = 32, vectors = 2>} : (tensor<?x8x?x?xf32>, !bq.weight<64x72, "int4:g8", f16>) -> tensor<?x64x?x?xf32>
   return %y : tensor<?x64x?x?xf32>
 }
+
+// -----
+
+// A mixed weight: what depends on a width is looked up by it. The codes of a piece are three words, or five where the
+// width is above eight; those of the next piece are loaded before these are multiplied.
+
+// CHECK-LABEL: func.func @mixed(
+// CHECK-SAME:    %[[CODES:[^:]*]]: !bqgpu.ptr<i32>, %{{[^:]*}}: !bqgpu.ptr<f32>, %[[PLACES:[^:]*]]: !bqgpu.ptr<i32>, %[[INDEX:[^:]*]]: !bqgpu.ptr<i64>
+// CHECK-SAME:    bqgpu.grid_y = 32 : i32
+// CHECK:         bqgpu.shared 16 : !bqgpu.ptr<i64, shared>
+// CHECK:         bqgpu.load %[[INDEX]]
+// CHECK:         bqgpu.barrier
+// CHECK:         scf.for
+// CHECK:           %[[BEGIN:.*]] = bqgpu.load {{.*}} : !bqgpu.ptr<i64, shared>, i32 -> i64
+// CHECK-COUNT-3:   bqgpu.load %[[CODES]]
+// CHECK:           scf.if {{.*}} -> (i32, i32)
+// CHECK-COUNT-2:     bqgpu.load %[[CODES]]
+// CHECK:           bqgpu.load %[[PLACES]]
+// CHECK-COUNT-8:   math.fma
+// CHECK-NOT:     bqgpu.mma
+func.func @mixed(%x: tensor<1x2048xf32>, %w: !bq.weight<64x2048, "mixed:g8", f32>) -> tensor<1x64xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>, schedule = #bq.schedule<stream, rows = 1, vectors = 2>} : (tensor<1x2048xf32>, !bq.weight<64x2048, "mixed:g8", f32>) -> tensor<1x64xf32>
+  return %y : tensor<1x64xf32>
+}
+
+// -----
+
+// Groups that are not eights are decoded code by code, each from two words.
+
+// CHECK-LABEL: func.func @mixed_odd(
+// CHECK:         scf.for
+// CHECK:           scf.for {{.*}} -> (f32, f32, f32, f32, f32, f32, f32, f32)
+// CHECK-COUNT-2:     bqgpu.load %{{.*}} : !bqgpu.ptr<i32>, i64 -> i32
+func.func @mixed_odd(%x: tensor<1x60xf32>, %w: !bq.weight<64x60, "mixed:g5", f32>) -> tensor<1x64xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>, schedule = #bq.schedule<stream, rows = 1, vectors = 1>} : (tensor<1x60xf32>, !bq.weight<64x60, "mixed:g5", f32>) -> tensor<1x64xf32>
+  return %y : tensor<1x64xf32>
+}
