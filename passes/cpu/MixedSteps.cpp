@@ -7,16 +7,19 @@ using namespace bq;
 MixedSteps::Form::Form(const LinearPlan &plan) {
   const int64_t size = plan.format.group;
   parts = std::max<int64_t>(1, codes / size);
-  // Several activations go to a lane. To load fewer than eight lanes of floats at once costs more than fewer sums save.
+  // Several activations go to a lane. Fewer lanes of floats would be fewer sums, but cost more to load than that saves.
   lanes = plan.isInteger() || parts == 1 ? 16 / parts : std::min<int64_t>(16, size / plan.perWord());
   vectors = parts * lanes / 16;
 }
 
 SmallVector<MixedSteps::Widths> MixedSteps::widths() const {
-  // A load that crosses the end of a cache line takes twice as long: narrow ones are loaded in fewer bytes.
+  // A load that crosses the end of a cache line takes twice as long, which only steps as short as those of bf16 wait
+  // for: narrow widths are loaded in fewer bytes there. Elsewhere code for them takes more time to make than it saves.
   if (plan.isInteger())
-    return {{1, 4}, {5, maxWidth}};
-  return {{1, 4}, {5, maxWidth - 1}, {maxWidth, maxWidth}};
+    return {{1, maxWidth}};
+  if (isBF16())
+    return {{1, 4}, {5, maxWidth - 1}, {maxWidth, maxWidth}};
+  return {{1, maxWidth - 1}, {maxWidth, maxWidth}};
 }
 
 void MixedSteps::begin(Widths some, Value width) {
