@@ -113,6 +113,7 @@ Words bq::loadVectors(GpuBuilder &b, Value pointer, const StepPiece &piece) {
 
 namespace {
 
+/// The tensors among the tracks of a loop over halves, and which way their elements go.
 class Halves {
 public:
   Halves(GpuBuilder &b, const StepPiece &piece, ArrayRef<StepTrack> tracks) : b(b), piece(piece), tracks(tracks) {
@@ -126,10 +127,9 @@ public:
 
   /// The words of all tracks, one after the other; 0 where an element is for itself.
   Words load() {
-    Words loaded = anyOf(&StepTrack::isLoaded) ? b.chooseAll(
-                                                     isVector, [&] { return vectors(); }, [&] { return zeros(); })
-                                               : Words();
-    Words all;
+    Words loaded, all;
+    if (anyOf(&StepTrack::isLoaded))
+      loaded = b.chooseAll(isVector, [&] { return vectors(); }, [&] { return zeros(); });
     for (const StepTrack &track : tracks) {
       const size_t count = track.words.size();
       if (track.isLoaded) {
@@ -199,6 +199,7 @@ public:
     b.when(isVector, [] {}, elements);
   }
 
+  /// Stores the words of all tracks, where no element was for itself.
   void store(ArrayRef<Words> all) {
     if (!anyOf(&StepTrack::isStored))
       return;

@@ -44,7 +44,7 @@ struct StepTrack {
 
   /// Words that are in registers.
   explicit StepTrack(Words words) : words(std::move(words)) {}
-  /// Elements at `pointer`, where not `isLoaded` for what is stored there.
+  /// Elements of the tensor at `pointer`: read where `isLoaded`, written where `isStored`.
   static StepTrack inMemory(mlir::Value pointer, bool isLoaded, bool isStored);
 
   Words words;
