@@ -30,8 +30,9 @@ const DialectRegistry &registry() {
 
 } // namespace
 
-Compilation::Compilation(const CompileRequest &request)
-    : request(request), context(registry(), MLIRContext::Threading::DISABLED), handler(&context, [&](Diagnostic &d) {
+Compilation::Compilation(const CompileRequest &request, bool verifies)
+    : request(request), verifies(verifies), context(registry(), MLIRContext::Threading::DISABLED),
+      handler(&context, [&](Diagnostic &d) {
         llvm::raw_string_ostream(messages) << (messages.empty() ? "" : "; ") << d;
         return success();
       }) {
@@ -51,7 +52,7 @@ Status Compilation::start() {
 
 Status Compilation::run(function_ref<void(PassManager &)> build) {
   PassManager manager(&context);
-  manager.enableVerifier(false);
+  manager.enableVerifier(verifies);
   build(manager);
   if (failed(manager.run(*module)))
     return failure(messages);

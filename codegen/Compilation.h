@@ -16,8 +16,9 @@ namespace bq {
 /// A module with one kernel. Threads are off in its context, so that a forked child can go on.
 class Compilation {
 public:
-  /// `request` outlives the compilation.
-  explicit Compilation(const CompileRequest &request);
+  /// `request` outlives the compilation. `verifies`: whether IR is verified after each pass, for those who look at it;
+  /// a kernel does not wait for that.
+  Compilation(const CompileRequest &request, bool verifies);
 
   /// Makes the layer-level IR; errors are those of KernelSpec::verify().
   Status start();
@@ -36,6 +37,7 @@ public:
 
 private:
   const CompileRequest &request;
+  bool verifies;
   mlir::MLIRContext context;
   std::string messages;
   mlir::ScopedDiagnosticHandler handler;

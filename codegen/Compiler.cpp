@@ -27,7 +27,7 @@ Expected<std::string> explain(const CompileRequest &request, Stage stage) {
 }
 
 Expected<std::string> candidates(const CompileRequest &request) {
-  Compilation compilation(request);
+  Compilation compilation(request, /*verifies=*/false);
   if (Status status = compilation.start(); !status)
     return status.error();
   if (Status status =

@@ -61,7 +61,7 @@ Expected<std::unique_ptr<ObjectEmitter>> emit(Compilation &compilation, const Cp
 } // namespace
 
 Expected<Artifact> bq::compileForCpu(const CompileRequest &request, const CpuTarget &target) {
-  Compilation compilation(request);
+  Compilation compilation(request, /*verifies=*/false);
   if (Status status = compilation.start(); !status)
     return status.error();
   if (Status status = lower(compilation, request, target, Level::Schedule); !status)
@@ -89,7 +89,7 @@ Expected<std::string> bq::explainForCpu(const CompileRequest &request, const Cpu
                 : stage == Stage::Schedule ? Level::Schedule
                 : stage == Stage::Tile     ? Level::Tile
                                            : Level::Target;
-  Compilation compilation(request);
+  Compilation compilation(request, /*verifies=*/true);
   if (Status status = compilation.start(); !status)
     return status.error();
   if (Status status = lower(compilation, request, target, level); !status)

@@ -22,8 +22,8 @@ namespace {
 /// A kernel on its way to CUDA C++, one step after the other.
 class CudaCompilation {
 public:
-  CudaCompilation(const CompileRequest &request, const CudaTarget &target)
-      : request(request), target(target), compilation(request) {}
+  CudaCompilation(const CompileRequest &request, const CudaTarget &target, bool verifies)
+      : request(request), target(target), compilation(request, verifies) {}
 
   /// To the level, Tile at most.
   Status lower(Level last) {
@@ -124,7 +124,7 @@ Status addResources(std::vector<GpuKernel> &kernels, const CudaCode &code) {
 } // namespace
 
 Expected<Artifact> bq::compileForCuda(const CompileRequest &request, const CudaTarget &target) {
-  CudaCompilation compilation(request, target);
+  CudaCompilation compilation(request, target, /*verifies=*/false);
   if (Status status = compilation.lower(Level::Schedule); !status)
     return status.error();
   Artifact artifact;
@@ -154,7 +154,7 @@ Expected<std::string> bq::explainForCuda(const CompileRequest &request, const Cu
     return invalidArgument("a cuda target has the stages layer, schedule, tile, cuda and ptx");
   if (target.isEmulator && stage == Stage::Ptx)
     return invalidArgument("the emulator has the stages layer, schedule, tile and cuda");
-  CudaCompilation compilation(request, target);
+  CudaCompilation compilation(request, target, /*verifies=*/true);
   Level level = stage == Stage::Layer ? Level::Layer : stage == Stage::Schedule ? Level::Schedule : Level::Tile;
   if (Status status = compilation.lower(level); !status)
     return status.error();
