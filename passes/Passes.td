@@ -130,8 +130,8 @@ def LowerDiffqNoise : Pass<"bq-lower-diffq-noise", "::mlir::ModuleOp"> {
   let description = [{
     A function that is one scheduled `bq.diffq_noise` or `bq.diffq_noise_grad` becomes a function on raw buffers with the
     signature of `dialect/core/NoiseAbi.h`. A task is a chunk of elements: the steps of its groups are computed once, then
-    its random words, and of these noise 32 elements at a time, which is used at once. The gradient keeps its products with the noise for a chunk, and
-    sums them group by group while they are in the cache.
+    its random words, and of these noise 32 elements at a time, which is used at once. The gradient keeps its products
+    with the noise for a chunk, and sums them group by group while they are in the cache.
   }];
   let options = [CpuOption<>];
   let dependentDialects = ["::bq::BQDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
