@@ -13,13 +13,19 @@ MixedSteps::Form::Form(const LinearPlan &plan) {
 }
 
 SmallVector<MixedSteps::Widths> MixedSteps::widths() const {
-  // A load that crosses the end of a cache line takes twice as long, which only steps as short as those of bf16 wait
-  // for: narrow widths are loaded in fewer bytes there. Elsewhere code for them takes more time to make than it saves.
-  if (plan.isInteger())
+  // A load that crosses the end of a cache line takes twice as long, which only short steps wait for: narrow widths are
+  // loaded in fewer bytes there. Elsewhere code for them takes more time to make than it saves.
+  switch (plan.form) {
+  case LinearPlan::Form::I8:
+    return {{1, 4}, {5, maxWidth}};
+  case LinearPlan::Form::I16:
     return {{1, maxWidth}};
-  if (isBF16())
+  case LinearPlan::Form::BF16:
     return {{1, 4}, {5, maxWidth - 1}, {maxWidth, maxWidth}};
-  return {{1, maxWidth - 1}, {maxWidth, maxWidth}};
+  case LinearPlan::Form::F32:
+    return {{1, maxWidth - 1}, {maxWidth, maxWidth}};
+  }
+  llvm_unreachable("a form of products");
 }
 
 void MixedSteps::begin(Widths some, Value width) {
