@@ -151,6 +151,7 @@ private:
   mlir::Value readOne(const Row &row, mlir::Value column);
   mlir::Value readOne(const Row &row, const Piece &piece, mlir::Value number);
   mlir::SmallVector<mlir::Value> readEach(const Row &row, const Piece &piece);
+  mlir::SmallVector<mlir::Value> readFours(const Row &row, const Piece &piece);
   mlir::SmallVector<mlir::Value> loadAligned(mlir::Value at, mlir::Value column);
   mlir::Value convert(mlir::Value value, mlir::Value column);
 
