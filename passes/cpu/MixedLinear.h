@@ -23,8 +23,9 @@ void writeMixedBlocks(KernelBuilder &b, const LinearPlan &plan, const LinearBuff
 bool hasMixedBlocks(const LinearPlan &plan);
 int64_t mixedBlockBytes(const LinearPlan &plan);
 
-/// A row is decoded code by code to floats, which meet the activations.
+/// A row is decoded to floats, eight codes at a time where the CPU has vectors of so many; these meet the activations.
 void writeMixedReference(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers);
+int64_t mixedReferenceBytes(const LinearPlan &plan);
 
 /// Bytes of scratch for each thread, for both.
 int64_t mixedScratchBytes(const LinearPlan &plan);

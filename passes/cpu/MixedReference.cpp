@@ -5,16 +5,27 @@
 using namespace mlir;
 using namespace bq;
 
+using abi::MixedIndex;
+
 namespace {
 
 class MixedReference {
 public:
   MixedReference(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers)
       : b(b), plan(plan), buffers(buffers), frame(b, plan, buffers),
-        row(frame.scratch(b.getF32Type(), plan.layout.segments() * plan.layout.segmentSize)) {
+        row(frame.scratch(b.getF32Type(), rowBytes(plan) / 4)) {
     least = fieldByte(8);
     field = fieldByte(9);
+    if (hasWholeEights(b.target, plan))
+      keepEights();
   }
+
+  /// Whether all runs of levels of one group begin at bytes and are eights.
+  static bool hasWholeEights(const CpuTarget &target, const LinearPlan &plan) {
+    return target.has(CpuTarget::AVX2) && plan.format.group % 8 == 0 && plan.layout.k % 8 == 0;
+  }
+  /// Bytes behind the row: what keepEights() keeps.
+  static constexpr int64_t eightBytes = MixedIndex::widths * (32 + 32 + 4 + 4);
 
   void write() {
     // Behind a segment are zeros, as behind the activations.
@@ -25,6 +36,8 @@ public:
       return multiplyRow(firstX);
     });
   }
+
+  static int64_t rowBytes(const LinearPlan &plan) { return plan.layout.segments() * plan.layout.segmentSize * 4; }
 
 private:
   Value i64(int64_t value) { return arith::ConstantIntOp::create(b, b.getI64Type(), value); }
@@ -71,19 +84,89 @@ private:
   /// Columns [from, to) of the row, whose levels begin `skip` bits behind the beginning of their group.
   void decodeGroup(Value width, Value skip, Value from, Value to) {
     Value start = b.addI(b.loadScalar(frame.positions(), toIndex(width)), skip);
-    Value levels = arith::UIToFPOp::create(b, b.getF32Type(), ones(width));
-    Value step = b.divF(plan.isInteger() ? b.f32(1.0f) : frame.range(), levels);
-    // No group lies in two segments.
-    const Layout &layout = plan.layout;
-    Value behind = b.mul(b.div(from, layout.segmentCodes), layout.segmentSize - layout.segmentCodes);
-    if (layout.segments() == 1)
-      behind = b.index(0);
-    b.loop(from, to, 1, ValueRange{start}, [&](Value column, ValueRange state) {
+    if (steps) {
+      storeEights(keptEights(toIndex(width)), start, width, from, to, behindOf(from));
+      return;
+    }
+    Value step = stepOf(width), behind = behindOf(from);
+    Value rest = from;
+    if (b.target.has(CpuTarget::AVX2)) {
+      rest = b.add(from, b.mul(b.div(b.sub(to, from), 8), 8));
+      start = storeEights(eightsOf(start, width), start, width, from, rest, behind);
+    }
+    b.loop(rest, to, 1, ValueRange{start}, [&](Value column, ValueRange state) {
       Value level = arith::UIToFPOp::create(b, b.getF32Type(), loadBits(state[0], width));
       b.storeScalar(plan.isInteger() ? b.mulF(level, step) : b.fma(level, step, frame.min()), row,
                     b.add(column, behind));
       return SmallVector<Value>{b.addI(state[0], width)};
     });
+  }
+
+  /// What a level of the greatest code is parted by, times the range.
+  Value stepOf(Value width) {
+    Value levels = arith::UIToFPOp::create(b, b.getF32Type(), ones(width));
+    return b.divF(plan.isInteger() ? b.f32(1.0f) : frame.range(), levels);
+  }
+  /// What columns from this one on are further back in `row`: no group lies in two segments.
+  Value behindOf(Value column) {
+    const Layout &layout = plan.layout;
+    if (layout.segments() == 1)
+      return b.index(0);
+    return b.mul(b.div(column, layout.segmentCodes), layout.segmentSize - layout.segmentCodes);
+  }
+
+  VectorType eightInts() { return b.vec(b.getI32Type(), 8); }
+  VectorType eightFloats() { return b.vec(b.getF32Type(), 8); }
+  /// How eight levels are taken from the sixteen bytes that begin with the first of them.
+  struct Eights {
+    Value order, shifts, mask, step;
+  };
+  Eights eightsOf(Value start, Value width) {
+    auto everywhere = [&](Value value) {
+      return b.broadcast(eightInts(), arith::TruncIOp::create(b, b.getI32Type(), value));
+    };
+    Value within = everywhere(arith::AndIOp::create(b, start, i64(7)));
+    Value bits = b.addI(b.mulI(b.ints({0, 1, 2, 3, 4, 5, 6, 7}), everywhere(width)), within);
+    // A level is in the three bytes from that of its first bit on; what is behind the sixteenth is none of it.
+    Value first = b.mulI(b.shiftRight(bits, 3), b.splat(eightInts(), 0x01010101));
+    Value bytes = b.bitAnd(b.addI(first, b.splat(eightInts(), 0x03020100)), 0x0f0f0f0f);
+    return {b.bitcast(b.vec(b.getI8Type(), 32), bytes), b.bitAnd(bits, 7), everywhere(ones(width)),
+            b.broadcast(eightFloats(), stepOf(width))};
+  }
+  /// Those of all widths, for levels that begin at bytes.
+  void keepEights() {
+    auto at = [&](Type element, int64_t of, int64_t offset) {
+      return frame.scratch(element, MixedIndex::widths * of, rowBytes(plan) + MixedIndex::widths * offset);
+    };
+    orders = at(b.getI8Type(), 32, 0), shifts = at(b.getI32Type(), 8, 32);
+    masks = at(b.getI32Type(), 1, 64), steps = at(b.getF32Type(), 1, 68);
+    b.loop(b.index(1), b.index(MixedIndex::widths), 1, [&](Value width) {
+      const Eights eights = eightsOf(i64(0), toI64(width));
+      b.store(eights.order, orders, b.mul(width, 32));
+      b.store(eights.shifts, shifts, b.mul(width, 8));
+      b.storeScalar(vector::ExtractOp::create(b, eights.mask, int64_t(0)), masks, width);
+      b.storeScalar(vector::ExtractOp::create(b, eights.step, int64_t(0)), steps, width);
+    });
+  }
+  Eights keptEights(Value width) {
+    return {b.load(b.vec(b.getI8Type(), 32), orders, b.mul(width, 32)), b.load(eightInts(), shifts, b.mul(width, 8)),
+            b.broadcastLoad(eightInts(), masks, width), b.broadcastLoad(eightFloats(), steps, width)};
+  }
+
+  /// Columns [from, to), eights of them, whose levels begin at bit `start`; gives the bit behind them. Each eight is as
+  /// many bytes as a level has bits.
+  Value storeEights(const Eights &eights, Value start, Value width, Value from, Value to, Value behind) {
+    Value first = toIndex(arith::ShRUIOp::create(b, start, i64(3))), stride = toIndex(width);
+    Value min = b.broadcast(eightFloats(), frame.min());
+    b.loop(from, to, 8, ValueRange{first}, [&](Value column, ValueRange state) {
+      Value some = b.load(b.vec(b.getI8Type(), 16), buffers.codes, state[0]);
+      Value lanes = b.bitcast(eightInts(), LookupOp::create(b, eights.order.getType(), some, eights.order));
+      Value level = arith::AndIOp::create(b, arith::ShRUIOp::create(b, lanes, eights.shifts), eights.mask);
+      Value t = b.toFloat(level);
+      b.store(plan.isInteger() ? b.mulF(t, eights.step) : b.fma(t, eights.step, min), row, b.add(column, behind));
+      return SmallVector<Value>{b.add(state[0], stride)};
+    });
+    return b.addI(start, b.mulI(width, toI64(b.sub(to, from))));
   }
 
   /// Activations as floats, in units of their fixed point.
@@ -99,20 +182,31 @@ private:
 
   SmallVector<Value> multiplyRow(Value firstX) {
     const Layout &layout = plan.layout;
-    SmallVector<Value> sums(plan.rows, b.splat(0.0f));
+    // Few rows have several sums each, so that a product need not wait for the one before.
+    const int64_t parts = plan.rows < 4 ? 4 : 1, span = parts * b.lanes;
+    SmallVector<Value> sums(plan.rows * parts, b.splat(0.0f));
     sums = b.loop(b.index(0), b.index(layout.segments()), 1, sums, [&](Value segment, ValueRange before) {
       Value first = b.mul(segment, layout.segmentSize);
-      return b.loop(b.index(0), b.index(layout.segmentSize), b.lanes, before, [&](Value column, ValueRange state) {
-        Value weights = b.load(b.f32s(), row, b.add(first, column));
-        SmallVector<Value> result;
-        for (int64_t x = 0; x < plan.rows; ++x)
-          result.push_back(b.fma(weights, floats(segment, b.add(firstX, x), column), state[x]));
+      return b.loop(b.index(0), b.index(layout.segmentSize), span, before, [&](Value begin, ValueRange state) {
+        SmallVector<Value> result(state);
+        for (int64_t part = 0; part < parts; ++part) {
+          Value column = b.add(begin, part * b.lanes), weights = b.load(b.f32s(), row, b.add(first, column));
+          for (int64_t x = 0; x < plan.rows; ++x) {
+            Value &sum = result[x * parts + part];
+            sum = b.fma(weights, floats(segment, b.add(firstX, x), column), sum);
+          }
+        }
         return result;
       });
     });
-    for (Value &sum : sums)
-      sum = vector::ReductionOp::create(b, vector::CombiningKind::ADD, sum, arith::FastMathFlags::reassoc);
-    return sums;
+    SmallVector<Value> result;
+    for (int64_t x = 0; x < plan.rows; ++x) {
+      Value sum = sums[x * parts];
+      for (int64_t part = 1; part < parts; ++part)
+        sum = b.addF(sum, sums[x * parts + part]);
+      result.push_back(vector::ReductionOp::create(b, vector::CombiningKind::ADD, sum, arith::FastMathFlags::reassoc));
+    }
+    return result;
   }
 
   KernelBuilder &b;
@@ -121,10 +215,15 @@ private:
   MixedFrame frame;
   Value row; ///< f32 [padded columns]
   Value least, field;
+  Value orders, shifts, masks, steps; ///< Eights of each width; null where they are made for each group.
 };
 
 } // namespace
 
 void bq::writeMixedReference(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers) {
   MixedReference(b, plan, buffers).write();
+}
+
+int64_t bq::mixedReferenceBytes(const LinearPlan &plan) {
+  return MixedReference::rowBytes(plan) + MixedReference::eightBytes;
 }

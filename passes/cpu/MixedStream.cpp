@@ -73,7 +73,6 @@ void bq::writeMixedStream(KernelBuilder &b, const LinearPlan &plan, const Linear
 }
 
 int64_t bq::mixedScratchBytes(const LinearPlan &plan) {
-  const int64_t rowBytes = plan.layout.segments() * plan.layout.segmentSize * 4;
   const int64_t blocks = hasMixedBlocks(plan) ? mixedBlockBytes(plan) : 0;
-  return MixedFrame::frameBytes(plan) + std::max({MixedLists::bytes(plan), rowBytes, blocks});
+  return MixedFrame::frameBytes(plan) + std::max({MixedLists::bytes(plan), mixedReferenceBytes(plan), blocks});
 }
