@@ -33,13 +33,13 @@ MomentStep::Pair MomentStep::loadCodes(Value at, Value count) {
   return {first, arith::ExtUIOp::create(b, integers(), second)};
 }
 
-Value MomentStep::rootsFor(Value scale, Value factor) {
+Value MomentStep::rootsFor(Value scale) {
   // Two steps of a code's exponent are one of its root's. The lower four bits say the rest: what they add below the
   // root's exponent is taken off first, so that all of the code can be added.
   SmallVector<int32_t> below;
   for (int32_t code = 0; code < rowStep; ++code)
     below.push_back(code << (droppedBits - 1));
-  Value entries = b.bitcast(integers(), b.mulF(roots, splat(b.mulF(math::SqrtOp::create(b, scale), factor))));
+  Value entries = b.bitcast(integers(), b.mulF(roots, splat(math::SqrtOp::create(b, scale))));
   return b.bitcast(floats(), b.subI(entries, b.ints(below)));
 }
 
@@ -137,22 +137,21 @@ Value MomentStep::greatestOf(Value begin) { return b.loadScalar(blockGreatest, b
 Value MomentStep::decodeLinear(Value codes, Value scale) { return b.mulF(b.toFloat(codes), splat(scale)); }
 
 void MomentStep::advanceAdam(const Span &span) {
-  // Old roots are those of beta2 v; for a beta2 of 0 what is left of v is lost in rounding.
-  Value beta2Root = writeGreater(b, math::SqrtOp::create(b, options.beta2), b.f32(0x1p-60f));
-  Value perRoot = b.divF(b.f32(1.0f), beta2Root), unit = firstUnit();
+  Value unit = firstUnit();
   // What follows a block in its last step comes of zeros, and is not above the rest.
   forEachBlock(span.columns, [&](const Range &block) {
     const Block old = loadBlock(span.scaleOf(b, block.begin));
     Value decay = b.mulF(b.mulF(options.beta1, old.mScale), unit), decayEpsilon = b.mulF(decay, options.epsilon);
-    Value rootDecay = b.mulF(decay, perRoot), oldRoots = rootsFor(old.vScale, beta2Root);
+    Value oldRoots = rootsFor(old.vScale);
     auto step = [&](Value column, Value count, Value most) -> Value {
       Value i = b.add(block.begin, column), element = b.add(span.at, i);
       Pair codes = loadCodes(element, count);
       Value root = decodeRoot(codes.v, oldRoots), g = loadGradient(element, count);
-      Value newM = b.fma(b.toFloat(codes.m), b.fma(root, splat(rootDecay), splat(decayEpsilon)), g);
+      Value newM = b.fma(b.toFloat(codes.m), b.fma(root, splat(decay), splat(decayEpsilon)), g);
       // From memory where they are used: registers are few here.
+      Value beta2 = options.load(b, floats(), offsetof(abi::UpdateOptions, beta2));
       Value fresh2 = options.load(b, floats(), offsetof(abi::UpdateOptions, fresh2));
-      Value newV = b.fma(root, root, b.mulF(fresh2, b.mulF(g, g)));
+      Value newV = b.fma(beta2, b.mulF(root, root), b.mulF(fresh2, b.mulF(g, g)));
       b.store(newM, blockM, i);
       b.store(newV, blockV, i);
       return arith::MaxSIOp::create(b, b.bitcast(integers(), newV), most);

@@ -126,8 +126,8 @@ private:
   Block loadBlock(mlir::Value scaleAt);
   Pair loadCodes(mlir::Value at, mlir::Value count);
   mlir::Value firstUnit();
-  /// The table of decodeRoot() for a scale of v, its entries times `factor`.
-  mlir::Value rootsFor(mlir::Value scale, mlir::Value factor);
+  /// The table of decodeRoot() for a scale of v.
+  mlir::Value rootsFor(mlir::Value scale);
   /// The root of v.
   mlir::Value decodeRoot(mlir::Value codes, mlir::Value scaledRoots);
   mlir::Value decodeLinear(mlir::Value codes, mlir::Value scale);
