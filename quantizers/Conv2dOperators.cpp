@@ -3,7 +3,7 @@
 #include "quantizers/Conv2d.h"
 #include "quantizers/PackedWeightClass.h"
 #include "quantizers/WeightMemo.h"
-#include "quantizers/cuda/Place.h"
+#include "quantizers/cuda/OnGpu.h"
 
 #include <torch/library.h>
 
@@ -15,10 +15,10 @@ using dispatch::PackedPtr;
 
 namespace {
 
-constexpr const char *plainName = "bq::conv2d";
-constexpr const char *packedName = "bq::conv2d_packed";
-constexpr const char *plainGradientName = "bq::conv2d_input_gradient";
-constexpr const char *packedGradientName = "bq::conv2d_packed_input_gradient";
+constexpr char plainName[] = "bq::conv2d";
+constexpr char packedName[] = "bq::conv2d_packed";
+constexpr char plainGradientName[] = "bq::conv2d_input_gradient";
+constexpr char packedGradientName[] = "bq::conv2d_packed_input_gradient";
 
 /// A weight as tensors, checked against the convolution.
 struct PlainWeight {
@@ -124,17 +124,6 @@ Tensor packedGradientMeta(const Tensor &gradient, const PackedPtr &weight, at::S
                                   inputShape);
 }
 
-/// The kernel of a device, which first says what is missing for GPUs.
-template <auto kernel>
-struct OnGpu;
-template <typename Result, typename... Args, Result (*kernel)(Args...)>
-struct OnGpu<kernel> {
-  static Result call(Args... args) {
-    gpu::checkDriver(plainName);
-    return kernel(args...);
-  }
-};
-
 } // namespace
 
 TORCH_LIBRARY_FRAGMENT(bq, m) {
@@ -172,10 +161,10 @@ TORCH_LIBRARY_IMPL(bq, Meta, m) {
 }
 
 TORCH_LIBRARY_IMPL(bq, CUDA, m) {
-  m.impl("conv2d", OnGpu<plainHere>::call);
-  m.impl("conv2d_packed", OnGpu<packedHere>::call);
-  m.impl("conv2d_input_gradient", OnGpu<plainGradientHere>::call);
-  m.impl("conv2d_packed_input_gradient", OnGpu<packedGradientHere>::call);
+  m.impl("conv2d", gpu::OnGpu<plainHere, plainName>::call);
+  m.impl("conv2d_packed", gpu::OnGpu<packedHere, packedName>::call);
+  m.impl("conv2d_input_gradient", gpu::OnGpu<plainGradientHere, plainGradientName>::call);
+  m.impl("conv2d_packed_input_gradient", gpu::OnGpu<packedGradientHere, packedGradientName>::call);
 }
 
 TORCH_LIBRARY_IMPL(bq, Autograd, m) {

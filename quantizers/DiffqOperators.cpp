@@ -4,7 +4,7 @@
 #include "quantizers/DiffqNoise.h"
 #include "quantizers/Mixed.h"
 #include "quantizers/Tensors.h"
-#include "quantizers/cuda/Place.h"
+#include "quantizers/cuda/OnGpu.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
@@ -102,17 +102,6 @@ Tensors mixedHere(const Tensor &weight, const Tensor &bits, int64_t groupSize) {
   return {mixed.codes, mixed.scales};
 }
 
-/// A kernel for GPUs, which first says what is missing for them.
-template <auto kernel, const char *op>
-struct OnGpu;
-template <typename Result, typename... Args, Result (*kernel)(Args...), const char *op>
-struct OnGpu<kernel, op> {
-  static Result call(Args... args) {
-    gpu::checkDriver(op);
-    return kernel(args...);
-  }
-};
-
 } // namespace
 
 TORCH_LIBRARY_FRAGMENT(bq, m) {
@@ -138,9 +127,9 @@ TORCH_LIBRARY_IMPL(bq, Meta, m) {
 }
 
 TORCH_LIBRARY_IMPL(bq, CUDA, m) {
-  m.impl("diffq_noise", OnGpu<noisyHere, noiseName>::call);
-  m.impl("diffq_noise_backward", OnGpu<backwardHere, backwardName>::call);
-  m.impl("quantize_mixed", OnGpu<mixedHere, mixedName>::call);
+  m.impl("diffq_noise", gpu::OnGpu<noisyHere, noiseName>::call);
+  m.impl("diffq_noise_backward", gpu::OnGpu<backwardHere, backwardName>::call);
+  m.impl("quantize_mixed", gpu::OnGpu<mixedHere, mixedName>::call);
 }
 
 TORCH_LIBRARY_IMPL(bq, Autograd, m) {

@@ -3,6 +3,7 @@
 
 #include "quantizers/Tensors.h"
 #include "quantizers/cuda/GpuRows.h"
+#include "quantizers/cuda/OnGpu.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
@@ -20,8 +21,8 @@ using Gradients = std::tuple<Tensor, Tensor>;
 
 namespace {
 
-constexpr const char *forwardName = "bq::fake_quantize";
-constexpr const char *backwardName = "bq::fake_quantize_backward";
+constexpr char forwardName[] = "bq::fake_quantize";
+constexpr char backwardName[] = "bq::fake_quantize_backward";
 
 /// What the kernels for devices and for meta tensors check alike.
 struct Call {
@@ -172,17 +173,6 @@ Tensor forwardAutograd(const Tensor &x, const Tensor &scale, const OptionalTenso
   return fakeQuantize(x, scale, zero, bits, isSigned);
 }
 
-Tensor forwardOnGpu(const Tensor &x, const Tensor &scale, const OptionalTensor &zero, int64_t bits, bool isSigned) {
-  gpu::checkDriver(forwardName);
-  return forwardHere(x, scale, zero, bits, isSigned);
-}
-
-Gradients backwardOnGpu(const Tensor &gradient, const Tensor &x, const Tensor &scale, const OptionalTensor &zero,
-                        int64_t bits, bool isSigned) {
-  gpu::checkDriver(backwardName);
-  return backwardHere(gradient, x, scale, zero, bits, isSigned);
-}
-
 } // namespace
 
 Tensor bq::fakeQuantize(const Tensor &x, const Tensor &scale, const OptionalTensor &zero, int64_t bits, bool isSigned) {
@@ -216,8 +206,8 @@ TORCH_LIBRARY_IMPL(bq, Meta, m) {
 }
 
 TORCH_LIBRARY_IMPL(bq, CUDA, m) {
-  m.impl("fake_quantize", forwardOnGpu);
-  m.impl("fake_quantize_backward", backwardOnGpu);
+  m.impl("fake_quantize", gpu::OnGpu<forwardHere, forwardName>::call);
+  m.impl("fake_quantize_backward", gpu::OnGpu<backwardHere, backwardName>::call);
 }
 
 TORCH_LIBRARY_IMPL(bq, Autograd, m) {

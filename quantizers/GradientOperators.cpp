@@ -4,7 +4,7 @@
 #include "quantizers/Linear.h"
 #include "quantizers/PackedWeightClass.h"
 #include "quantizers/WeightMemo.h"
-#include "quantizers/cuda/Place.h"
+#include "quantizers/cuda/OnGpu.h"
 
 #include <torch/library.h>
 
@@ -16,8 +16,8 @@ using dispatch::PackedPtr;
 
 namespace {
 
-constexpr const char *plainName = "bq::linear_input_gradient";
-constexpr const char *packedName = "bq::linear_packed_input_gradient";
+constexpr char plainName[] = "bq::linear_input_gradient";
+constexpr char packedName[] = "bq::linear_packed_input_gradient";
 
 /// Checks that the gradient [..., N] is one of a layer with n outputs; gives an uninitialized result [..., k].
 Tensor emptyResult(const char *op, const Tensor &gradient, int64_t n, int64_t k) {
@@ -74,17 +74,6 @@ Tensor packedMeta(const Tensor &gradient, const PackedPtr &weight, c10::string_v
   return emptyResult(packedName, gradient, weight->n(), weight->k());
 }
 
-Tensor plainOnGpu(const Tensor &gradient, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
-                  c10::string_view format, int64_t k, c10::string_view compute, const OptionalTensor &groupIndex) {
-  gpu::checkDriver(plainName);
-  return plainHere(gradient, codes, scales, zeros, format, k, compute, groupIndex);
-}
-
-Tensor packedOnGpu(const Tensor &gradient, const PackedPtr &weight, c10::string_view compute) {
-  gpu::checkDriver(packedName);
-  return packedHere(gradient, weight, compute);
-}
-
 } // namespace
 
 TORCH_LIBRARY_FRAGMENT(bq, m) {
@@ -109,8 +98,8 @@ TORCH_LIBRARY_IMPL(bq, Meta, m) {
 }
 
 TORCH_LIBRARY_IMPL(bq, CUDA, m) {
-  m.impl("linear_input_gradient", plainOnGpu);
-  m.impl("linear_packed_input_gradient", packedOnGpu);
+  m.impl("linear_input_gradient", gpu::OnGpu<plainHere, plainName>::call);
+  m.impl("linear_packed_input_gradient", gpu::OnGpu<packedHere, packedName>::call);
 }
 
 TORCH_LIBRARY_IMPL(bq, Autograd, m) {

@@ -4,7 +4,7 @@
 #include "quantizers/PackedWeightClass.h"
 #include "quantizers/Quantize.h"
 #include "quantizers/WeightMemo.h"
-#include "quantizers/cuda/Place.h"
+#include "quantizers/cuda/OnGpu.h"
 
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
@@ -173,21 +173,6 @@ Tensor embeddingPackedMeta(const Tensor &indices, const PackedPtr &weight) {
   return at::empty_symint(sizes, indices.options().dtype(weight->scales().scalar_type()));
 }
 
-//===---------------------------------------------------------------------===//
-// GPUs
-//===---------------------------------------------------------------------===//
-
-/// The kernel of a device, which first says what is missing for GPUs.
-template <auto kernel, const char *op>
-struct OnGpu;
-template <typename Result, typename... Args, Result (*kernel)(Args...), const char *op>
-struct OnGpu<kernel, op> {
-  static Result call(Args... args) {
-    gpu::checkDriver(op);
-    return kernel(args...);
-  }
-};
-
 } // namespace
 
 //===---------------------------------------------------------------------===//
@@ -230,12 +215,12 @@ TORCH_LIBRARY_IMPL(bq, Meta, m) {
 }
 
 TORCH_LIBRARY_IMPL(bq, CUDA, m) {
-  m.impl("quantize", OnGpu<quantizeHere, quantizeName>::call);
-  m.impl("dequantize", OnGpu<dequantizeHere, dequantizeName>::call);
-  m.impl("linear", OnGpu<linearHere, linearName>::call);
-  m.impl("embedding", OnGpu<embeddingHere, embeddingName>::call);
-  m.impl("linear_packed", OnGpu<linearPackedHere, linearPackedName>::call);
-  m.impl("embedding_packed", OnGpu<embeddingPackedHere, embeddingPackedName>::call);
+  m.impl("quantize", gpu::OnGpu<quantizeHere, quantizeName>::call);
+  m.impl("dequantize", gpu::OnGpu<dequantizeHere, dequantizeName>::call);
+  m.impl("linear", gpu::OnGpu<linearHere, linearName>::call);
+  m.impl("embedding", gpu::OnGpu<embeddingHere, embeddingName>::call);
+  m.impl("linear_packed", gpu::OnGpu<linearPackedHere, linearPackedName>::call);
+  m.impl("embedding_packed", gpu::OnGpu<embeddingPackedHere, embeddingPackedName>::call);
 }
 
 TORCH_LIBRARY_IMPL(bq, Autograd, m) {
