@@ -58,8 +58,10 @@ public:
     b.loop(begin, end, 1, [&](Value row) {
       Value rowFirst = b.mul(row, k), words = isStored ? Value() : weights.momentWords();
       weights.forEachTile([&](Value first, int64_t columns) {
-        if (words)
-          writeMomentWords(philox, moments, {row, first}, b.index(columns), words);
+        if (words && moments.hasBlocks())
+          philox.writeFirst(row, first, b.index(columns), words);
+        else if (words)
+          philox.write(row, first, b.index(columns), RandomStream::Moments, words);
         Value start = b.add(rowFirst, first);
         weights.begin(row, first, columns);
         if (moments.hasBlocks()) {
@@ -90,13 +92,6 @@ private:
   struct Tile {
     Value row, first;
   };
-
-  void writeMomentWords(PhiloxRows &philox, const MomentStep &moments, const Tile &tile, Value columns, Value words) {
-    if (moments.hasBlocks())
-      philox.writeFirst(tile.row, tile.first, columns, words);
-    else
-      philox.write(tile.row, tile.first, columns, RandomStream::Moments, words);
-  }
 
   void moveStep(MomentStep &moments, PackedStep &weights, const Tile &tile, Value i, Value count, bool isStored) {
     Value words = isStored ? Value() : weights.momentWords(), column = b.add(tile.first, i);
@@ -162,18 +157,18 @@ private:
     };
     auto stepBlocks = [&](Value row, Value columns) {
       Value first = b.mul(row, size);
-      writeMomentWords(philox, moments, {row, b.index(0)}, columns, words);
+      philox.writeFirst(row, b.index(0), columns, words);
       moments.blocks(
           first, columns, b.mul(row, size / abi::momentBlock), words, /*isStored=*/false,
           [&](Value i, Value partial, Value direction) {
             Value at = b.add(first, i);
             move(load(at, partial), direction, at, partial);
           },
-          [&](Value i) { memory.prefetch(weight, b.add(first, i)); });
+          [&](Value i) { b.prefetch(weight, b.add(first, i)); });
     };
     auto step = [&](Value row, Value columns) {
       if (words)
-        writeMomentWords(philox, moments, {row, b.index(0)}, columns, words);
+        philox.write(row, b.index(0), columns, RandomStream::Moments, words);
       memory.forEachStep(columns, [&](Value column, Value partial) {
         Value at = b.add(b.mul(row, size), column);
         // Before anything is stored: a load behind a store to the same place in another page waits for it.

@@ -4,6 +4,7 @@
 #include "dialect/core/CudaMixedAbi.h"
 
 #include <algorithm>
+#include <array>
 
 using namespace bq;
 

@@ -227,7 +227,7 @@ void DirectPixels::prefetchNextLine(Value channel) {
   Value column = b.mulI(b.addI(b.mulI(firstPixel, x.multiply), x.offset), x.stride);
   Value at = b.addI(b.addI(b.addI(row, channel), column), b.mulI(y.multiply, y.stride));
   for (int64_t pixel = 0; pixel < plan.rows; ++pixel, at = b.addI(at, x.stride))
-    memref::PrefetchOp::create(b, images, at, /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
+    b.prefetch(images, at);
 }
 
 Value DirectPixels::result(Value line, Value pixel) {

@@ -95,7 +95,7 @@ Value KernelBuilder::loadScalar(Value buffer, ValueRange at) { return memref::Lo
 void KernelBuilder::storeScalar(Value value, Value buffer, ValueRange at) {
   memref::StoreOp::create(*this, value, buffer, at);
 }
-void KernelBuilder::prefetch(Value buffer, Value at) {
+void KernelBuilder::prefetch(Value buffer, ValueRange at) {
   memref::PrefetchOp::create(*this, buffer, at, /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
 }
 Value KernelBuilder::broadcastLoad(VectorType type, Value buffer, ValueRange at) {

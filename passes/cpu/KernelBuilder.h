@@ -61,7 +61,7 @@ public:
   Value loadScalar(Value buffer, ValueRange at);
   void storeScalar(Value value, Value buffer, ValueRange at);
   /// Asks for the cache line of an element that is used soon, or does not exist.
-  void prefetch(Value buffer, Value at);
+  void prefetch(Value buffer, ValueRange at);
   /// The scalar there, of 32 bits, as often as `type` has room for.
   Value broadcastLoad(mlir::VectorType type, Value buffer, ValueRange at);
 

@@ -188,7 +188,7 @@ RowMemory::ByteSteps MomentStep::secondCodes(const Span &span, const Range &bloc
     Value i = b.add(block.begin, column);
     if (!count) {
       meanwhile(b.add(span.first, i));
-      memory.prefetch(gradient, b.add(b.add(span.at, i), span.columns));
+      b.prefetch(gradient, b.add(b.add(span.at, i), span.columns));
     }
     Value stored = roundSecond(b.load(floats(), blockV, i), scale, random);
     random = PhiloxRows::turn(b, random);

@@ -133,7 +133,7 @@ PackedStep::Old PackedStep::load(Value row, Value column, Value count) {
 void PackedStep::prefetch(Value row, Value first, int64_t columns) {
   constexpr int64_t line = 64;
   auto ask = [&](Value buffer, Value at, int64_t bytes) {
-    b.loop(b.index(0), b.index(bytes), line, [&](Value i) { memory.prefetch(buffer, b.add(at, i)); });
+    b.loop(b.index(0), b.index(bytes), line, [&](Value i) { b.prefetch(buffer, b.add(at, i)); });
   };
   if (format.kind != Format::Kind::Sign)
     ask(codes, byteAt(row, first), columns * format.bits / 8);

@@ -15,6 +15,12 @@ PhiloxRows::PhiloxRows(KernelBuilder &b, Value counter) : b(b) {
   step = b.loadScalar(counter, b.index(2));
 }
 
+/// Of philoxUnit columns those that are there.
+static int64_t neededOf(Value columns) {
+  auto known = getConstantIntValue(getAsOpFoldResult(columns));
+  return known ? std::min(*known, philoxUnit) : philoxUnit;
+}
+
 void PhiloxRows::forEachBlock(Value row, Value first, Value columns, RandomStream stream,
                               function_ref<void(Value, int64_t, Value)> body) {
   VectorType integers = b.vec(b.getI32Type(), rowStep);
@@ -26,8 +32,7 @@ void PhiloxRows::forEachBlock(Value row, Value first, Value columns, RandomStrea
   };
   Value rows = everywhere(row), steps = b.broadcast(integers, step);
   Value streams = b.splat(integers, static_cast<int64_t>(stream));
-  auto known = getConstantIntValue(getAsOpFoldResult(columns));
-  const int64_t needed = known ? std::min(*known, philoxUnit) : philoxUnit;
+  const int64_t needed = neededOf(columns);
   b.loop(b.index(0), columns, philoxUnit, [&](Value column) {
     // A block of columns has four counters.
     Value counter = b.addI(everywhere(b.div(b.add(first, column), philoxBlock / 4)), lanes);
@@ -40,8 +45,7 @@ void PhiloxRows::forEachBlock(Value row, Value first, Value columns, RandomStrea
 
 void PhiloxRows::write(Value row, Value first, Value columns, RandomStream stream, Value numbers) {
   VectorType integers = b.vec(b.getI32Type(), rowStep);
-  auto known = getConstantIntValue(getAsOpFoldResult(columns));
-  const int64_t needed = known ? std::min(*known, philoxUnit) : philoxUnit;
+  const int64_t needed = neededOf(columns);
   forEachBlock(row, first, columns, stream, [&](Value column, int64_t begin, Value words) {
     for (int64_t offset = 0; offset < std::min(philoxBlock, needed - begin); offset += rowStep) {
       const uint32_t turn = static_cast<uint32_t>(offset / rowStep) * philoxTurn;

@@ -84,7 +84,7 @@ void RowMemory::storeBytes(Value columns, Value ahead, MutableArrayRef<ByteSteps
         steps.push_back(bytes.step(b.add(column, offset), Value(), bytes.carried));
       Value to = b.add(bytes.at, column);
       b.store(lowBytes(steps), bytes.buffer, to);
-      prefetch(bytes.buffer, b.add(to, ahead));
+      b.prefetch(bytes.buffer, b.add(to, ahead));
     }
     return join();
   });
@@ -124,10 +124,6 @@ Value RowMemory::load(Type element, Value buffer, Value at, Value count, int64_t
   b.store(b.zero(b.vec(element, rowStep)), temp, b.index(0));
   b.loop(b.index(0), count, 1, [&](Value i) { b.storeScalar(b.loadScalar(buffer, b.add(at, i)), temp, i); });
   return b.load(type, temp, b.index(0));
-}
-
-void RowMemory::prefetch(Value buffer, Value at) {
-  memref::PrefetchOp::create(b, buffer, at, /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
 }
 
 void RowMemory::store(Value vector, Value buffer, Value at, Value count) {

@@ -49,8 +49,6 @@ public:
   /// zero.
   mlir::Value load(mlir::Type element, mlir::Value buffer, mlir::Value at, mlir::Value count, int64_t lanes = rowStep);
   void store(mlir::Value vector, mlir::Value buffer, mlir::Value at, mlir::Value count);
-  /// Asks for the line of an element, which need not be there.
-  void prefetch(mlir::Value buffer, mlir::Value at);
 
 private:
   mlir::Value tempFor(mlir::Type element);
