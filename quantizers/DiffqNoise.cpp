@@ -18,12 +18,11 @@ namespace {
 
 constexpr const char *noiseName = "bq::diffqNoise";
 
-/// What the noise is made from; the arguments are checked, `bits` is contiguous.
+/// What the noise is made from. The arguments have passed checkDiffqNoise(), `bits` is contiguous.
 NoiseArgs noiseArgs(const Tensor &weight, const Tensor &bits, int64_t groupSize, NoiseKind kind, uint64_t seed,
                     uint64_t offset, int64_t rounds) {
   TORCH_CHECK(weight.is_cpu() || weight.is_cuda(), noiseName, ": 'weight' is on ", weight.device(),
               ": noise is made on CPUs and CUDA devices");
-  checkDiffqNoise(weight, bits, groupSize, rounds);
   NoiseArgs args;
   args.dataType = elementType(noiseName, "weight", weight.scalar_type());
   args.count = weight.numel();
@@ -79,7 +78,7 @@ struct Noisy {
   WeightRange range; ///< Of the weight before.
 };
 
-/// `bits` is contiguous, and there are elements.
+/// As noiseArgs(); there are elements.
 Noisy makeNoisy(const Tensor &weight, const Tensor &bits, int64_t groupSize, NoiseKind kind, uint64_t seed,
                 uint64_t offset, int64_t rounds) {
   DiffqNoiseArgs args;
@@ -157,6 +156,15 @@ void bq::checkDiffqNoise(const Tensor &weight, const Tensor &bits, int64_t group
   TORCH_CHECK(rounds == 7 || rounds == 10, noiseName, ": 'rounds' is ", rounds, ": use 7 or 10");
 }
 
+void bq::checkDiffqNoiseBackward(const Tensor &gradient, const Tensor &weight, const Tensor &bits, int64_t groupSize,
+                                 int64_t rounds) {
+  checkDiffqNoise(weight, bits, groupSize, rounds);
+  checkDevice(noiseName, "gradient", gradient, weight.device());
+  TORCH_CHECK(gradient.sym_sizes() == weight.sym_sizes() && gradient.scalar_type() == weight.scalar_type(), noiseName,
+              ": expected 'gradient' ", weight.sym_sizes(), " of ", weight.scalar_type(), " as the weight is, got ",
+              gradient.sym_sizes(), " of ", gradient.scalar_type());
+}
+
 Tensor bq::diffqNoiseForward(const Tensor &weight, const Tensor &bits, int64_t groupSize, NoiseKind kind, uint64_t seed,
                              uint64_t offset, int64_t rounds) {
   checkDiffqNoise(weight, bits, groupSize, rounds);
@@ -167,6 +175,7 @@ Tensor bq::diffqNoiseForward(const Tensor &weight, const Tensor &bits, int64_t g
 std::tuple<Tensor, Tensor> bq::diffqNoiseBackward(const Tensor &gradient, const Tensor &weight, const Tensor &bits,
                                                   int64_t groupSize, NoiseKind kind, uint64_t seed, uint64_t offset,
                                                   int64_t rounds) {
+  checkDiffqNoiseBackward(gradient, weight, bits, groupSize, rounds);
   const Tensor outer = gradient.contiguous(), bitsHere = bits.contiguous();
   Tensor weightGradient = outer.clone(), bitsGradient = at::empty_like(bitsHere);
   if (!weight.numel())

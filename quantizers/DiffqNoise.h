@@ -35,8 +35,10 @@ at::Tensor diffqNoiseForward(const at::Tensor &weight, const at::Tensor &bits, i
 std::tuple<at::Tensor, at::Tensor> diffqNoiseBackward(const at::Tensor &gradient, const at::Tensor &weight,
                                                       const at::Tensor &bits, int64_t groupSize, NoiseKind kind,
                                                       uint64_t seed, uint64_t offset, int64_t rounds);
-/// Checks of the arguments that read no elements; sizes may be symbolic.
+/// Checks of the arguments of both that read no elements; sizes may be symbolic.
 void checkDiffqNoise(const at::Tensor &weight, const at::Tensor &bits, int64_t groupSize, int64_t rounds);
+void checkDiffqNoiseBackward(const at::Tensor &gradient, const at::Tensor &weight, const at::Tensor &bits,
+                             int64_t groupSize, int64_t rounds);
 
 /// The least and the greatest element of a weight, and where in memory order the first such element is.
 struct WeightRange {

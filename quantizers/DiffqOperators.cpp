@@ -53,7 +53,7 @@ Tensors backwardHere(const Tensor &gradient, const Tensor &weight, const Tensor 
 
 Tensors backwardMeta(const Tensor &gradient, const Tensor &weight, const Tensor &bits, int64_t groupSize,
                      c10::string_view, int64_t, int64_t, int64_t rounds) {
-  checkDiffqNoise(weight, bits, groupSize, rounds);
+  checkDiffqNoiseBackward(gradient, weight, bits, groupSize, rounds);
   return {at::empty_like(gradient, at::MemoryFormat::Contiguous), at::empty_like(bits, at::MemoryFormat::Contiguous)};
 }
 

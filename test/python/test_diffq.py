@@ -170,6 +170,8 @@ class Operators(unittest.TestCase):
         weight = torch.randn(4, 8)
         with self.assertRaisesRegex(RuntimeError, "gaussian"):
             bq.diffq_noise(weight, torch.full((4,), 3.0), GROUP, "normal", 0)
+        with self.assertRaisesRegex(RuntimeError, r"expected 'gradient' \[4, 8\]"):
+            bq.diffq_noise_backward(weight[:2], weight, torch.full((4,), 3.0), GROUP, "gaussian", 0)
         with self.assertRaisesRegex(RuntimeError, "NaN|finite"):
             bq.quantize_mixed(weight * float("nan"), torch.full((4,), 3, dtype=torch.uint8), GROUP)
         with self.assertRaisesRegex(RuntimeError, "bits"):
