@@ -35,7 +35,8 @@ struct Artifact {
   /// For a GPU: the kernel, and before it the one that prepares its activations, where it needs that.
   std::vector<GpuKernel> gpuKernels;
   int64_t rowMajorColumns = 0; ///< For a GPU, linear: columns of the prepared activations; 0 where x is read as it is.
-  int64_t splits = 1;          ///< For a GPU, linear: parts of the sum over K; above 1, a workspace is needed.
+  int64_t rowMajorBytes = 2;   ///< Of each of their elements.
+  int64_t splits = 1;          ///< For a GPU, linear: parts of the sum; above 1, a workspace is needed.
   /// For a CPU: a relocatable object without undefined symbols or writable data, position independent. For a GPU: a
   /// cubin, or PTX where NVRTC does not know the architecture; for the emulator CUDA C++ without its prelude.
   std::vector<uint8_t> object;

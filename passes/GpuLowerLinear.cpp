@@ -33,7 +33,8 @@ struct GpuLowerLinear : bq::impl::GpuLowerLinearBase<GpuLowerLinear> {
       OpBuilder::InsertionGuard guard(b);
       writePrepareRows(b, plan, (func.getName() + "_prepare").str());
     }
-    auto write = plan.format.isMixed()                  ? writeMixedLinear
+    auto write = plan.isStreamed                        ? writeMixedLinear
+                 : plan.format.isMixed()                ? writeMixedPanels
                  : plan.form == FragmentPlan::Form::F32 ? writeSimtLinear
                                                         : writeMmaLinear;
     write(b, plan, makeKernel(b, plan, func.getName()));
@@ -44,9 +45,9 @@ struct GpuLowerLinear : bq::impl::GpuLowerLinearBase<GpuLowerLinear> {
   LogicalResult verifySchedule(ProductLayer op) {
     ScheduleAttr schedule = *op.getSchedule();
     auto weight = cast<WeightType>(op.getWeight().getType());
-    if (weight.getFormat().isMixed())
-      return verifyStream(op, schedule, weight);
     StringRef name = schedule.getAlgorithm();
+    if (weight.getFormat().isMixed())
+      return name == "stream" ? verifyStream(op, schedule, weight) : verifyPanel(op, schedule, weight);
     const Compute compute = op.getCompute().getValue();
     const bool fits = name == "simt"       ? compute == Compute::F32
                       : name == "fragment" ? compute == Compute::BF16 && op.getPatch().empty()
@@ -54,7 +55,7 @@ struct GpuLowerLinear : bq::impl::GpuLowerLinearBase<GpuLowerLinear> {
                                            : false;
     if (!fits)
       return op->emitError() << "no lowering for schedule '" << name << "' with compute " << str(compute);
-    const int64_t rows = schedule.getRows(), blocks = schedule.getVectors(), splits = schedule.getSplits();
+    const int64_t rows = schedule.getRows(), blocks = schedule.getVectors();
     const int64_t segments = FragmentLayout::get(weight.getFormat(), weight.getN(), weight.getK()).segments();
     const bool isTile =
         name == "pipeline" ? rows > 0 && rows <= 64 && rows % 8 == 0 : rows > 0 && rows <= cuda::maxExactRows;
@@ -63,17 +64,37 @@ struct GpuLowerLinear : bq::impl::GpuLowerLinearBase<GpuLowerLinear> {
                              << (name == "pipeline" ? "8 to 64 rows in eights" : "1 to 16 rows") << " and "
                              << (name == "simt" ? "1 vector" : "1 to 4 vectors") << ", got " << rows << " and "
                              << blocks;
+    return verifySplits(op, schedule, segments);
+  }
+
+  LogicalResult verifySplits(ProductLayer op, ScheduleAttr schedule, int64_t segments) {
+    const int64_t splits = schedule.getSplits();
     if (splits < 1 || splits > segments ||
         (splits - 1) * static_cast<int64_t>(llvm::divideCeil(segments, splits)) >= segments)
-      return op->emitError() << "schedule '" << name << "' cannot part " << segments << " segments into " << splits;
+      return op->emitError() << "schedule '" << schedule.getAlgorithm() << "' cannot part " << segments
+                             << " segments into " << splits;
     return success();
+  }
+
+  LogicalResult refuseMixed(ProductLayer op, ScheduleAttr schedule, WeightType weight) {
+    return op->emitError() << "no lowering for schedule '" << schedule.getAlgorithm() << "' with compute "
+                           << str(op.getCompute().getValue()) << " and format " << weight.getFormat().str();
+  }
+
+  LogicalResult verifyPanel(ProductLayer op, ScheduleAttr schedule, WeightType weight) {
+    const int64_t rows = schedule.getRows(), blocks = schedule.getVectors();
+    if (schedule.getAlgorithm() != "panel" || op.getCompute().getValue() == Compute::I16)
+      return refuseMixed(op, schedule, weight);
+    if (rows < 8 || rows > 64 || rows % 8 || blocks != 1)
+      return op->emitError() << "schedule 'panel' takes 8 to 64 rows in eights and 1 vector, got " << rows << " and "
+                             << blocks;
+    return verifySplits(op, schedule, FragmentPlan::layoutOf(op, /*isStreamed=*/false).segments());
   }
 
   LogicalResult verifyStream(ProductLayer op, ScheduleAttr schedule, WeightType weight) {
     const int64_t rows = schedule.getRows(), outputs = schedule.getVectors();
-    if (schedule.getAlgorithm() != "stream" || op.getCompute().getValue() == Compute::I16 || !op.getPatch().empty())
-      return op->emitError() << "no lowering for schedule '" << schedule.getAlgorithm() << "' with compute "
-                             << str(op.getCompute().getValue()) << " and format " << weight.getFormat().str();
+    if (op.getCompute().getValue() == Compute::I16 || !op.getPatch().empty())
+      return refuseMixed(op, schedule, weight);
     const int64_t most = MixedDecoder::hasWholePieces(weight.getFormat(), weight.getK()) ? MixedDecoder::maxOutputs : 1;
     if (rows < 1 || rows > MixedDecoder::maxRows || outputs < 1 || outputs > most || schedule.getSplits() != 1)
       return op->emitError() << "schedule 'stream' takes 1 to " << MixedDecoder::maxRows << " rows, 1 to " << most

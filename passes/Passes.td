@@ -42,7 +42,9 @@ def SelectSchedule : Pass<"bq-select-schedule"> {
     - `pipeline`: tensor instructions in bf16 and i8, for any number of rows, converted beforehand and copied while the
       rows before are multiplied.
     - `simt`: multiply-adds in f32.
-    - `stream`: multiply-adds with weights of the format `mixed`, eight rows of activations at most at a time.
+    - `stream`: multiply-adds with weights of the format `mixed`, for up to eight rows of activations.
+    - `panel`: the same weights decoded to shared memory, for more rows and for patches: tensor instructions, or
+      multiply-adds in f32.
     - `rows`: as above.
 
     ```
@@ -191,7 +193,7 @@ def GpuLowerLinear : Pass<"bq-gpu-lower-linear", "::mlir::ModuleOp"> {
     A function that is one scheduled `bq.linear` or `bq.conv2d` becomes the kernel of `dialect/core/CudaAbi.h`, and
     before it, where the schedule is `pipeline`, `<name>_prepare`, which converts the rows of activations. The weight is
     in the order of `dialect/core/FragmentLayout.h`. Of the format `mixed` it is that of `dialect/core/CudaMixedAbi.h`,
-    whose codes are as they are saved; in i8 activations are prepared. Rows of `bq.conv2d` are patches, gathered by whoever reads x.
+    whose codes are as they are saved; activations are prepared in i8, and in bf16 where the schedule is `panel`. Rows of `bq.conv2d` are patches, gathered by whoever reads x.
   }];
   let dependentDialects = ["::bq::gpu::BQGPUDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
                            "::mlir::math::MathDialect", "::mlir::scf::SCFDialect"];
@@ -202,8 +204,8 @@ def GpuLowerDequantize : Pass<"bq-gpu-lower-dequantize", "::mlir::ModuleOp"> {
   let description = [{
     A function that is one scheduled `bq.dequantize` or `bq.embedding` becomes the kernel of `dialect/core/CudaAbi.h`. A
     thread does eight columns, whose codes are whole bytes of the canonical bit stream at every width. Short rows share
-    a block of threads, long ones have several. Of `mixed` it becomes that of `dialect/core/CudaMixedAbi.h`: eight codes of
-    one width, which are whole bytes too, whichever groups they are of.
+    a block of threads, long ones have several. Of `mixed` it becomes that of `dialect/core/CudaMixedAbi.h`: the
+    threads of a block have elements beside each other, and find the code of each by the place of its group.
   }];
   let dependentDialects = ["::bq::gpu::BQGPUDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
                            "::mlir::scf::SCFDialect"];

@@ -120,7 +120,7 @@ Tensor bq::runConv2d(const Conv2dCall &call, const Tensor &x, const std::optiona
     batched(y).copy_(convolveDense(call, images, bias, weight, choice));
     return y;
   };
-  if (!x.is_cpu() && gpu::isLeftToTorch(call.op, geometry.pixels(), choice.compute, weight.format))
+  if (!x.is_cpu() && gpu::isLeftToTorch(call.op, geometry.pixels(), choice.compute))
     return byTorch();
   const Tensor input = imagesOf(images),
                bias32 = bias && bias->defined() ? bias->to(at::kFloat).contiguous() : Tensor();

@@ -2,6 +2,7 @@
 #include "quantizers/WeightForms.h"
 
 #include "quantizers/WeightMemo.h"
+#include "quantizers/cuda/GpuMixed.h"
 #include "runtime/CodeBits.h"
 
 using namespace bq;
@@ -195,6 +196,12 @@ std::shared_ptr<const GroupedWeight> bq::makeGrouped(const char *op, const Weigh
                                                      int64_t k, const WeightLayout &layout, at::Device device) {
   auto result = std::make_shared<GroupedWeight>();
   result->layout = layout;
+  if (format.isMixed() && !device.is_cpu()) {
+    const gpu::Place place = gpu::currentPlace(op, device);
+    const gpu::GpuMixedWeight all(op, place, weight.to(device), format, k, layout);
+    result->products.assign(all.products().begin(), all.products().end());
+    return result;
+  }
   if (format.isMixed()) {
     BorrowedWeight borrowed = borrow(weight, format, k);
     CanonicalWeight &part = borrowed.view;

@@ -60,7 +60,7 @@ struct TransposedWeight {
 };
 
 /// The weight must have passed checkWeight(), be on the CPU and have rows and columns, and its rows and columns must
-/// divide as `layout` says. `device`: where the products are taken; not a GPU for mixed.
+/// divide as `layout` says. `device`: where the products are taken.
 std::shared_ptr<const GroupedWeight> makeGrouped(const char *op, const WeightTensors &weight, const Format &format,
                                                  int64_t k, const WeightLayout &layout, at::Device device = at::kCPU);
 /// Whether makeTransposed() can: not of mixed; where a tap's channels and a group of codes do not divide each other,

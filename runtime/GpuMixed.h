@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// The launches that move codes of the format `mixed` on a GPU, for every backend that has kernels for one: one for
-/// each width that groups have. launch(fn, rows, arguments...) launches the kernel of the spec beside it, a function of
-/// the type of `fn`.
+/// The launches that move codes of the format `mixed` on a GPU, for every backend that has kernels for one. launch(fn,
+/// rows, arguments...) launches the kernel of the spec beside it, a function of the type of `fn`.
 #ifndef BQ_RUNTIME_GPUMIXED_H
 #define BQ_RUNTIME_GPUMIXED_H
 
@@ -41,39 +40,33 @@ Status embedDecoded(const CanonicalWeight &weight, const int64_t *indices, int64
   return {};
 }
 
-/// launch(bits, begin, firstGroup, count, rows) for each width that groups have.
+/// Writes the levels of a weight, with a launch for each width that groups have; its range is not negative. `order` is
+/// MixedStream::order(); pointers are to the memory of the device.
 template <typename Launch>
-Status forEachMixedWidth(const MixedStream &stream, Launch launch) {
+Status launchMixedQuantize(const MixedStream &stream, const void *weight, const int32_t *order, float least,
+                           float greatest, uint8_t *codes, Launch launch) {
   int64_t firstGroup = 0;
   for (int bits = 1; bits <= MixedStream::maxBits; ++bits) {
     const MixedStream::Width &width = stream.width(bits);
     const int64_t count = stream.codesOf(bits), rows = (count + cuda::mixedRow - 1) / cuda::mixedRow;
     if (count)
-      if (Status status = launch(int32_t{bits}, width.begin, firstGroup, count, rows); !status)
+      if (Status status = launch(cuda::MixedQuantizeFn(), rows, weight, order, codes, least, greatest, int32_t{bits},
+                                 width.begin, firstGroup, count);
+          !status)
         return status;
     firstGroup += width.groups;
   }
   return {};
 }
 
-/// Writes the levels of a weight; its range is not negative. `order` is MixedStream::order(); pointers are to the
-/// memory of the device.
+/// Writes `elements` of a weight to `y`, which are one or more; its stream passed verifyPlaces(). `scales`, `places`
+/// and `index` are cuda::MixedDequantizeFn's; pointers are to the memory of the device.
 template <typename Launch>
-Status launchMixedQuantize(const MixedStream &stream, const void *weight, const int32_t *order, float least,
-                           float greatest, uint8_t *codes, Launch launch) {
-  return forEachMixedWidth(stream, [&](int32_t bits, int64_t begin, int64_t firstGroup, int64_t count, int64_t rows) {
-    return launch(cuda::MixedQuantizeFn(), rows, weight, order, codes, least, greatest, bits, begin, firstGroup, count);
-  });
-}
-
-/// Writes `elements` of a weight to `y`; otherwise as launchMixedQuantize().
-template <typename Launch>
-Status launchMixedDequantize(const MixedStream &stream, const uint8_t *codes, const int32_t *order, const float *scales,
-                             const MixedElements &elements, float *y, Launch launch) {
-  return forEachMixedWidth(stream, [&](int32_t bits, int64_t begin, int64_t firstGroup, int64_t count, int64_t rows) {
-    return launch(cuda::MixedDequantizeFn(), rows, codes, order, scales, y, bits, begin, firstGroup, count,
-                  elements.first, elements.count, elements.k, elements.taps);
-  });
+Status launchMixedDequantize(const uint8_t *codes, const float *scales, const uint32_t *places,
+                             const abi::MixedIndex *index, const MixedElements &elements, float *y, Launch launch) {
+  const int64_t rows = (elements.count + cuda::mixedRow - 1) / cuda::mixedRow;
+  return launch(cuda::MixedDequantizeFn(), rows, codes, scales, places, index, y, elements.first, elements.count,
+                elements.k, elements.taps);
 }
 
 } // namespace bq

@@ -51,6 +51,7 @@ void forEachField(File &file, Visit visit) {
   visit("scratch_bytes", file.artifact.scratchBytes);
   visit("gpu_kernels", file.artifact.gpuKernels);
   visit("row_major_columns", file.artifact.rowMajorColumns);
+  visit("row_major_bytes", file.artifact.rowMajorBytes);
   visit("splits", file.artifact.splits);
 }
 

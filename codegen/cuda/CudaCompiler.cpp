@@ -69,6 +69,7 @@ public:
     FragmentPlan plan = FragmentPlan::get(linear);
     artifact.layout = plan.layout.str();
     artifact.rowMajorColumns = plan.readsPanel ? plan.layout.paddedColumns() : 0;
+    artifact.rowMajorBytes = plan.activationBytes();
     artifact.splits = plan.splits;
   }
 

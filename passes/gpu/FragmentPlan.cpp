@@ -10,12 +10,24 @@
 using namespace mlir;
 using namespace bq;
 
+FragmentLayout FragmentPlan::layoutOf(ProductLayer op, bool isStreamed) {
+  auto weight = cast<WeightType>(op.getWeight().getType());
+  FragmentLayout layout = FragmentLayout::get(weight.getFormat(), weight.getN(), weight.getK());
+  if (!weight.getFormat().isMixed() || isStreamed)
+    return layout;
+  // 256 bytes of a row: their codes are near each other, and the panel leaves room for several blocks of threads.
+  layout.segmentSize = layout.segmentCodes = op.getCompute().getValue() == Compute::F32 ? 64 : 128;
+  layout.segmentsPerGroup = llvm::divideCeil(layout.k, layout.segmentSize);
+  return layout;
+}
+
 FragmentPlan FragmentPlan::get(ProductLayer op) {
   FragmentPlan plan;
   auto weight = cast<WeightType>(op.getWeight().getType());
   ScheduleAttr schedule = *op.getSchedule();
   plan.format = weight.getFormat();
-  plan.layout = FragmentLayout::get(plan.format, weight.getN(), weight.getK());
+  plan.isStreamed = schedule.getAlgorithm() == "stream";
+  plan.layout = layoutOf(op, plan.isStreamed);
   plan.activation = op.getActivationKind();
   plan.hasBias = static_cast<bool>(op.getBias());
   plan.permuted = op.getPermuted();
@@ -31,15 +43,19 @@ FragmentPlan FragmentPlan::get(ProductLayer op) {
     plan.patchWidth = patch[1];
   }
   Compute compute = op.getCompute().getValue();
-  plan.form = compute == Compute::BF16 ? Form::BF16 : compute == Compute::I8 ? Form::I8 : Form::F32;
-  plan.readsPanel = schedule.getAlgorithm() == "pipeline" || (plan.format.isMixed() && plan.form == Form::I8);
+  const bool hasMixedPanel = plan.format.isMixed() && !plan.isStreamed;
+  plan.hasRowScales = compute == Compute::I8;
+  plan.form = compute == Compute::F32 ? Form::F32 : compute == Compute::I8 && !hasMixedPanel ? Form::I8 : Form::BF16;
+  plan.readsPanel = schedule.getAlgorithm() == "pipeline" || (plan.isStreamed && plan.hasRowScales) ||
+                    (hasMixedPanel && plan.form == Form::BF16);
   return plan;
 }
 
 int64_t FragmentPlan::stagedStride(int64_t columns) const {
-  // Eight lanes at a time read 16 bytes each from two rows (8 bytes from four rows, for i8): rows are apart by an odd
-  // number of what they read of one.
-  const int64_t bytes = columns * activationBytes(), read = form == Form::I8 ? 32 : 64;
+  // Eight lanes at a time read 16 bytes each from two rows (8 bytes from four rows for i8, 16 bytes from eight rows for
+  // mixed f32): rows are apart by an odd number of what they read of one.
+  const int64_t read = form == Form::I8 ? 32 : form == Form::F32 && format.isMixed() ? 16 : 64;
+  const int64_t bytes = columns * activationBytes();
   return (bytes % (2 * read) == 0 ? bytes + read : bytes) / 4;
 }
 

@@ -10,10 +10,10 @@
 namespace bq {
 
 /// A scheduled bq.linear or bq.conv2d for a GPU. A block of threads is four warps; each has `blocks` blocks of 16 rows
-/// of the weight and the block's tile of rows of activations; of the format `mixed` all warps have `blocks` rows
-/// together.
+/// of the weight and the block's tile of rows of activations; where a weight of the format `mixed` is streamed all
+/// warps have `blocks` rows together.
 struct FragmentPlan {
-  /// What products are made of.
+  /// What products are made of. Fixed-point activations are I8, or as BF16, which holds them exactly.
   enum class Form { F32, BF16, I8 };
 
   Form form = Form::BF16;
@@ -23,11 +23,13 @@ struct FragmentPlan {
   bool hasBias = false, permuted = false;
   mlir::Type dataType, scaleType;
   ZeroPointType zero = ZeroPointType::None;
-  int64_t rows = 8;        ///< Rows of activations in a tile.
-  int64_t blocks = 2;      ///< Blocks of rows of the weight for each warp.
-  int64_t splits = 1;      ///< Parts of the sum over K, each done by blocks of threads of its own.
-  bool readsPanel = false; ///< Activations come prepared (cuda::PrepareFn), else x as it is.
-  int64_t staticBits = 0;  ///< Of activations with one scale; 0 = as the form takes them.
+  int64_t rows = 8;          ///< Rows of activations in a tile.
+  int64_t blocks = 2;        ///< Blocks of rows of the weight for each warp.
+  int64_t splits = 1;        ///< Parts of the sum over K, each done by blocks of threads of its own.
+  bool isStreamed = false;   ///< A weight of the format `mixed` goes to registers once for each tile, else to a panel.
+  bool readsPanel = false;   ///< Activations come prepared (cuda::PrepareFn), else x as it is.
+  bool hasRowScales = false; ///< Activations are in fixed point.
+  int64_t staticBits = 0;    ///< Of activations with one scale; 0 = as the form takes them.
   /// Of the patches that the rows are; 0 where they are rows of x.
   int64_t patchHeight = 0, patchWidth = 0;
 
@@ -38,6 +40,9 @@ struct FragmentPlan {
   static constexpr int64_t stagedBytes = 32 << 10;
 
   static FragmentPlan get(ProductLayer op);
+  /// The layout of a layer's weight and activations; where a panel is made of a weight of the format `mixed`, in
+  /// segments of so many columns as are in it at once.
+  static FragmentLayout layoutOf(ProductLayer op, bool isStreamed);
 
   bool hasPatches() const { return patchHeight != 0; }
   /// Of a pixel of a patch.
@@ -46,7 +51,7 @@ struct FragmentPlan {
   /// Columns of B operands: the tile in eights.
   int64_t tiles() const { return (rows + 7) / 8; }
   /// Rows of the weight that a block of threads has.
-  int64_t tileColumns() const { return format.isMixed() ? blocks : warps * blocks * FragmentLayout::blockRows; }
+  int64_t tileColumns() const { return isStreamed ? blocks : warps * blocks * FragmentLayout::blockRows; }
   int64_t gridY() const { return (layout.n + tileColumns() - 1) / tileColumns(); }
   int64_t segmentsPerSplit() const { return (layout.segments() + splits - 1) / splits; }
   /// Bytes of an activation in shared memory.
@@ -169,8 +174,9 @@ void writePrepareRows(GpuBuilder &b, const FragmentPlan &plan, llvm::StringRef n
 /// Writes cuda::LinearFn: tensor instructions for bf16 and i8, multiply-adds for f32.
 void writeMmaLinear(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers);
 void writeSimtLinear(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers);
-/// The same for the format `mixed`: multiply-adds whatever the form is.
+/// The same for the format `mixed`: streamed, by multiply-adds whatever the form is; or from panels, as for others.
 void writeMixedLinear(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers);
+void writeMixedPanels(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers);
 
 /// One sum that a thread holds: of a row and a column of the block's tile of results, both i32, if `isKept`, i1; null =
 /// true.
@@ -178,9 +184,11 @@ struct Partial {
   mlir::Value sum, row, column, isKept;
 };
 /// From the sums of a block of threads to y. Where the sum over K is split, sums go to the workspace, and the last of
-/// the blocks that share a tile adds them up in order. Every thread of the block must come here.
+/// the blocks that share a tile adds them up in order. Every thread of the block must come here. `memory`: shared, i32,
+/// resultWords() of it, which nothing else uses any more; null = of its own.
 void writeResults(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers,
-                  mlir::ArrayRef<Partial> partials);
+                  mlir::ArrayRef<Partial> partials, mlir::Value memory = {});
+int64_t resultWords(const FragmentPlan &plan);
 
 } // namespace bq
 

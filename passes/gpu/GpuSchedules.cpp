@@ -33,8 +33,7 @@ int64_t multiprocessors(const CudaTarget &target) {
 /// The schedule with so many parts of K that the grid has two blocks of threads for each multiprocessor, where K is
 /// long enough to give each at least four segments.
 ScheduleAttr withSplits(ProductLayer op, const Target &target, StringRef name, int64_t rows, int64_t blocks) {
-  auto weight = cast<WeightType>(op.getWeight().getType());
-  FragmentLayout layout = FragmentLayout::get(weight.getFormat(), weight.getN(), weight.getK());
+  const FragmentLayout layout = FragmentPlan::layoutOf(op, /*isStreamed=*/false);
   const int64_t grid = llvm::divideCeil(layout.blocks(), FragmentPlan::warps * blocks);
   const int64_t wanted = llvm::divideCeil(2 * multiprocessors(std::get<CudaTarget>(target)), grid);
   int64_t splits = std::clamp<int64_t>(wanted, 1, std::clamp<int64_t>(layout.segments() / 4, 1, 16));
@@ -108,6 +107,12 @@ ScheduleAttr proposeSimt(Operation *op, const Target &target, std::string &reaso
   return withSplits(linear, target, "simt", ShapedType::isDynamic(rows) ? most : std::min(rows, most), /*blocks=*/1);
 }
 
+bool lacksMixed(ProductLayer op, std::string &reason) {
+  if (op.getCompute().getValue() == Compute::I16)
+    reason = "GPUs have compute f32, bf16 and i8, got i16";
+  return !reason.empty();
+}
+
 /// A weight of the format `mixed`: as many of its rows for each block of threads as leave each multiprocessor four
 /// blocks, since they share what is read of the activations.
 ScheduleAttr proposeStream(Operation *op, const Target &target, std::string &reason) {
@@ -115,21 +120,30 @@ ScheduleAttr proposeStream(Operation *op, const Target &target, std::string &rea
   auto weight = cast<WeightType>(linear.getWeight().getType());
   if (isLeftOut(linear, reason))
     return {};
-  if (!linear.getPatch().empty()) {
-    reason = "kernels for GPUs have no patches for format " + weight.getFormat().str();
+  const int64_t rows = rowsOf(linear), most = MixedDecoder::maxRows;
+  if (ShapedType::isDynamic(rows) || rows > most) {
+    reason = ShapedType::isDynamic(rows)
+                 ? "the number of rows is not known"
+                 : std::to_string(rows) + " rows; registers have sums of " + std::to_string(most);
     return {};
   }
-  const Compute compute = linear.getCompute().getValue();
-  if (compute == Compute::I16) {
-    reason = "GPUs have compute f32, bf16 and i8, got i16";
+  if (lacksMixed(linear, reason))
     return {};
-  }
-  const int64_t given = linear.getProductRows(), most = MixedDecoder::maxRows;
-  const int64_t rows = ShapedType::isDynamic(given) ? most : std::min(given, most);
   int64_t outputs = MixedDecoder::hasWholePieces(weight.getFormat(), weight.getK()) ? MixedDecoder::maxOutputs : 1;
   while (outputs > 1 && weight.getN() < 4 * outputs * multiprocessors(std::get<CudaTarget>(target)))
     outputs /= 2;
   return ScheduleAttr::get(op->getContext(), "stream", rows, outputs, 1, {});
+}
+
+/// The same for many rows: what a block of threads decodes is for as many of them as registers have sums of.
+ScheduleAttr proposePanel(Operation *op, const Target &target, std::string &reason) {
+  auto linear = cast<ProductLayer>(op);
+  if (isLeftOut(linear, reason) || lacksMixed(linear, reason))
+    return {};
+  const int64_t rows = rowsOf(linear);
+  return withSplits(linear, target, "panel",
+                    ShapedType::isDynamic(rows) ? 64 : std::min<int64_t>(llvm::alignTo(rows, 8), 64),
+                    /*blocks=*/1);
 }
 
 ScheduleAttr proposeRows(Operation *op, const Target &, std::string &) {
@@ -138,7 +152,7 @@ ScheduleAttr proposeRows(Operation *op, const Target &, std::string &) {
 
 constexpr Candidate linearCandidates[] = {
     {"fragment", proposeFragment}, {"pipeline", proposePipeline}, {"simt", proposeSimt}};
-constexpr Candidate mixedCandidates[] = {{"stream", proposeStream}};
+constexpr Candidate mixedCandidates[] = {{"stream", proposeStream}, {"panel", proposePanel}};
 constexpr Candidate rowCandidates[] = {{"rows", proposeRows}};
 
 } // namespace

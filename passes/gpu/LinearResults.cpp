@@ -16,18 +16,18 @@ namespace {
 
 class LinearResults {
 public:
-  LinearResults(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers)
-      : b(b), plan(plan), buffers(buffers) {}
+  LinearResults(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers, Value memory)
+      : b(b), plan(plan), buffers(buffers), sums(memory) {}
 
   void write(ArrayRef<Partial> partials) {
     stage(partials);
     Value part = b.block(gpu::Dimension::Z);
     if (plan.splits == 1) {
-      forEachResult([&](Value staged, Value row, Value column) { finish(b.load(sums, staged), row, column); });
+      forEachResult([&](Value staged, Value row, Value column) { finish(load(staged), row, column); });
       return;
     }
     forEachResult([&](Value staged, Value row, Value column) {
-      b.store(b.load(sums, staged), buffers.workspace, workspaceAt(part, row, column));
+      b.store(load(staged), buffers.workspace, workspaceAt(part, row, column));
     });
     b.when(isLast(), [&] {
       forEachResult([&](Value, Value row, Value column) {
@@ -40,15 +40,20 @@ public:
     });
   }
 
-private:
   /// Lanes of a warp store to pairs of rows and eight columns: four words more meet all banks.
-  int64_t stride() const { return plan.tileColumns() + 4; }
+  static int64_t strideOf(const FragmentPlan &plan) { return plan.tileColumns() + 4; }
+
+private:
+  int64_t stride() const { return strideOf(plan); }
 
   /// The block's sums in shared memory, so that results are written in the order in which they are in memory.
   void stage(ArrayRef<Partial> partials) {
-    sums = b.shared(b.getF32Type(), plan.rows * stride());
+    if (sums)
+      b.barrier();
+    else
+      sums = b.shared(b.getI32Type(), resultWords(plan));
     for (const Partial &partial : partials) {
-      auto store = [&] { b.store(partial.sum, sums, b.add(b.mul(partial.row, stride()), partial.column)); };
+      auto store = [&] { b.store(b.bits(partial.sum), sums, b.add(b.mul(partial.row, stride()), partial.column)); };
       if (partial.isKept)
         b.when(partial.isKept, store);
       else
@@ -56,6 +61,8 @@ private:
     }
     b.barrier();
   }
+
+  Value load(Value staged) { return b.asFloat(b.load(sums, staged)); }
 
   /// body(where its sum is, row, column) for each result of the tile that is one of y.
   void forEachResult(function_ref<void(Value staged, Value row, Value column)> body) {
@@ -92,7 +99,7 @@ private:
   }
 
   void finish(Value sum, Value row, Value column) {
-    if (plan.form == FragmentPlan::Form::I8) {
+    if (plan.hasRowScales) {
       Value unit = b.load(buffers.rowScales, row);
       if (plan.format.isTable()) {
         // The table's scale lies behind its i8Pairs, which the pointer is to.
@@ -118,6 +125,8 @@ private:
 } // namespace
 
 void bq::writeResults(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers,
-                      ArrayRef<Partial> partials) {
-  LinearResults(b, plan, buffers).write(partials);
+                      ArrayRef<Partial> partials, Value memory) {
+  LinearResults(b, plan, buffers, memory).write(partials);
 }
+
+int64_t bq::resultWords(const FragmentPlan &plan) { return plan.rows * LinearResults::strideOf(plan); }

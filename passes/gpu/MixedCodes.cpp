@@ -62,23 +62,6 @@ public:
     });
   }
 
-  void load(Value stream, function_ref<void(Value i, Value level)> use) {
-    // From the last byte to the first, in the same way.
-    Value none = b.i64(0), spare = b.sub(b.i64(64), wideBits);
-    SmallVector<Value> words = b.loop(b.i32(0), bytes, b.i32(1), {none, none}, [&](Value i, ValueRange held) {
-      Value byte = b.load(stream, b.add(place, b.wide(b.sub(b.sub(bytes, 1), i))));
-      Value low = b.bitOr(b.shiftLeft(held[0], 8), b.wide(byte));
-      Value high = b.bitOr(b.shiftLeft(held[1], 8), b.shiftRight(held[0], 56));
-      return SmallVector<Value>{low, high};
-    });
-    Value mask = greatest();
-    b.loop(b.i32(0), codes, b.i32(1), words, [&](Value i, ValueRange held) {
-      use(i, arith::AndIOp::create(b, narrow(held[0]), mask));
-      Value low = b.bitOr(b.shiftRight(held[0], wideBits), left(held[1], spare));
-      return SmallVector<Value>{low, b.shiftRight(held[1], wideBits)};
-    });
-  }
-
 private:
   Value narrow(Value wide) { return arith::TruncIOp::create(b, b.getI32Type(), wide); }
   Value left(Value word, Value by) { return arith::ShLIOp::create(b, word, by); }
@@ -113,30 +96,41 @@ void bq::writeMixedLevels(GpuBuilder &b, Type dataType, int64_t group, StringRef
 void bq::writeMixedValues(GpuBuilder &b, int64_t group, StringRef name) {
   RowKernel rows(b, cuda::mixedRow, cuda::mixedRow);
   Type f32 = b.getF32Type(), i32 = b.getI32Type(), i64 = b.getI64Type();
-  func::FuncOp func = rows.begin(name, {b.pointer(b.getI8Type()), b.pointer(i32), b.pointer(f32), b.pointer(f32), i32,
-                                        i64, i64, i64, i64, i64, i64, i64});
+  func::FuncOp func = rows.begin(name, {b.pointer(b.getI8Type()), b.pointer(f32), b.pointer(i32), b.pointer(i64),
+                                        b.pointer(f32), i64, i64, i64, i64});
   auto argument = [&](unsigned i) { return func.getArgument(i); };
-  Value y = argument(3), firstElement = argument(8), elements = argument(9), k = argument(10), taps = argument(11);
+  Value codes = argument(0), places = argument(2), begins = argument(3), y = argument(4), firstElement = argument(5),
+        elements = argument(6), k = argument(7), taps = argument(8);
   auto quotient = [&](Value l, Value r) -> Value { return arith::DivUIOp::create(b, l, r); };
   auto remainder = [&](Value l, Value r) -> Value { return arith::RemUIOp::create(b, l, r); };
-  MixedPiece piece(b, group, argument(1), argument(4), argument(5), argument(6), argument(7));
-  piece.whenThere([&] {
-    Value least = b.load(argument(2), b.i32(0)), range = b.subF(b.load(argument(2), b.i32(1)), least);
-    Value step = piece.step();
-    piece.load(argument(0), [&](Value i, Value level) {
-      Value value = b.addF(b.mulF(b.mulF(b.toFloat(level), step), range), least);
-      Value element = b.sub(piece.elementOf(i), firstElement);
-      Value isWanted = b.both(b.lessThan(b.i64(-1), element), b.lessThan(element, elements));
-      b.when(isWanted, [&] {
-        Value at = b.choose(
-            b.equal(taps, b.i64(1)), [&] { return element; },
-            [&] {
-              Value row = quotient(element, k), inRow = b.sub(element, b.mul(row, k));
-              Value column = b.add(b.mul(remainder(inRow, taps), quotient(k, taps)), quotient(inRow, taps));
-              return b.add(b.mul(row, k), column);
-            });
-        b.store(value, y, at);
-      });
+  auto narrow = [&](Value wide) -> Value { return arith::TruncIOp::create(b, i32, wide); };
+  Value least = b.load(argument(1), b.i32(0)), range = b.subF(b.load(argument(1), b.i32(1)), least);
+  Value first = b.add(b.mul(b.wide(b.block(gpu::Dimension::X)), cuda::mixedRow), b.wide(b.thread()));
+  // Threads beside each other have elements beside each other.
+  b.loop(b.i32(0), b.i32(cuda::mixedRow), b.i32(cuda::mixedRow / RowPiece::columns), [&](Value step) {
+    Value number = b.add(first, b.wide(step)), element = b.add(firstElement, number);
+    b.when(b.lessThan(number, elements), [&] {
+      Value inGroups = group ? b.div(element, group) : b.i64(0), place = b.load(places, inGroups);
+      Value width = b.bitAnd(place, 15), code = element;
+      if (group)
+        code = b.add(b.mul(b.wide(b.shiftRight(place, 4)), group), b.sub(element, b.mul(inGroups, group)));
+      Value bit = b.add(b.shiftLeft(b.load(begins, width), 3), b.mul(code, b.wide(width)));
+      // Up to three bytes, none behind the code's last.
+      Value byte = b.shiftRight(bit, 3), last = b.shiftRight(b.add(bit, b.wide(b.sub(width, 1))), 3);
+      Value word = b.load(codes, byte);
+      for (int64_t i : {1, 2})
+        word = b.bitOr(word, b.shiftLeft(b.load(codes, b.min(b.add(byte, i), last)), 8 * i));
+      Value greatest = b.sub(arith::ShLIOp::create(b, b.i32(1), width), 1);
+      Value level = arith::AndIOp::create(b, b.shiftRight(word, narrow(b.bitAnd(bit, 7))), greatest);
+      Value unit = b.mulF(b.toFloat(level), b.divF(b.f32(1.0f), b.toFloat(greatest)));
+      Value at = b.choose(
+          b.equal(taps, b.i64(1)), [&] { return number; },
+          [&] {
+            Value row = quotient(number, k), inRow = b.sub(number, b.mul(row, k));
+            Value column = b.add(b.mul(remainder(inRow, taps), quotient(k, taps)), quotient(inRow, taps));
+            return b.add(b.mul(row, k), column);
+          });
+      b.store(b.addF(b.mulF(unit, range), least), y, at);
     });
   });
 }

@@ -7,9 +7,10 @@
 
 namespace bq {
 
-/// Write cuda::MixedQuantizeFn and cuda::MixedDequantizeFn for groups of this size; 0 = one group. A thread does eight
-/// codes of one width, which are whole bytes of any number of groups.
+/// Writes cuda::MixedQuantizeFn for groups of this size; 0 = one group. A thread does eight codes of one width, which
+/// are whole bytes of any number of groups.
 void writeMixedLevels(GpuBuilder &b, mlir::Type dataType, int64_t group, llvm::StringRef name);
+/// Writes cuda::MixedDequantizeFn in the same way. A thread does every 128th of a block's elements.
 void writeMixedValues(GpuBuilder &b, int64_t group, llvm::StringRef name);
 
 } // namespace bq

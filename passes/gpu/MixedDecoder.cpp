@@ -43,13 +43,13 @@ Value MixedDecoder::weightOf(Value bits, Value mask, Value scale) {
 // Whole pieces
 //===----------------------------------------------------------------------===//
 
-Value MixedDecoder::loadPlace(Value row, Value piece) {
-  Value group = format.group ? b.div(numberOf(row, piece), format.group / 8) : b.i32(0);
+Value MixedDecoder::loadPlace(Value number) {
+  Value group = format.group ? b.div(number, format.group / 8) : b.i32(0);
   return b.load(memory.places, group);
 }
 
-SmallVector<Value> MixedDecoder::loadCodes(Value row, Value piece, Value place) {
-  Value number = numberOf(row, piece), width = widthOf(place);
+SmallVector<Value> MixedDecoder::loadCodes(Value number, Value place) {
+  Value width = widthOf(place);
   // Among the pieces of this width.
   if (format.group)
     number = b.add(b.mul(b.shiftRight(place, 4), format.group / 8), b.rem(number, format.group / 8));

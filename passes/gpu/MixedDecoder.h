@@ -3,6 +3,7 @@
 #ifndef BQ_PASSES_GPU_MIXEDDECODER_H
 #define BQ_PASSES_GPU_MIXEDDECODER_H
 
+#include "dialect/core/CudaMixedAbi.h"
 #include "dialect/core/Format.h"
 #include "passes/gpu/GpuBuilder.h"
 
@@ -22,18 +23,21 @@ public:
   /// Has the threads of a block compute what weights of a width share; every thread must come here.
   MixedDecoder(GpuBuilder &b, const Format &format, int64_t k, const Memory &memory);
 
-  /// Rows of activations, and rows of the weight, that a block of threads has at most: what fits the registers.
-  static constexpr int64_t maxRows = 8, maxOutputs = 2;
+  /// Rows of activations, and rows of the weight, that a block of threads has at most where it streams the weight: what
+  /// fits the registers.
+  static constexpr int64_t maxRows = cuda::maxStreamedRows, maxOutputs = 2;
   /// Whether rows and groups are whole eights, so that the codes of a piece are bytes in a row.
   static bool hasWholePieces(const Format &format, int64_t k) { return k % 8 == 0 && format.group % 8 == 0; }
 
   /// Row `row` of the weight as a row of the stream.
   Value streamRow(Value row) { return b.add(row, firstRow); }
 
-  /// Where the group of a piece, columns 8 piece .. 8 piece + 7 of a row of the stream, has its codes.
-  Value loadPlace(Value row, Value piece);
+  /// Of a piece, columns 8 piece .. 8 piece + 7 of a row of the stream, its number in the stream.
+  Value numberOf(Value row, Value piece) { return b.add(b.mul(row, k / 8), piece); }
+  /// Where the group of a piece has its codes.
+  Value loadPlace(Value number);
   /// The codes of a piece, whose place is given: words of the stream, and what says where in them they are.
-  mlir::SmallVector<Value> loadCodes(Value row, Value piece, Value place);
+  mlir::SmallVector<Value> loadCodes(Value number, Value place);
   static constexpr int64_t codeValues = 7;
   /// The eight codes from the first bit of a word on, so that the registers they were loaded to are free.
   struct Piece {
@@ -48,7 +52,6 @@ public:
   mlir::SmallVector<Value> decodeEach(Value row, Value piece);
 
 private:
-  Value numberOf(Value row, Value piece) { return b.add(b.mul(row, k / 8), piece); }
   Value widthOf(Value place) { return b.bitAnd(place, 15); }
   /// 32 bits of two words, `low` first, from bit `shift` on, up to 63.
   Value window(Value low, Value high, Value shift);

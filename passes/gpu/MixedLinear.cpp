@@ -50,9 +50,9 @@ public:
     }
     Value start = ahead(thread, 0);
     for (Value row : weightRows)
-      carried.append(decoder.loadCodes(row, start, decoder.loadPlace(row, start)));
+      carried.append(decoder.loadCodes(decoder.numberOf(row, start), decoder.loadPlace(decoder.numberOf(row, start))));
     for (Value row : weightRows)
-      carried.push_back(decoder.loadPlace(row, ahead(thread, 1)));
+      carried.push_back(decoder.loadPlace(decoder.numberOf(row, ahead(thread, 1))));
     carried = b.loop(thread, b.i32(pieces), step, carried, [&](Value piece, ValueRange state) {
       Value next = ahead(piece, 1), afterNext = ahead(piece, 2);
       ValueRange codes = state.drop_front(sums), places = state.take_back(plan.blocks);
@@ -61,9 +61,9 @@ public:
         present.push_back(decoder.align(codes.slice(row * MixedDecoder::codeValues, MixedDecoder::codeValues)));
       SmallVector<Value> following, weights;
       for (auto [row, place] : llvm::zip_equal(weightRows, places))
-        following.append(decoder.loadCodes(row, next, place));
+        following.append(decoder.loadCodes(decoder.numberOf(row, next), place));
       for (Value row : weightRows)
-        following.push_back(decoder.loadPlace(row, afterNext));
+        following.push_back(decoder.loadPlace(decoder.numberOf(row, afterNext)));
       for (const MixedDecoder::Piece &piece : present)
         weights.append(decoder.decode(piece));
       SmallVector<Value> result = multiply(piece, weights, state.take_front(sums));

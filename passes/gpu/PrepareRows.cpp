@@ -48,15 +48,10 @@ public:
   void write() {
     if (plan.staticBits)
       writeStatic();
-    else if (plan.form == FragmentPlan::Form::I8)
+    else if (plan.hasRowScales)
       writeFixedPoint();
     else
-      forEachPiece([&](Value piece, ArrayRef<Value> values) {
-        SmallVector<Value> words;
-        for (int64_t i = 0; i < 4; ++i)
-          words.push_back(gpu::RoundPairOp::create(b, values[2 * i], values[2 * i + 1]));
-        b.store(b.pack(words), panel, at(piece, 4));
-      });
+      forEachPiece([&](Value piece, ArrayRef<Value> values) { storeHalves(piece, values); });
   }
 
 private:
@@ -86,7 +81,7 @@ private:
                             Value most = carried[0];
                             for (Value value : values)
                               most = greater(most, b.bitAnd(b.bits(value), 0x7fffffff));
-                            b.when(writes, [&] { storeBytes(piece, encode(values, scaling)); });
+                            b.when(writes, [&] { storeCodes(piece, encode(values, scaling)); });
                             return SmallVector<Value>{most};
                           })[0];
       return SmallVector<Value>{b.reduceBlock(seen, FragmentPlan::threads, greater)};
@@ -115,14 +110,16 @@ private:
   }
 
   SmallVector<Value> encode(ArrayRef<Value> values, const Scaling &scaling) {
-    SmallVector<Value> bytes;
+    SmallVector<Value> codes;
     for (Value value : values) {
       Value finite = b.select(scaling.isFinite, value, b.f32(0.0f));
-      // Adding 1.5 * 2^23 rounds to nearest, ties to even, and leaves the integer in the low bits.
-      bytes.push_back(b.bits(b.addF(b.mulF(b.mulF(finite, scaling.lift), scaling.inverse), b.f32(0x1.8p23f))));
+      codes.push_back(rounded(b.mulF(b.mulF(finite, scaling.lift), scaling.inverse)));
     }
-    return bytes;
+    return codes;
   }
+
+  /// Adding 1.5 * 2^23 rounds to nearest, ties to even, and leaves the integer in the low bits.
+  Value rounded(Value value) { return b.addF(value, b.f32(0x1.8p23f)); }
 
   /// Each value is a code when it has been rounded.
   void writeStatic() {
@@ -131,12 +128,12 @@ private:
     Value seen =
         b.loop(b.thread(), b.i32(pieces), b.i32(FragmentPlan::threads), b.i32(0), [&](Value piece, ValueRange carried) {
           Value most = carried[0];
-          SmallVector<Value> bytes;
+          SmallVector<Value> codes;
           for (Value value : reader->read(source, b.mul(piece, 8))) {
             most = greater(most, b.bitAnd(b.bits(value), 0x7fffffff));
-            bytes.push_back(b.bits(b.addF(value, b.f32(0x1.8p23f))));
+            codes.push_back(rounded(value));
           }
-          storeBytes(piece, bytes);
+          storeCodes(piece, codes);
           return SmallVector<Value>{most};
         })[0];
     Value bits = b.reduceBlock(seen, FragmentPlan::threads, greater);
@@ -144,6 +141,25 @@ private:
       Value nan = b.f32(std::numeric_limits<float>::quiet_NaN()), scale = b.load(buffers.activationScale, b.i32(0));
       b.store(b.select(b.lessThan(b.i32(0x7f800000), bits), nan, scale), rowScales, row);
     });
+  }
+
+  /// Eight codes that rounded() gave.
+  void storeCodes(Value piece, ArrayRef<Value> codes) {
+    SmallVector<Value> values;
+    const bool isByte = plan.form == FragmentPlan::Form::I8;
+    for (Value code : codes)
+      values.push_back(isByte ? b.bits(code) : b.subF(code, b.f32(0x1.8p23f)));
+    if (isByte)
+      storeBytes(piece, values);
+    else
+      storeHalves(piece, values);
+  }
+
+  void storeHalves(Value piece, ArrayRef<Value> values) {
+    SmallVector<Value> words;
+    for (int64_t i = 0; i < 4; ++i)
+      words.push_back(gpu::RoundPairOp::create(b, values[2 * i], values[2 * i + 1]));
+    b.store(b.pack(words), panel, at(piece, 4));
   }
 
   /// The low bytes of eight words.

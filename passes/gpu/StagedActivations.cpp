@@ -20,6 +20,26 @@ SmallVector<Value> StagedActivations::forEachSegment(ValueRange initial, Body bo
   return plan.readsPanel ? copyFromPanel(initial, body) : stageFromInput(initial, body);
 }
 
+SmallVector<Value> StagedActivations::forEachSegment(ValueRange initial, Meanwhile meanwhile, Body body) {
+  const int64_t stride = plan.stagedStride(layout.segmentSize);
+  Value memory = b.shared(b.getI32Type(), plan.rows * stride), begin = b.i32(0);
+  return b.loop(firstSegment, lastSegment, b.i32(1), initial, [&](Value segment, ValueRange carried) {
+    // What was there is read no more.
+    b.barrier();
+    if (plan.readsPanel) {
+      copy(memory, begin, stride, segment);
+      gpu::CommitCopiesOp::create(b);
+    } else {
+      stage(memory, stride, segment, 1);
+    }
+    SmallVector<Value> state = meanwhile(segment, carried);
+    if (plan.readsPanel)
+      gpu::WaitCopiesOp::create(b, 0);
+    b.barrier();
+    return body({segment, memory, begin, stride}, state);
+  });
+}
+
 //===----------------------------------------------------------------------===//
 // From x, converted by the threads
 //===----------------------------------------------------------------------===//

@@ -29,6 +29,12 @@ public:
   using Body = mlir::function_ref<mlir::SmallVector<mlir::Value>(const Segment &segment, mlir::ValueRange carried)>;
   mlir::SmallVector<mlir::Value> forEachSegment(mlir::ValueRange initial, Body body);
 
+  /// The same with memory for one segment: meanwhile(index, carried values) gives the values that `body` gets, and is
+  /// done while the segment's rows are on their way. Every thread has done it before any does `body`, and the body of
+  /// the segment before.
+  using Meanwhile = mlir::function_ref<mlir::SmallVector<mlir::Value>(mlir::Value segment, mlir::ValueRange carried)>;
+  mlir::SmallVector<mlir::Value> forEachSegment(mlir::ValueRange initial, Meanwhile meanwhile, Body body);
+
 private:
   mlir::SmallVector<mlir::Value> stageFromInput(mlir::ValueRange initial, Body body);
   mlir::SmallVector<mlir::Value> copyFromPanel(mlir::ValueRange initial, Body body);

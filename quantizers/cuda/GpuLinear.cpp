@@ -56,15 +56,14 @@ void linearByTorch(const char *op, const Place &place, const LinearRows &rows, c
   y.view({rows.x.size(0), weight.n}).copy_(activate(sum, choice.activation));
 }
 
-/// Of the format mixed kernels decode the weight once for each eight rows.
-bool takesTorch(int64_t m, Compute compute, const Format &format) {
-  return format.isMixed() ? m > cuda::maxExactRows : m > maxKernelRows && compute != Compute::I8;
-}
+bool takesTorch(int64_t m, Compute compute) { return m > maxKernelRows && compute != Compute::I8; }
 
 /// What kernels read of a prepacked weight; null where they cannot.
 const GpuWeight *productsOf(const PrepackedWeight &weight) {
-  if (weight.format().isMixed())
-    return static_cast<const GpuMixedWeight &>(weight).products();
+  if (weight.format().isMixed()) {
+    const auto &products = static_cast<const GpuMixedWeight &>(weight).products();
+    return products.empty() ? nullptr : products.front().get();
+  }
   return &static_cast<const GpuWeight &>(weight);
 }
 
@@ -107,7 +106,7 @@ void launch(const char *op, const Place &place, const GpuWeight &weight, const L
 void gpu::makeKernels(const Place &place, const PrepackedWeight &weight, const LinearChoice &choice,
                       ElementType dataType, bool hasBias, at::IntArrayRef rows) {
   static constexpr float someBias = 0;
-  auto isTorchs = [&](int64_t m) { return takesTorch(m, choice.compute, weight.format()); };
+  auto isTorchs = [&](int64_t m) { return takesTorch(m, choice.compute); };
   // The one kernel that LibTorch's products need does not depend on their rows.
   if (weight.format().isMixed() && std::any_of(rows.begin(), rows.end(), isTorchs))
     static_cast<const GpuMixedWeight &>(weight).values("bq::prepare", place);
@@ -136,16 +135,16 @@ void gpu::makeKernels(const Place &place, const PrepackedWeight &weight, const L
   static_cast<void>(whatRunsSayToo);
 }
 
-bool gpu::isLeftToTorch(const char *op, int64_t m, Compute compute, const Format &format) {
+bool gpu::isLeftToTorch(const char *op, int64_t m, Compute compute) {
   checkCompute(op, compute);
-  return takesTorch(m, compute, format) || format.isMixed();
+  return takesTorch(m, compute);
 }
 
 void gpu::linear(const char *op, const Place &place, const LinearRows &rows, const LinearWeight &weight,
                  const LinearChoice &choice) {
   const LinearArgs args = rows.args(choice);
   checkCompute(op, choice.compute);
-  if (takesTorch(args.m, choice.compute, weight.format))
+  if (takesTorch(args.m, choice.compute))
     return linearByTorch(op, place, rows, weight, choice);
   const std::shared_ptr<const PrepackedWeight> prepacked = weight.prepacked();
   const GpuWeight *products = productsOf(*prepacked);
@@ -156,7 +155,9 @@ void gpu::linear(const char *op, const Place &place, const LinearRows &rows, con
 
 bool gpu::conv2d(const char *op, const Place &place, const GroupedProducts &products, const GroupedWeight &weight) {
   auto productOf = [&](size_t i) { return static_cast<const GpuWeight *>(weight.products[i].get()); };
-  // Groups are all alike: there is a kernel for each, or for none.
+  // Groups are all alike: there is a kernel for each, or for none; and none where kernels cannot count the codes.
+  if (weight.products.empty())
+    return false;
   std::vector<const LoadedCudaKernel *> kernels;
   for (size_t i = 0; i < weight.products.size(); ++i) {
     kernels.push_back(productKernel(op, place, *productOf(i), products.at(static_cast<int64_t>(i))));

@@ -12,14 +12,15 @@
 namespace bq::gpu {
 
 /// Above so many rows sums in f32 and bf16 are LibTorch's, of the dequantized weight: a product is bound by
-/// arithmetic then, and a weight that is read once costs little. Of the format `mixed` sums of all kinds are above
-/// cuda::maxExactRows.
+/// arithmetic then, and a weight that is read once costs little.
 constexpr int64_t maxKernelRows = 256;
 
 /// rows.y = activation(rows.x W^T + bias), put on the stream of `place`, which is not waited for. The weight is rounded
 /// to bf16 where a sum in bf16 is LibTorch's, and table values are not rounded to 8 bits where a sum in i8 is;
-/// otherwise sums mean the same whoever takes them. A kernel that cannot be made is replaced by LibTorch's product,
-/// with one warning. Throws for sums in i16, and where a kernel is missing while the stream is captured into a graph.
+/// otherwise sums mean the same whoever takes them. One of the format `mixed` is rounded to bf16 by kernels too, in
+/// bf16 and i8, where x has more than cuda::maxStreamedRows rows or is images. A kernel that cannot be made is replaced
+/// by LibTorch's product, with one warning. Throws for sums in i16, and where a kernel is missing while the stream is
+/// captured into a graph.
 BQ_TORCH_API void linear(const char *op, const Place &place, const LinearRows &rows, const LinearWeight &weight,
                          const LinearChoice &choice);
 
@@ -28,7 +29,7 @@ BQ_TORCH_API void linear(const char *op, const Place &place, const LinearRows &r
 BQ_TORCH_API bool conv2d(const char *op, const Place &place, const GroupedProducts &products,
                          const GroupedWeight &weight);
 /// Whether LibTorch takes a convolution of m pixels although a kernel could be made. Throws for sums in i16.
-BQ_TORCH_API bool isLeftToTorch(const char *op, int64_t m, Compute compute, const Format &format);
+BQ_TORCH_API bool isLeftToTorch(const char *op, int64_t m, Compute compute);
 
 /// Compiles and loads, several at once, what linear() will launch for x with these numbers of rows on a weight that
 /// prepack() made for `place`. What fails is left to linear(), which says why.

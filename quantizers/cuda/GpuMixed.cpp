@@ -5,8 +5,6 @@
 #include "runtime/MixedPlaces.h"
 #include "runtime/cuda/CudaMixed.h"
 
-#include <c10/core/impl/VirtualGuardImpl.h>
-
 #include <algorithm>
 
 using namespace bq;
@@ -35,34 +33,36 @@ int64_t groupOf(const MixedStream &stream) { return stream.groupSize() >= stream
 } // namespace
 
 GpuMixedWeight::GpuMixedWeight(const char *op, const Place &place, const WeightTensors &weight, const Format &format,
-                               int64_t k)
-    : kind(format), columns(k), codes(readable(weight.codes)), scales(weight.scales.to(at::kFloat).contiguous()),
-      home(place.stream) {
-  checkNotCapturing(op, place, "the order of groups of a weight of the format " + format.str());
+                               int64_t k, const WeightLayout &layout)
+    : kind(format), columns(k), codes(readable(weight.codes)), scales(weight.scales.to(at::kFloat).contiguous()) {
+  checkNotCapturing(op, place, "the places of groups of a weight of the format " + format.str());
   const int64_t groups = MixedStream::groupCount(checkWeight(op, weight, format, k) * k, format.group);
   // The widths take four bits a group at most.
   const Tensor head = codes.slice(0, 0, std::min(codes.numel(), MixedStream::headerBytes + (groups + 1) / 2)).cpu();
   const auto *bytes = head.const_data_ptr<uint8_t>();
   stream = take(op, MixedStream::parse(bytes, codes.numel(), format.group));
-  order = onDevice(place, stream->order(bytes), at::kInt);
-  makeProducts(place, bytes);
+  makeProducts(place, bytes, layout);
 }
 
-void GpuMixedWeight::makeProducts(const Place &place, const uint8_t *head) {
+void GpuMixedWeight::makeProducts(const Place &place, const uint8_t *head, const WeightLayout &layout) {
   if (!stream->weights() || !verifyPlaces(*stream))
     return;
   const Tensor range = scales.cpu();
   CanonicalWeight view;
   view.format = kind;
-  view.n = n();
+  view.n = n() / layout.groups;
   view.k = columns;
   view.codes = head;
   view.scales = range.const_data_ptr();
   view.mixed.codeBytes = codes.numel();
-  view.mixed.streamRows = view.n;
-  const FragmentWeight packed(view);
-  weight.emplace(packed, onDevice(place, packed.constantBytes(), at::kByte), /*isPrepacked=*/true, place,
-                 codes.const_data_ptr<uint8_t>());
+  view.mixed.streamRows = n();
+  view.mixed.taps = layout.taps;
+  const FragmentWeight packed(view, layout.groups);
+  memory = onDevice(place, packed.constantBytes(), at::kByte);
+  parts = packed.group(0);
+  for (int64_t i = 0; i < layout.groups; ++i)
+    groups.push_back(
+        std::make_shared<const GpuWeight>(i ? packed.group(i) : packed, memory, /*isPrepacked=*/true, place, codes));
 }
 
 Tensor GpuMixedWeight::values(const char *op, const Place &place) const {
@@ -70,18 +70,19 @@ Tensor GpuMixedWeight::values(const char *op, const Place &place) const {
   Tensor y = at::empty({stream->weights()}, at::device(place.tensors).dtype(at::kFloat));
   if (!y.numel())
     return y;
-  if (!hasKernel(op, place, spec)) {
+  const Status counts = verifyPlaces(*stream);
+  if (counts ? !hasKernel(op, place, spec) : fallsBack(spec, counts.error())) {
     const BorrowedWeight here = borrow({codes.cpu(), scales.cpu(), std::nullopt, std::nullopt}, kind, columns);
     Tensor values = at::empty({stream->weights()}, at::kFloat);
     check(op, backend(op).dequantize(here.view, values.mutable_data_ptr(), parallelFor));
     return y.copy_(values);
   }
-  if (order.is_cuda() && place.stream != home) {
-    const c10::impl::VirtualGuardImpl impl(at::kCUDA);
-    impl.recordDataPtrOnStream(order.storage().data_ptr(), impl.getStream(place.tensors));
-  }
-  check(op, dequantizeMixed(kernelFor(op, place, spec), *stream, codes.const_data_ptr<uint8_t>(),
-                            order.const_data_ptr<int32_t>(), scales.const_data_ptr<float>(),
+  groups.front()->use(op, place);
+  const uint8_t *base = memory.const_data_ptr<uint8_t>();
+  check(op, dequantizeMixed(kernelFor(op, place, spec), codes.const_data_ptr<uint8_t>(),
+                            reinterpret_cast<const float *>(base + parts->scales.offset),
+                            reinterpret_cast<const uint32_t *>(base + parts->zeros.offset),
+                            reinterpret_cast<const abi::MixedIndex *>(base + parts->table.offset),
                             {0, stream->weights(), 1, 1}, y.mutable_data_ptr<float>(), place.stream));
   return y;
 }

@@ -4,45 +4,49 @@
 #define BQ_QUANTIZERS_CUDA_GPUMIXED_H
 
 #include "quantizers/Tensors.h"
+#include "quantizers/WeightForms.h"
 #include "quantizers/cuda/GpuWeight.h"
 #include "quantizers/cuda/Place.h"
 #include "runtime/Backend.h"
 #include "runtime/MixedStream.h"
 
+#include <memory>
 #include <optional>
+#include <vector>
 
 namespace bq::gpu {
 
-/// Canonical codes on a device, and beside them the order of their groups and where each of them is. Usable from any
-/// thread.
+/// Canonical codes on a device, and beside them where each of their groups is. Usable from any thread.
 class BQ_TORCH_API GpuMixedWeight final : public PrepackedWeight {
 public:
-  /// `weight` is on the device of `place`, and has passed checkWeight(). Throws where the codes are damaged, and while
-  /// the stream is captured into a graph: the widths of the groups come to the host.
-  GpuMixedWeight(const char *op, const Place &place, const WeightTensors &weight, const Format &format, int64_t k);
+  /// `weight` is on the device of `place`, and has passed checkWeight(). There is a product for each group of `layout`,
+  /// whose columns are patches where it has taps. Throws where the codes are damaged, and while the stream is captured
+  /// into a graph: the widths of the groups come to the host.
+  GpuMixedWeight(const char *op, const Place &place, const WeightTensors &weight, const Format &format, int64_t k,
+                 const WeightLayout &layout = {});
 
   const Format &format() const override { return kind; }
   int64_t n() const override { return stream->weights() / columns; }
   int64_t k() const override { return columns; }
   int64_t bytes() const override {
-    return static_cast<int64_t>(codes.nbytes() + scales.nbytes() + order.nbytes()) + (weight ? weight->bytes() : 0);
+    return static_cast<int64_t>(codes.nbytes() + scales.nbytes()) + (groups.empty() ? 0 : groups.front()->bytes());
   }
-  /// What kernels for products read; null where they cannot count its codes.
-  const GpuWeight *products() const { return weight ? &*weight : nullptr; }
+  /// What kernels for products read, of each group; empty where they cannot count its codes.
+  const std::vector<std::shared_ptr<const GpuWeight>> &products() const { return groups; }
 
   /// All weights in the order of the stream, float [weights], on the stream of `place`, which is not waited for. Where
   /// there is no kernel they are made on the CPU, after one warning.
   at::Tensor values(const char *op, const Place &place) const;
 
 private:
-  void makeProducts(const Place &place, const uint8_t *head);
+  void makeProducts(const Place &place, const uint8_t *head, const WeightLayout &layout);
 
   Format kind;
   int64_t columns;
   std::optional<MixedStream> stream;
-  at::Tensor codes, scales, order;
-  std::optional<GpuWeight> weight;
-  cuda::Stream home; ///< The stream that `order` was made on.
+  at::Tensor codes, scales, memory;
+  std::optional<FragmentWeight> parts; ///< Where in `memory` things are, if there are products.
+  std::vector<std::shared_ptr<const GpuWeight>> groups;
 };
 
 /// The codes of the stream that was planned for these widths, uint8 [groups] on the host, from a contiguous weight on

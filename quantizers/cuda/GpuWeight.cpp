@@ -10,9 +10,10 @@ using namespace bq;
 using namespace bq::gpu;
 
 GpuWeight::GpuWeight(const FragmentWeight &packed, at::Tensor tensor, bool isPrepacked, const Place &place,
-                     const uint8_t *mixedCodes)
-    : hasContent(isPrepacked), memory(std::move(tensor)), home(place.stream),
-      weight(packed, *place.device, memory.const_data_ptr(), *place.kernels, mixedCodes) {
+                     at::Tensor mixedCodes)
+    : hasContent(isPrepacked), ownBytes(packed.bytes()), memory(std::move(tensor)), codes(std::move(mixedCodes)),
+      home(place.stream), weight(packed, *place.device, memory.const_data_ptr(), *place.kernels,
+                                 codes.defined() ? codes.const_data_ptr<uint8_t>() : nullptr) {
   if (memory.is_cuda())
     homeStream = c10::impl::VirtualGuardImpl(at::kCUDA).getStream(place.tensors);
 }
@@ -25,7 +26,9 @@ void GpuWeight::use(const char *op, const Place &place) const {
     finish();
   }
   const c10::impl::VirtualGuardImpl impl(at::kCUDA);
-  impl.recordDataPtrOnStream(memory.storage().data_ptr(), impl.getStream(place.tensors));
+  for (const at::Tensor &tensor : {memory, codes})
+    if (tensor.defined())
+      impl.recordDataPtrOnStream(tensor.storage().data_ptr(), impl.getStream(place.tensors));
 }
 
 void GpuWeight::finish() const {

@@ -21,14 +21,14 @@ namespace bq::gpu {
 class BQ_TORCH_API GpuWeight final : public PrepackedWeight {
 public:
   /// What `packed` describes, in `memory` on the device of `place`, where its stream writes it, if `isPrepacked`; else
-  /// the memory holds nothing. `mixedCodes`: as CudaWeight has them, in the memory of a tensor of the caller's.
+  /// the memory holds nothing. `mixedCodes`: a tensor of what CudaWeight has under that name.
   GpuWeight(const FragmentWeight &packed, at::Tensor memory, bool isPrepacked, const Place &place,
-            const uint8_t *mixedCodes = nullptr);
+            at::Tensor mixedCodes = {});
 
   const Format &format() const override { return weight.format(); }
   int64_t n() const override { return weight.n(); }
   int64_t k() const override { return weight.k(); }
-  int64_t bytes() const override { return static_cast<int64_t>(memory.nbytes()); }
+  int64_t bytes() const override { return ownBytes; }
 
   const CudaWeight &kernels() const { return weight; }
   /// False where there was no kernel to prepack it: products are LibTorch's then.
@@ -45,7 +45,8 @@ public:
 
 private:
   bool hasContent;
-  at::Tensor memory;
+  int64_t ownBytes;
+  at::Tensor memory, codes;
   cuda::Stream home;                     ///< The stream that `memory` was made on.
   std::optional<c10::Stream> homeStream; ///< As LibTorch has it, where the memory is on a GPU.
   mutable std::atomic<bool> isWritten{false};

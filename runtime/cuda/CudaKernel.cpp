@@ -67,7 +67,7 @@ Status CudaKernel::verify() const {
   if (metadata.gpuKernels.size() != kernelsOf(description, metadata))
     return refuse("its metadata has " + std::to_string(metadata.gpuKernels.size()) + " functions, needs " +
                   std::to_string(kernelsOf(description, metadata)));
-  if (metadata.rowMajorColumns < 0 || metadata.splits < 1)
+  if (metadata.rowMajorColumns < 0 || metadata.rowMajorBytes < 1 || metadata.splits < 1)
     return refuse("its metadata has a size out of range");
   for (const GpuKernel &kernel : metadata.gpuKernels) {
     if (kernel.threads < 1 || kernel.threads > maxThreads || kernel.rowsPerBlock < 1 || kernel.sharedBytes < 0 ||

@@ -15,8 +15,8 @@ Status bq::quantizeMixed(const LoadedCudaKernel &kernel, const MixedStream &stre
   return launchMixedQuantize(stream, weight, order, least, greatest, codes, launcher(kernel, to));
 }
 
-Status bq::dequantizeMixed(const LoadedCudaKernel &kernel, const MixedStream &stream, const uint8_t *codes,
-                           const int32_t *order, const float *scales, const MixedElements &elements, float *y,
-                           cuda::Stream to) {
-  return launchMixedDequantize(stream, codes, order, scales, elements, y, launcher(kernel, to));
+Status bq::dequantizeMixed(const LoadedCudaKernel &kernel, const uint8_t *codes, const float *scales,
+                           const uint32_t *places, const abi::MixedIndex *index, const MixedElements &elements,
+                           float *y, cuda::Stream to) {
+  return launchMixedDequantize(codes, scales, places, index, elements, y, launcher(kernel, to));
 }

@@ -12,8 +12,8 @@ namespace bq {
 /// gpuMixedSpec(). What fails is the launch.
 Status quantizeMixed(const LoadedCudaKernel &kernel, const MixedStream &stream, const void *weight,
                      const int32_t *order, float least, float greatest, uint8_t *codes, cuda::Stream to);
-Status dequantizeMixed(const LoadedCudaKernel &kernel, const MixedStream &stream, const uint8_t *codes,
-                       const int32_t *order, const float *scales, const MixedElements &elements, float *y,
+Status dequantizeMixed(const LoadedCudaKernel &kernel, const uint8_t *codes, const float *scales,
+                       const uint32_t *places, const abi::MixedIndex *index, const MixedElements &elements, float *y,
                        cuda::Stream to);
 
 } // namespace bq

@@ -47,8 +47,8 @@ int64_t roundUp(int64_t value, int64_t multiple) { return (value + multiple - 1)
 
 /// Bytes of prepared activations, before the scales of their rows.
 int64_t activationBytes(const LoadedCudaKernel &kernel, int64_t rows) {
-  const int64_t element = kernel.kernel().spec().compute == Compute::I8 ? 1 : 2;
-  return roundUp(kernel.kernel().artifact().rowMajorColumns * rows * element, 16);
+  const Artifact &artifact = kernel.kernel().artifact();
+  return roundUp(artifact.rowMajorColumns * rows * artifact.rowMajorBytes, 16);
 }
 
 /// Rows that are prepared at once: all, but of patches, which are many times what the images are, as many as stay in a

@@ -28,14 +28,14 @@ FragmentWeight::Part FragmentWeight::reserve(int64_t bytes) {
   return part;
 }
 
-FragmentWeight::FragmentWeight(const CanonicalWeight &weight)
+FragmentWeight::FragmentWeight(const CanonicalWeight &weight, int64_t groups)
     : weightFormat(weight.format), rows(weight.n), columns(weight.k), elementType(weight.scaleType),
       zeroPoints(weight.zeroType) {
   if (!rows)
     return;
   order = FragmentLayout::get(weightFormat, rows, columns);
   if (weightFormat.isMixed()) {
-    describeMixed(weight);
+    describeMixed(weight, groups);
     return;
   }
   codes = reserve(order.codeBytes());
@@ -57,11 +57,10 @@ FragmentWeight::FragmentWeight(const CanonicalWeight &weight)
   }
 }
 
-void FragmentWeight::describeMixed(const CanonicalWeight &weight) {
+void FragmentWeight::describeMixed(const CanonicalWeight &weight, int64_t groups) {
   const MixedStream stream = *MixedStream::parse(weight);
   const std::vector<uint32_t> places = mixedPlaces(stream, weight.codes);
   const std::vector<int32_t> columnOrder = mixedColumns(columns, weight.mixed.taps);
-  const abi::MixedIndex index = mixedIndex(stream, weight.mixed.firstRow);
   auto add = [&](const void *from, size_t bytes) {
     const Part part = reserve(static_cast<int64_t>(bytes));
     constantMemory.resize(size);
@@ -72,8 +71,20 @@ void FragmentWeight::describeMixed(const CanonicalWeight &weight) {
   scales = add(weight.scales, 2 * sizeof(float));
   zeros = add(places.data(), places.size() * sizeof(uint32_t));
   permutation = add(columnOrder.data(), columnOrder.size() * sizeof(int32_t));
-  table = add(&index, sizeof(index));
+  std::vector<abi::MixedIndex> indices;
+  for (int64_t group = 0; group < groups; ++group)
+    indices.push_back(mixedIndex(stream, weight.mixed.firstRow + group * rows));
+  table = add(indices.data(), indices.size() * sizeof(abi::MixedIndex));
   constants = {0, size};
+}
+
+FragmentWeight FragmentWeight::group(int64_t i) const {
+  FragmentWeight result = *this;
+  result.table = {table.offset + i * static_cast<int64_t>(sizeof(abi::MixedIndex)), sizeof(abi::MixedIndex)};
+  result.size = 0;
+  result.constants = {};
+  result.constantMemory.clear();
+  return result;
 }
 
 KernelSpec FragmentWeight::prepackSpec() const {

@@ -21,7 +21,11 @@ class FragmentWeight {
 public:
   /// `weight` has been verified. Of its memory only group index and table are read, and of the format `mixed` the
   /// scales and the levelsBegin() bytes that the codes begin with; the rest may be anywhere.
-  explicit FragmentWeight(const CanonicalWeight &weight);
+  explicit FragmentWeight(const CanonicalWeight &weight) : FragmentWeight(weight, 1) {}
+  /// Of the format `mixed`: of several weights in one stream, each of as many rows as `weight`, which is the first.
+  FragmentWeight(const CanonicalWeight &weight, int64_t groups);
+  /// Such a weight, which lies in the memory of the first and has none of its own.
+  FragmentWeight group(int64_t i) const;
 
   const Format &format() const { return weightFormat; }
   int64_t n() const { return rows; }
@@ -46,13 +50,13 @@ public:
   Part codes, scales, zeros;
   Part columnScale; ///< f32 [k]; written by the kernel.
   Part permutation; ///< i32 [k]
-  Part table;       ///< cuda::WeightTable; for `mixed` abi::MixedIndex
+  Part table;       ///< cuda::WeightTable; for `mixed` abi::MixedIndex, of each group
   /// Permutation and table, or all, the last of the memory, and the bytes to be copied there.
   Part constants;
   const std::vector<uint8_t> &constantBytes() const { return constantMemory; }
 
 private:
-  void describeMixed(const CanonicalWeight &weight);
+  void describeMixed(const CanonicalWeight &weight, int64_t groups);
   Part reserve(int64_t bytes);
 
   Format weightFormat;

@@ -49,7 +49,7 @@ public:
       : kernel(kernel), artifact(kernel.artifact()), weight(weight), args(args),
         hasPanel(artifact.rowMajorColumns > 0 && !areRowsPrepared(spec, artifact, args)),
         elementBytes(sizeOf(args.dataType)), panelRows(args.geometry ? std::min(args.m, panelPatches) : args.m),
-        panel(artifact.rowMajorColumns * panelRows * (args.compute == Compute::I8 ? 1 : 2)),
+        panel(artifact.rowMajorColumns * panelRows * artifact.rowMajorBytes),
         rowScales(args.compute == Compute::I8 ? panelRows * 4 : 0),
         input(args.geometry ? std::vector<Buffer>{imageBuffer(args, weight.k())}
                             : rowBuffers(args.x, args.m, weight.k() * elementBytes, args.xStride * elementBytes,

@@ -2,6 +2,7 @@
 #include "runtime/emu/EmuMixed.h"
 
 #include "runtime/GpuMixed.h"
+#include "runtime/MixedPlaces.h"
 #include "runtime/emu/EmuMemory.h"
 
 using namespace bq;
@@ -15,17 +16,20 @@ Status emu::dequantizeMixed(EmuKernels &kernels, const CanonicalWeight &weight, 
   const Expected<MixedStream> stream = MixedStream::parse(weight);
   if (!stream)
     return stream.error();
-  const std::vector<int32_t> numbers = stream->order(weight.codes);
-  const EmuMemory order(numbers.data(), static_cast<int64_t>(numbers.size() * sizeof(int32_t)));
+  const std::vector<uint32_t> numbers = mixedPlaces(*stream, weight.codes);
+  const EmuMemory places(numbers.data(), static_cast<int64_t>(numbers.size() * sizeof(uint32_t)));
+  const abi::MixedIndex index = mixedIndex(*stream, part.firstRow);
   const MixedElements elements{part.firstRow * weight.k, weight.n * weight.k, weight.k, part.taps};
   const std::vector<Buffer> buffers{{weight.codes, static_cast<size_t>(part.codeBytes)},
-                                    order.readable(),
                                     {weight.scales, 2 * sizeof(float)},
+                                    places.readable(),
+                                    {&index, sizeof(index)},
                                     {y, static_cast<size_t>(elements.count) * sizeof(float), true}};
-  return launchMixedDequantize(*stream, weight.codes, order.data<int32_t>(), static_cast<const float *>(weight.scales),
-                               elements, y, [&](auto function, int64_t rows, auto... arguments) {
-                                 return (*kernel)->launch<decltype(function)>(0, rows, buffers, arguments...);
-                               });
+  auto launch = [&](auto function, int64_t rows, auto... arguments) {
+    return (*kernel)->launch<decltype(function)>(0, rows, buffers, arguments...);
+  };
+  return launchMixedDequantize(weight.codes, static_cast<const float *>(weight.scales), places.data<uint32_t>(), &index,
+                               elements, y, launch);
 }
 
 Status emu::embedMixed(EmuKernels &kernels, const CanonicalWeight &weight, const int64_t *indices, int64_t count,

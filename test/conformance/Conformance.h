@@ -54,6 +54,7 @@ void addConv2dTests(const Subject &subject, uint64_t seed);
 void addDirectConv2dTests(const Subject &subject, uint64_t seed);
 void addRowTests(const Subject &subject, uint64_t seed);
 void addMixedTests(const Subject &subject, uint64_t seed);
+void addMixedConv2dTests(const Subject &subject, uint64_t seed);
 /// Where the backend is a MixedQuantizer.
 void addMixedQuantizeTests(const Subject &subject, uint64_t seed);
 void addQuantizeTests(const Subject &subject, uint64_t seed);

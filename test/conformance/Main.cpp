@@ -79,6 +79,7 @@ void addBackend(const Candidate &candidate, uint64_t seed) {
   addDirectConv2dTests(subject, seed);
   addRowTests(subject, seed);
   addMixedTests(subject, seed);
+  addMixedConv2dTests(subject, seed);
   addMixedQuantizeTests(subject, seed);
   addQuantizeTests(subject, seed);
   addFakeQuantizeTests(subject, seed);

@@ -1,7 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// With W = min + r t, t = level / (2^bits - 1), a kernel may sum min x and r t x apart: let A = sum |x| (|min| + r t).
+// A product meets at most three roundings for W or for t and r, those of its sum, four more for lanes, or nineteen for
+// the threads of a block, and two for min, the units of x and the bias. Then, with e and g(c) as in Bounds.h,
+//
+//   f32   g(K + 40) A.
+//   bf16  2^-8 sum |x W| for rounding x, unless it is bf16 already; then as f32. Levels are exact.
+//   i8    (1/2 + 6 * 127 e) steps of max|x| / 127 times sum |W|, since one x meets min and t; g(K + 40) A.
+//   i16   the same with 16256 for 127.
+//
+// GPUs round W to bf16 for many rows and for patches, in bf16 and i8: 2^-8 sum |x W| more. What the two roundings of a
+// product have in common, 2^-8 of either, is in the tenth that bounds are larger by.
 #include "test/conformance/MixedCase.h"
 
+#include "dialect/core/CudaMixedAbi.h"
+#include "dialect/core/Half.h"
+
 #include <algorithm>
+#include <cfloat>
+#include <cmath>
 #include <cstring>
 #include <memory>
 
@@ -95,4 +111,59 @@ CanonicalWeight MixedWeightCase::canonical() const {
   if (made.isKept)
     weight.mixed.owner = std::shared_ptr<const void>(this, [](const void *) {});
   return weight;
+}
+
+static double roundings(double count) { return count * 0x1p-24 / (1 - count * 0x1p-24); }
+
+static double activate(Activation kind, double s) {
+  return kind == Activation::Relu ? std::max(s, 0.0) : kind == Activation::Silu ? s / (1 + std::exp(-s)) : s;
+}
+
+std::vector<Expectation> bq::conformance::expectMixed(const MixedCase &c, const MixedWeightCase &weight,
+                                                      const std::vector<float> &x, double unit, const float *bias,
+                                                      Summation summation) {
+  std::vector<Expectation> expected;
+  const bool isFixed = c.compute == Compute::I8 || c.compute == Compute::I16;
+  const double levels = c.compute == Compute::I8 ? 127 : 16256;
+  for (int64_t i = 0; i < c.m; ++i) {
+    double greatest = 0;
+    bool isFinite = true;
+    for (int64_t column = 0; column < c.k; ++column) {
+      greatest = std::max(greatest, std::fabs(static_cast<double>(x[i * c.k + column])));
+      isFinite &= std::isfinite(x[i * c.k + column]);
+    }
+    for (int64_t row = 0; row < c.n; ++row) {
+      double value = 0, terms = 0, size = 0, weights = 0;
+      for (int64_t column = 0; column < c.k; ++column) {
+        const double v = unit * x[i * c.k + column], t = weight.range() * weight.unit(row, column);
+        const double w = weight.min() + t;
+        value += v * w;
+        size += std::fabs(v * w);
+        weights += std::fabs(w);
+        terms += std::fabs(v) * (std::fabs(weight.min()) + t);
+      }
+      double error = roundings(static_cast<double>(c.k + 40)) * terms;
+      if (summation == Summation::Exact)
+        error = terms * 0x1p-52 * static_cast<double>(c.k + 8);
+      else if (isFixed && !c.staticBits)
+        error += (0.5 + 6 * levels * 0x1p-24) * greatest / levels * weights;
+      else if (c.compute == Compute::BF16 && c.dataType != ElementType::BF16)
+        error += 0x1p-8 * size;
+      if (summation == Summation::Gpu && c.compute != Compute::F32 && (c.m > cuda::maxStreamedRows || c.hasPatches))
+        error += 0x1p-8 * size;
+      Expectation e;
+      const double sum = value + (bias ? static_cast<double>(bias[row]) : 0);
+      e.value = activate(c.activation, sum);
+      error = 1.1 * error + (c.activation == Activation::None ? 2 : 10) * 0x1p-24 * (std::fabs(sum) + error);
+      const double rounding = c.dataType == ElementType::F32   ? 0x1p-24
+                              : c.dataType == ElementType::F16 ? 0x1p-11
+                                                               : 0x1p-8;
+      e.tolerance = error + (rounding + 0x1p-24) * (std::fabs(e.value) + error) +
+                    (c.dataType == ElementType::F16 ? 0x1p-24 : FLT_MIN);
+      e.mayOverflow = std::fabs(e.value) + e.tolerance >= maxFinite(c.dataType);
+      e.rowIsFinite = isFinite;
+      expected.push_back(e);
+    }
+  }
+  return expected;
 }

@@ -3,6 +3,7 @@
 #ifndef BQ_TEST_CONFORMANCE_MIXEDCASE_H
 #define BQ_TEST_CONFORMANCE_MIXEDCASE_H
 
+#include "test/conformance/Bounds.h"
 #include "test/conformance/Matrix.h"
 
 #include <string>
@@ -23,6 +24,7 @@ struct MixedCase {
   Activation activation = Activation::None;
   XKind x = XKind::Normal;
   int staticBits = 0, parallel = 0;
+  bool hasPatches = false; ///< Rows of activations are patches of images.
   uint64_t seed = 0;
 
   std::string name() const;
@@ -51,6 +53,10 @@ private:
   GuardedBuffer codes;
   float scales[2];
 };
+
+/// What y must be for rows x [m, k] of the values that activations have, times `unit`.
+std::vector<Expectation> expectMixed(const MixedCase &c, const MixedWeightCase &weight, const std::vector<float> &x,
+                                     double unit, const float *bias, Summation summation);
 
 } // namespace bq::conformance
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "test/gpu/MixedCalls.h"
 
+#include "runtime/MixedPlaces.h"
 #include "runtime/cuda/CudaMixed.h"
 #include "test/gpu/Operands.h"
 
@@ -16,16 +17,20 @@ Status test::dequantizeMixed(const DeviceMemory &memory, CudaRows &rows, const C
   const Expected<MixedStream> stream = MixedStream::parse(weight);
   if (!stream)
     return stream.error();
-  const std::vector<int32_t> numbers = stream->order(weight.codes);
+  if (Status status = verifyPlaces(*stream); !status)
+    return status;
+  const std::vector<uint32_t> numbers = mixedPlaces(*stream, weight.codes);
+  const abi::MixedIndex begins = mixedIndex(*stream, part.firstRow);
   const MixedElements elements{part.firstRow * weight.k, weight.n * weight.k, weight.k, part.taps};
   Operands operands(memory);
   const uint8_t *codes = operands.read(weight.codes, part.codeBytes);
-  const int32_t *order = operands.read(numbers.data(), static_cast<int64_t>(numbers.size()) * 4, alignof(int32_t));
+  const uint32_t *places = operands.read(numbers.data(), static_cast<int64_t>(numbers.size()) * 4, alignof(uint32_t));
+  const abi::MixedIndex *index = operands.read(&begins, sizeof(begins), alignof(abi::MixedIndex));
   const auto *scales = static_cast<const float *>(operands.read(weight.scales, 2 * sizeof(float), alignof(float)));
   float *values = operands.write(y, elements.count * 4, alignof(float));
   if (!operands.status())
     return operands.status();
-  Status status = bq::dequantizeMixed(**kernel, *stream, codes, order, scales, elements, values, nullptr);
+  Status status = bq::dequantizeMixed(**kernel, codes, scales, places, index, elements, values, nullptr);
   return status ? operands.finish() : status;
 }
 

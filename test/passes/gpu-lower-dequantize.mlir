@@ -122,18 +122,17 @@ func.func @embedding(%i: tensor<?xi64>, %w: !bq.weight<?x4096, "int8", f32>) -> 
 
 // -----
 
-// Of mixed a launch does the groups of one width: a thread reads the bytes of eight codes to two words, and takes the
-// codes from their low end. One group needs no order.
+// Of mixed each element is found by the place of its group, and lies in up to three bytes.
 
 // CHECK-LABEL: func.func @mixed(
-// CHECK-SAME:    %[[CODES:[^:]*]]: !bqgpu.ptr<i8>, %[[ORDER:[^:]*]]: !bqgpu.ptr<i32>, %[[SCALES:[^:]*]]: !bqgpu.ptr<f32>, %[[Y:[^:]*]]: !bqgpu.ptr<f32>, %[[BITS:[^:]*]]: i32
+// CHECK-SAME:    %[[CODES:[^:]*]]: !bqgpu.ptr<i8>, %[[SCALES:[^:]*]]: !bqgpu.ptr<f32>, %[[PLACES:[^:]*]]: !bqgpu.ptr<i32>, %[[INDEX:[^:]*]]: !bqgpu.ptr<i64>, %[[Y:[^:]*]]: !bqgpu.ptr<f32>
 // CHECK-COUNT-2: bqgpu.load %[[SCALES]]
-// CHECK:         scf.for {{.*}} -> (i64, i64)
-// CHECK:           bqgpu.load %[[CODES]]
-// CHECK:         scf.for {{.*}} -> (i64, i64)
-// CHECK-NOT:       bqgpu.load %[[ORDER]]
-// CHECK:           arith.sitofp
+// CHECK:         scf.for
 // CHECK:           scf.if
+// CHECK:             bqgpu.load %[[PLACES]]
+// CHECK:             bqgpu.load %[[INDEX]]
+// CHECK-COUNT-3:     bqgpu.load %[[CODES]]
+// CHECK:             arith.sitofp
 // CHECK:             bqgpu.store %{{.*}}, %[[Y]]
 func.func @mixed(%w: !bq.weight<?x1, "mixed", f32>) -> tensor<?x1xf32> {
   %y = bq.dequantize %w {schedule = #bq.schedule<rows>} : !bq.weight<?x1, "mixed", f32> -> tensor<?x1xf32>

@@ -55,3 +55,19 @@ func.func @mixed_tile(%x: tensor<9x128xf32>, %w: !bq.weight<64x128, "mixed:g8", 
   %y = bq.linear %x, %w {compute = #bq.compute<f32>, schedule = #bq.schedule<stream, rows = 9, vectors = 2>} : (tensor<9x128xf32>, !bq.weight<64x128, "mixed:g8", f32>) -> tensor<9x64xf32>
   return %y : tensor<9x64xf32>
 }
+
+// -----
+
+func.func @mixed_panel_rows(%x: tensor<9x128xf32>, %w: !bq.weight<64x128, "mixed:g8", f32>) -> tensor<9x64xf32> {
+  // expected-error@+1 {{schedule 'panel' takes 8 to 64 rows in eights and 1 vector, got 9 and 1}}
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>, schedule = #bq.schedule<panel, rows = 9, vectors = 1>} : (tensor<9x128xf32>, !bq.weight<64x128, "mixed:g8", f32>) -> tensor<9x64xf32>
+  return %y : tensor<9x64xf32>
+}
+
+// -----
+
+func.func @mixed_panel_splits(%x: tensor<8x128xf32>, %w: !bq.weight<64x128, "mixed:g8", f32>) -> tensor<8x64xf32> {
+  // expected-error@+1 {{schedule 'panel' cannot part 2 segments into 3}}
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>, schedule = #bq.schedule<panel, rows = 8, vectors = 1, splits = 3>} : (tensor<8x128xf32>, !bq.weight<64x128, "mixed:g8", f32>) -> tensor<8x64xf32>
+  return %y : tensor<8x64xf32>
+}

@@ -247,3 +247,45 @@ func.func @mixed_odd(%x: tensor<1x60xf32>, %w: !bq.weight<64x60, "mixed:g5", f32
   %y = bq.linear %x, %w {compute = #bq.compute<f32>, schedule = #bq.schedule<stream, rows = 1, vectors = 1>} : (tensor<1x60xf32>, !bq.weight<64x60, "mixed:g5", f32>) -> tensor<1x64xf32>
   return %y : tensor<1x64xf32>
 }
+
+// -----
+
+// With many rows a segment of the weight is decoded to shared memory while the activations are copied there, and met by
+// all of them: no thread multiplies before both are there.
+
+// CHECK-LABEL: func.func @mixed_panel(
+// CHECK-SAME:    bqgpu.grid_y = 2 : i32, bqgpu.grid_z = 2 : i32, bqgpu.rows_per_block = 16 : i32
+// CHECK:         %[[PANEL:.*]] = bqgpu.shared 5120 : !bqgpu.ptr<i32, shared>
+// CHECK:         scf.for
+// CHECK:           bqgpu.barrier
+// CHECK:           bqgpu.copy_async
+// CHECK:           bqgpu.commit_copies
+// CHECK:           scf.for
+// CHECK:             math.fma
+// CHECK:             bqgpu.round_pair
+// CHECK:             bqgpu.store {{.*}}, %[[PANEL]]
+// CHECK:           bqgpu.wait_copies 0
+// CHECK-NEXT:      bqgpu.barrier
+// CHECK:           scf.for
+// CHECK:             bqgpu.load %[[PANEL]]
+// CHECK-COUNT-4:     bqgpu.mma bf16
+// CHECK:         bqgpu.barrier
+// CHECK:         bqgpu.store {{.*}}, %[[PANEL]]
+func.func @mixed_panel(%x: tensor<12x512xbf16>, %w: !bq.weight<100x512, "mixed:g8", f32>) -> tensor<12x100xbf16> {
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>, schedule = #bq.schedule<panel, rows = 16, vectors = 1, splits = 2>} : (tensor<12x512xbf16>, !bq.weight<100x512, "mixed:g8", f32>) -> tensor<12x100xbf16>
+  return %y : tensor<12x100xbf16>
+}
+
+// -----
+
+// In f32 by multiply-adds: of four columns, four rows of the weight and two of the activations for each thread.
+
+// CHECK-LABEL: func.func @mixed_panel_f32(
+// CHECK-NOT:     bqgpu.copy_async
+// CHECK:         %{{.*}}:8 = scf.for
+// CHECK-COUNT-6:   bqgpu.load {{.*}} -> vector<4xi32>
+// CHECK-COUNT-32:  math.fma
+func.func @mixed_panel_f32(%x: tensor<12x60xf32>, %w: !bq.weight<100x60, "mixed:g5", f32>) -> tensor<12x100xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>, schedule = #bq.schedule<panel, rows = 16, vectors = 1>} : (tensor<12x60xf32>, !bq.weight<100x60, "mixed:g5", f32>) -> tensor<12x100xf32>
+  return %y : tensor<12x100xf32>
+}

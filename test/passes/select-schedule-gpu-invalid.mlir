@@ -10,7 +10,7 @@ func.func @i16(%x: tensor<3x256xf32>, %w: !bq.weight<64x256, "int4:g128", f16>) 
 // -----
 
 func.func @mixed_i16(%x: tensor<3x256xf32>, %w: !bq.weight<64x256, "mixed:g8", f32>) -> tensor<3x64xf32> {
-  // expected-error@+1 {{schedule 'stream' refuses: GPUs have compute f32, bf16 and i8, got i16}}
+  // expected-error@+1 {{schedule 'panel' refuses: GPUs have compute f32, bf16 and i8, got i16}}
   %y = bq.linear %x, %w {compute = #bq.compute<i16>} : (tensor<3x256xf32>, !bq.weight<64x256, "mixed:g8", f32>) -> tensor<3x64xf32>
   return %y : tensor<3x64xf32>
 }

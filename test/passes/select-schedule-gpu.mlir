@@ -83,9 +83,29 @@ func.func @mixed(%x: tensor<3x256xf32>, %w: !bq.weight<4096x256, "mixed:g8", f32
 
 // CHECK-LABEL: @mixed_small
 // CHECK: schedule = #bq.schedule<stream, rows = 8, vectors = 1>
-func.func @mixed_small(%x: tensor<16x256xf32>, %w: !bq.weight<64x256, "mixed:g8", f32>) -> tensor<16x64xf32> {
-  %y = bq.linear %x, %w {compute = #bq.compute<i8>} : (tensor<16x256xf32>, !bq.weight<64x256, "mixed:g8", f32>) -> tensor<16x64xf32>
-  return %y : tensor<16x64xf32>
+func.func @mixed_small(%x: tensor<8x256xf32>, %w: !bq.weight<64x256, "mixed:g8", f32>) -> tensor<8x64xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<i8>} : (tensor<8x256xf32>, !bq.weight<64x256, "mixed:g8", f32>) -> tensor<8x64xf32>
+  return %y : tensor<8x64xf32>
+}
+
+// -----
+
+// More rows meet what a block of threads has decoded; patches do whatever their number is.
+
+// CHECK-LABEL: @mixed_panel
+// CHECK: schedule = #bq.schedule<panel, rows = 16, vectors = 1, splits = 4>
+func.func @mixed_panel(%x: tensor<16x2048xf32>, %w: !bq.weight<4096x2048, "mixed:g8", f32>) -> tensor<16x4096xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<bf16>} : (tensor<16x2048xf32>, !bq.weight<4096x2048, "mixed:g8", f32>) -> tensor<16x4096xf32>
+  return %y : tensor<16x4096xf32>
+}
+
+// -----
+
+// CHECK-LABEL: @mixed_patches
+// CHECK: schedule = #bq.schedule<panel, rows = 64, vectors = 1>
+func.func @mixed_patches(%x: tensor<?x16x9x9xf32>, %w: !bq.weight<32x144, "mixed:g8", f32>) -> tensor<?x32x7x7xf32> {
+  %y = bq.conv2d %x, %w {kernel = array<i64: 3, 3>, compute = #bq.compute<f32>} : (tensor<?x16x9x9xf32>, !bq.weight<32x144, "mixed:g8", f32>) -> tensor<?x32x7x7xf32>
+  return %y : tensor<?x32x7x7xf32>
 }
 
 // -----

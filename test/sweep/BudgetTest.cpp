@@ -107,6 +107,20 @@ double mixedSlots() {
   return 0;
 }
 
+/// The same with many rows, in bf16: of the loop in which a thread decodes eight weights and stores them for all rows.
+double panelSlots() {
+  constexpr int64_t weights = 8;
+  KernelSpec spec = specOf("mixed:g8");
+  spec.scaleType = ElementType::F32;
+  spec.rows = 0;
+  for (const Function &function : functionsOf(spec))
+    for (Function::Loop loop : function.loops)
+      if (function.count("FFMA", loop) == weights && function.count("STS", loop) == 1 && !function.count("HMMA", loop))
+        return static_cast<double>(loop.end - loop.begin) / weights;
+  ADD_FAILURE() << "no loop decodes and stores " << weights << " weights";
+  return 0;
+}
+
 class Budget : public ::testing::Test {
 protected:
   void SetUp() override {
@@ -127,6 +141,10 @@ TEST_F(Budget, TwoBits) { EXPECT_LE(streamLoop("int2:g128").slotsPerWeight, 1.3)
 // Groups of eight take four bytes beside their codes, so that a weight of four bits has 6.2 slots at that rate: these
 // kernels are bound by their instructions, at half of it.
 TEST_F(Budget, MixedBits) { EXPECT_LE(mixedSlots(), 11.8); }
+
+// Tensor instructions take 1.6 slots for each weight and 64 rows, and as long as 8: what decodes a weight once for so
+// many rows is what takes the time.
+TEST_F(Budget, MixedPanel) { EXPECT_LE(panelSlots(), 17); }
 
 // Each word of the next segment is loaded when the one before it in its registers has been used up, not when all have:
 // at least a quarter of the loop comes after it.

@@ -212,6 +212,19 @@ std::vector<KernelSpec> mixedCases() {
     std::tie(spec.n, spec.k) = shapes[level[7]];
     specs.push_back(spec);
   }
+  for (int64_t size : sizes)
+    for (Compute compute : gpuComputes) {
+      KernelSpec spec;
+      spec.op = KernelSpec::Op::Conv2d;
+      spec.format = {Format::Kind::Mixed, 15, size};
+      spec.kernelHeight = spec.kernelWidth = 3;
+      spec.n = 200;
+      spec.k = 9 * (size ? 64 : 20);
+      spec.compute = compute;
+      spec.dataType = elementTypes[specs.size() % 3];
+      spec.permuted = true;
+      specs.push_back(spec);
+    }
   return specs;
 }
 

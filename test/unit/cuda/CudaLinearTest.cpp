@@ -182,6 +182,7 @@ TEST_F(CudaLinearCallTest, ArgumentsAndMemoryAreChecked) {
   open();
   compilerState.artifact.gpuKernels.resize(2, compilerState.artifact.gpuKernels[0]);
   compilerState.artifact.rowMajorColumns = 64;
+  compilerState.artifact.rowMajorBytes = 1;
   compilerState.artifact.splits = 2;
   compilerState.artifact.gpuKernels[1].gridY = 3;
   compilerState.artifact.gpuKernels[1].rowsPerBlock = 8;

@@ -97,8 +97,7 @@ TEST_F(GpuConv2dTest, AgreesWithLibTorch) {
 }
 
 TEST_F(GpuConv2dTest, LibTorchTakesManyPixelsInFloat) {
-  const Format format = *Format::parse("int4");
-  EXPECT_FALSE(gpu::isLeftToTorch("test", gpu::maxKernelRows, Compute::F32, format));
-  EXPECT_TRUE(gpu::isLeftToTorch("test", gpu::maxKernelRows + 1, Compute::BF16, format));
-  EXPECT_FALSE(gpu::isLeftToTorch("test", gpu::maxKernelRows + 1, Compute::I8, format));
+  EXPECT_FALSE(gpu::isLeftToTorch("test", gpu::maxKernelRows, Compute::F32));
+  EXPECT_TRUE(gpu::isLeftToTorch("test", gpu::maxKernelRows + 1, Compute::BF16));
+  EXPECT_FALSE(gpu::isLeftToTorch("test", gpu::maxKernelRows + 1, Compute::I8));
 }

@@ -2,11 +2,14 @@
 // Weights of the format `mixed` on a GPU, beside the CPU.
 #include "quantizers/cuda/GpuMixed.h"
 #include "GpuFixture.h"
+#include "dialect/core/CudaMixedAbi.h"
 #include "quantizers/Mixed.h"
 #include "quantizers/cuda/GpuLinear.h"
 #include "quantizers/cuda/GpuRows.h"
+#include "runtime/Conv2dShape.h"
 #include "test/unit/MessageOf.h"
 
+#include <ATen/ops/conv2d.h>
 #include <gmock/gmock.h>
 
 using namespace bq;
@@ -58,9 +61,9 @@ struct Layer {
       x = at::round(x / unit) * unit;
     const at::Tensor values = dequantizeMixed(weight).to(at::kDouble);
     const at::Tensor want = activate(at::addmm(rows.bias.to(at::kDouble), x, values.t()), activation).to(at::kDouble);
-    // A weight is min + t (MixedTests.cpp): LibTorch's product in bf16 rounds it, and all have what sums are rounded
-    // to; in i8 one code of x may be at a tie.
-    const double ofWeights = compute == Compute::BF16 && m > cuda::maxExactRows ? 0x1p-8 : 0;
+    // A weight is min + t (MixedCase.cpp): with many rows it is rounded to bf16, and all have what sums are rounded to;
+    // in i8 one code of x may be at a tie.
+    const double ofWeights = compute != Compute::F32 && m > cuda::maxStreamedRows ? 0x1p-8 : 0;
     const at::Tensor least = weight.scales[0].to(at::kDouble);
     const at::Tensor sizes = at::mm(x.abs(), (values - least + least.abs()).t());
     at::Tensor bound = sizes * (ofWeights + static_cast<double>(k + 42) * 0x1p-24) + 1e-6;
@@ -105,7 +108,7 @@ TEST_F(GpuMixedTest, QuantizesAWeightOfOneValueToZeros) {
                   .equal(quantizeMixed(weight, bits, 8).codes));
 }
 
-// Up to sixteen rows a kernel reads the codes; beyond, and where it cannot be loaded, LibTorch the dequantized weight.
+// Kernels read the codes, in f32 and bf16 up to the number of rows from which products are LibTorch's.
 TEST_F(GpuMixedTest, MultipliesTheCodesOrTheDequantizedWeight) {
   at::manual_seed(2);
   for (const Case &c : cases) {
@@ -114,16 +117,65 @@ TEST_F(GpuMixedTest, MultipliesTheCodesOrTheDequantizedWeight) {
     EXPECT_EQ(layer.prepacked->k(), c.k);
     const int before = fake.launches;
     layer.expectAgrees(place(), 3, Compute::F32, Activation::Relu);
-    EXPECT_EQ(fake.launches - before, 1) << layer.format.str();
     layer.expectAgrees(place(), 20, Compute::F32);
+    EXPECT_EQ(fake.launches - before, 2) << layer.format.str();
   }
   Layer layer(place(), cases[0]);
-  layer.expectAgrees(place(), 16, Compute::F32);
-  for (Compute compute : {Compute::BF16, Compute::I8}) {
+  for (Compute compute : {Compute::F32, Compute::BF16, Compute::I8})
+    for (int64_t m : {3, 16, 64}) {
+      const int before = fake.launches;
+      layer.expectAgrees(place(), m, compute);
+      const bool isPrepared = compute == Compute::I8 || (compute == Compute::BF16 && m > cuda::maxStreamedRows);
+      EXPECT_EQ(fake.launches - before, isPrepared ? 2 : 1) << str(compute) << " " << m;
+    }
+  layer.expectAgrees(place(), gpu::maxKernelRows + 1, Compute::F32);
+  EXPECT_EQ(fake.fault, "");
+}
+
+// Groups of a convolution are products with rows of one stream, whose codes and places they share.
+TEST_F(GpuMixedTest, ConvolvesTheCodes) {
+  at::manual_seed(3);
+  constexpr int64_t groups = 2;
+  Conv2dShape shape;
+  shape.batch = 2;
+  shape.channels = 2 * groups;
+  shape.height = 6, shape.width = 5;
+  shape.outChannels = 5 * groups;
+  shape.kernel = {3, 2};
+  shape.padding = {1, 0};
+  shape.groups = groups;
+  const MixedWeight weight =
+      quantizeMixed(at::randn({shape.outChannels, shape.groupChannels(), 3, 2}), at::randint(1, 9, {15}, at::kByte), 8);
+  const Format format = *Format::parse(weight.format());
+  const gpu::GpuMixedWeight onGpu("test", place(), tensorsOf(weight), format, shape.k(), {6, groups});
+  GroupedWeight forms;
+  forms.products.assign(onGpu.products().begin(), onGpu.products().end());
+  EXPECT_EQ(onGpu.products().back()->bytes(), 0) << "groups share the memory of the first";
+
+  const Tensor x = at::randn({shape.batch, shape.height, shape.width, shape.channels});
+  const Tensor y = at::full({shape.batch, shape.outHeight(), shape.outWidth(), shape.outChannels}, NAN);
+  const bq::abi::Conv2dGeometry geometry = shape.forward();
+  GroupedProducts products;
+  products.args.x = x.const_data_ptr();
+  products.args.m = geometry.pixels();
+  products.args.geometry = &geometry;
+  products.args.y = y.mutable_data_ptr();
+  products.args.yStride = shape.outChannels;
+  products.xStep = shape.groupChannels() * static_cast<int64_t>(sizeof(float));
+  products.yStep = shape.groupOutputs() * static_cast<int64_t>(sizeof(float));
+  const Tensor values = dequantizeMixed(weight).to(at::kDouble), images = x.permute({0, 3, 1, 2}).to(at::kDouble);
+  auto convolve = [&](const Tensor &input, const Tensor &by) {
+    return at::conv2d(input, by, {}, shape.stride, shape.padding, shape.dilation, groups).permute({0, 2, 3, 1});
+  };
+  // Both operands are rounded to bf16, or neither; sums of 12 products, of min and t.
+  for (auto [compute, tolerance] : {std::pair(Compute::F32, 0.0), std::pair(Compute::BF16, 0x1.01p-7)}) {
     const int before = fake.launches;
-    layer.expectAgrees(place(), 3, compute);
-    EXPECT_EQ(fake.launches - before, compute == Compute::I8 ? 2 : 1) << "x is prepared in i8";
-    layer.expectAgrees(place(), 20, compute);
+    products.args.compute = compute;
+    ASSERT_TRUE(gpu::conv2d("test", place(), products, forms)) << fake.fault;
+    EXPECT_EQ(fake.launches - before, compute == Compute::F32 ? groups : 2 * groups);
+    const Tensor sizes = convolve(images.abs(), values.abs() + 2 * weight.scales[0].abs());
+    const Tensor error = (y - convolve(images, values)).abs();
+    EXPECT_TRUE(error.le(sizes * (tolerance + 54 * 0x1p-24)).all().item<bool>()) << (error / sizes).max();
   }
   EXPECT_EQ(fake.fault, "");
 }

@@ -22,7 +22,7 @@ KernelFile kernelFor(const KernelKey &key) {
   file.specText = "a spec";
   file.target = "a cpu";
   file.artifact = {
-      "a_kernel", "a schedule", "a layout", 1, 2, 3, 4, 5, 6, {{"a_kernel", 128, 4096, 16, 3, 2, 64, 8, 4}}, 7,
+      "a_kernel", "a schedule", "a layout", 1, 2, 3, 4, 5, 6, {{"a_kernel", 128, 4096, 16, 3, 2, 64, 8, 4}}, 7, 9,
       8,          testObject()};
   return file;
 }
@@ -71,6 +71,7 @@ TEST(DiskCache, WhatIsStoredIsFound) {
   EXPECT_EQ(kernel.spillBytes, 8);
   EXPECT_EQ(kernel.stackBytes, 4);
   EXPECT_EQ(found->artifact.rowMajorColumns, 7);
+  EXPECT_EQ(found->artifact.rowMajorBytes, 9);
   EXPECT_EQ(found->artifact.splits, 8);
   EXPECT_EQ(found->artifact.object, testObject());
 }
