@@ -122,7 +122,7 @@ def BQ_UpdateOp : BQ_Op<"update", [Pure]> {
     **Moments** are of type f32; or f16 or bf16, rounded up or down at random, so that their mean is exact, and v to no
     less than the least positive number where it is positive; or i8, `state` then being m, its scales, v, its scales, one
     f32 scale for each block of 256 columns of a row (of elements, for a weight of floats), all zeros at first. Code c of
-    v is (1 + c % 8 / 8) * 2^(c / 8 - 31) times its scale, a power of two from 2^-95: never 0, so that no step explodes. m
+    v is (1 + c % 8 / 8) * 2^(c / 8 - 31) times its scale, a power of two from 2^-95 times 1 - beta2: never 0, so that no step explodes. m
     is stored as m / (sqrt(v) + eps), which says the step itself, in integers times a scale of the block's greatest by
     127; for `sign_momentum`, m and v both are integers times such a scale. All are rounded at random: to nearest, a
     change of less than half a step, which is what a decay of 1 in 10000 is, would be lost each time.

@@ -61,7 +61,7 @@ public:
         if (words && moments.hasBlocks())
           philox.writeFirst(row, first, b.index(columns), words);
         else if (words)
-          philox.write(row, first, b.index(columns), RandomStream::Moments, words);
+          philox.write(row, first, b.index(columns), words);
         Value start = b.add(rowFirst, first);
         weights.begin(row, first, columns);
         if (moments.hasBlocks()) {
@@ -102,8 +102,8 @@ private:
   }
 
   void rescale(PhiloxRows &philox, PackedStep &weights, const Tile &tile, int64_t columns) {
-    if (weights.weightWords())
-      philox.write(tile.row, tile.first, b.index(columns), RandomStream::Weights, weights.weightWords());
+    if (weights.weightCarries())
+      philox.writeFirstCarries(tile.row, tile.first, b.index(columns), weights.weightCarries());
     weights.rescale(tile.row, tile.first, columns);
   }
 
@@ -114,7 +114,7 @@ private:
     auto tileAt = [&](Value number) { return Tile{b.div(number, perRow), b.mul(b.rem(number, perRow), columns)}; };
     auto open = [&](const Tile &tile) {
       if (Value words = weights.momentWords())
-        philox.write(tile.row, tile.first, b.index(columns), RandomStream::Moments, words);
+        philox.write(tile.row, tile.first, b.index(columns), words);
       weights.begin(tile.row, tile.first, columns);
     };
     auto forEachStep = [&](function_ref<void(Value)> body) { b.loop(b.index(0), b.index(columns), rowStep, body); };
@@ -168,7 +168,7 @@ private:
     };
     auto step = [&](Value row, Value columns) {
       if (words)
-        philox.write(row, b.index(0), columns, RandomStream::Moments, words);
+        philox.write(row, b.index(0), columns, words);
       memory.forEachStep(columns, [&](Value column, Value partial) {
         Value at = b.add(b.mul(row, size), column);
         // Before anything is stored: a load behind a store to the same place in another page waits for it.

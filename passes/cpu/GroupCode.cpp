@@ -25,6 +25,29 @@ Value bq::writeGreater(KernelBuilder &b, Value l, Value r) {
   return b.select(arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, l, r), l, r);
 }
 
+Value bq::writeGreaterSize(KernelBuilder &b, Value x, Value most) {
+  auto type = cast<VectorType>(x.getType());
+  VectorType integers = type.clone(b.getI32Type());
+  if (!b.target.has(CpuTarget::AVX512)) {
+    // Of numbers without signs the bits are in order.
+    Value size = b.bitAnd(b.bitcast(integers, x), 0x7fffffff);
+    return b.bitcast(type, arith::MaxSIOp::create(b, size, b.bitcast(integers, most)));
+  }
+  constexpr int64_t greaterSize = 0b1011, currentRounding = 4;
+  auto constant = [&](Type type, int64_t value) {
+    return arith::ConstantOp::create(b, b.getIntegerAttr(type, value)).getResult();
+  };
+  return LLVM::CallIntrinsicOp::create(b, type, b.getStringAttr("llvm.x86.avx512.mask.range.ps.512"),
+                                       ValueRange{x, most, b.i32(greaterSize), b.zero(type),
+                                                  constant(b.getI16Type(), -1), b.i32(currentRounding)})
+      .getResult(0);
+}
+
+Value bq::writeGreatestLane(KernelBuilder &b, Value sizes) {
+  Value bits = b.bitcast(cast<VectorType>(sizes.getType()).clone(b.getI32Type()), sizes);
+  return b.bitcast(b.getF32Type(), vector::ReductionOp::create(b, vector::CombiningKind::MAXSI, bits));
+}
+
 Value bq::writeRound(KernelBuilder &b, Value x) {
   // Adding 1.5 * 2^23 leaves no bits for a fraction.
   Value magic = b.f32(0x1.8p23f);

@@ -18,6 +18,10 @@ mlir::Value writeRound(KernelBuilder &b, mlir::Value x);
 /// The lesser and the greater of two numbers that are not NaN; f32, scalars or vectors.
 mlir::Value writeLesser(KernelBuilder &b, mlir::Value l, mlir::Value r);
 mlir::Value writeGreater(KernelBuilder &b, mlir::Value l, mlir::Value r);
+/// The greater of |x| and |most|: vectors of 16 x f32.
+mlir::Value writeGreaterSize(KernelBuilder &b, mlir::Value x, mlir::Value most);
+/// The greatest lane of a vector without negative numbers; f32.
+mlir::Value writeGreatestLane(KernelBuilder &b, mlir::Value sizes);
 
 } // namespace bq
 

@@ -1,25 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "dialect/core/KernelAbi.h"
+#include "passes/MomentCodes.h"
 #include "passes/cpu/GroupCode.h"
 #include "passes/cpu/MomentStep.h"
 
 #include "llvm/ADT/bit.h"
 
-#include <cstddef>
 #include <optional>
 
 using namespace mlir;
 using namespace bq;
-
-namespace {
-
-/// Codes of v are the upper bits of a float between 2^-31 and 1.875: its exponent starts here.
-constexpr int64_t leastExponent = 127 - 31;
-/// Of a scale.
-constexpr int64_t greatestExponent = 253;
-constexpr int64_t mantissaBits = 3, droppedBits = 23 - mantissaBits;
-
-} // namespace
 
 MomentStep::Block MomentStep::loadBlock(Value scaleAt) {
   return {b.loadScalar(mScales, scaleAt), b.loadScalar(vScales, scaleAt)};
@@ -38,36 +28,36 @@ Value MomentStep::rootsFor(Value scale) {
   // root's exponent is taken off first, so that all of the code can be added.
   SmallVector<int32_t> below;
   for (int32_t code = 0; code < rowStep; ++code)
-    below.push_back(code << (droppedBits - 1));
+    below.push_back(code << (droppedMomentBits - 1));
   Value entries = b.bitcast(integers(), b.mulF(roots, splat(math::SqrtOp::create(b, scale))));
   return b.bitcast(floats(), b.subI(entries, b.ints(below)));
 }
 
 Value MomentStep::decodeRoot(Value codes, Value scaledRoots) {
   Value entry = b.bitcast(integers(), LookupOp::create(b, floats(), scaledRoots, codes));
-  return b.bitcast(floats(), b.addI(entry, b.shiftLeft(codes, droppedBits - 1)));
+  return b.bitcast(floats(), b.addI(entry, b.shiftLeft(codes, droppedMomentBits - 1)));
 }
 
 MomentStep::SecondScale MomentStep::secondScale(Value greatest) {
   // A power of two, such that the greatest v is not above 1.875 of it; what is added carries into the exponent.
   Value bits = b.bitcast(b.getI32Type(), greatest);
-  bits = arith::AndIOp::create(b, b.addI(bits, b.i32(int64_t(1) << droppedBits)), b.i32(0x7f800000));
-  bits = arith::MaxSIOp::create(b, bits, b.i32(int64_t(127 - 95) << 23));
-  bits = arith::MinSIOp::create(b, bits, b.i32(int64_t(greatestExponent) << 23));
-  Value least = b.subI(bits, b.i32(int64_t(127 - leastExponent) << 23));
-  Value first = arith::ShRUIOp::create(b, least, b.i32(droppedBits));
+  bits = arith::AndIOp::create(b, b.addI(bits, b.i32(int64_t(1) << droppedMomentBits)), b.i32(0x7f800000));
+  bits = arith::MaxSIOp::create(b, bits, b.i32(leastScaleExponent << 23));
+  bits = arith::MinSIOp::create(b, bits, b.i32(greatestScaleExponent << 23));
+  Value least = b.subI(bits, b.i32((127 - leastMomentExponent) << 23));
+  Value first = arith::ShRUIOp::create(b, least, b.i32(droppedMomentBits));
   auto everywhere = [&](Value scalar) { return b.broadcast(integers(), scalar); };
   return {b.bitcast(b.getF32Type(), bits), everywhere(least), everywhere(first)};
 }
 
 Value MomentStep::roundSecond(Value second, const SecondScale &scale, Value words) {
   // As many random bits as are dropped.
-  Value bits = b.addI(b.bitcast(integers(), second), b.shiftRight(words, 32 - droppedBits));
-  return b.shiftRight(arith::MaxSIOp::create(b, bits, scale.least), droppedBits);
+  Value bits = b.addI(b.bitcast(integers(), second), b.shiftRight(words, 32 - droppedMomentBits));
+  return b.shiftRight(arith::MaxSIOp::create(b, bits, scale.least), droppedMomentBits);
 }
 
 void MomentStep::clampSeconds(const Range &block, Value greatest) {
-  const auto most = llvm::bit_cast<float>(static_cast<uint32_t>((greatestExponent * 8 + 7) << droppedBits));
+  const auto most = llvm::bit_cast<float>(static_cast<uint32_t>((greatestScaleExponent * 8 + 7) << droppedMomentBits));
   b.when(arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, greatest, b.f32(most)), [&] {
     memory.forEachStep(block.length, [&](Value column, Value) {
       Value i = b.add(block.begin, column);
@@ -93,8 +83,11 @@ Value MomentStep::firstWords(const Span &span, Value begin) {
   return PhiloxRows::load(b, span.words, b.div(b.add(span.first, begin), philoxBlock / rowStep));
 }
 
-/// m counts in units of what is new in it.
+/// Moments count in units of what is new in them.
 Value MomentStep::firstUnit() { return b.divF(b.f32(1.0f), options.fresh1); }
+
+/// Of what was in v: not 0, which its root is divided by.
+Value MomentStep::secondDecay() { return b.divF(writeGreater(b, options.beta2, b.f32(leastBeta2)), options.fresh2); }
 
 void MomentStep::forEachBlock(Value columns, function_ref<void(const Range &)> body) {
   b.loop(b.index(0), columns, abi::momentBlock, [&](Value begin) {
@@ -122,14 +115,8 @@ void MomentStep::blocks(Value at, Value columns, Value scaleAt, Value words, boo
   });
 }
 
-Value MomentStep::greaterSize(Value x, Value most) {
-  // Of numbers without signs the bits are in order.
-  return arith::MaxSIOp::create(b, b.bitAnd(b.bitcast(integers(), x), 0x7fffffff), most);
-}
-
 void MomentStep::keepGreatest(Value lanes, Value begin) {
-  Value most = vector::ReductionOp::create(b, vector::CombiningKind::MAXSI, lanes);
-  b.storeScalar(b.bitcast(b.getF32Type(), most), blockGreatest, b.div(begin, abi::momentBlock));
+  b.storeScalar(writeGreatestLane(b, lanes), blockGreatest, b.div(begin, abi::momentBlock));
 }
 
 Value MomentStep::greatestOf(Value begin) { return b.loadScalar(blockGreatest, b.div(begin, abi::momentBlock)); }
@@ -142,21 +129,21 @@ void MomentStep::advanceAdam(const Span &span) {
   forEachBlock(span.columns, [&](const Range &block) {
     const Block old = loadBlock(span.scaleOf(b, block.begin));
     Value decay = b.mulF(b.mulF(options.beta1, old.mScale), unit), decayEpsilon = b.mulF(decay, options.epsilon);
-    Value oldRoots = rootsFor(old.vScale);
+    // The root of what is left of v.
+    Value leftDecay = b.divF(decay, math::SqrtOp::create(b, secondDecay()));
+    Value oldRoots = rootsFor(b.mulF(old.vScale, secondDecay()));
     auto step = [&](Value column, Value count, Value most) -> Value {
       Value i = b.add(block.begin, column), element = b.add(span.at, i);
       Pair codes = loadCodes(element, count);
-      Value root = decodeRoot(codes.v, oldRoots), g = loadGradient(element, count);
-      Value newM = b.fma(b.toFloat(codes.m), b.fma(root, splat(decay), splat(decayEpsilon)), g);
-      // From memory where they are used: registers are few here.
-      Value beta2 = options.load(b, floats(), offsetof(abi::UpdateOptions, beta2));
-      Value fresh2 = options.load(b, floats(), offsetof(abi::UpdateOptions, fresh2));
-      Value newV = b.fma(beta2, b.mulF(root, root), b.mulF(fresh2, b.mulF(g, g)));
+      Value left = decodeRoot(codes.v, oldRoots), g = loadGradient(element, count);
+      Value newM = b.fma(b.toFloat(codes.m), b.fma(left, splat(leftDecay), splat(decayEpsilon)), g);
+      Value newV = b.fma(left, left, b.mulF(g, g));
       b.store(newM, blockM, i);
       b.store(newV, blockV, i);
-      return arith::MaxSIOp::create(b, b.bitcast(integers(), newV), most);
+      // None is negative: bits are in order.
+      return b.bitcast(floats(), arith::MaxSIOp::create(b, b.bitcast(integers(), newV), b.bitcast(integers(), most)));
     };
-    keepGreatest(memory.forEachStep(block.length, b.zero(integers()), step), block.begin);
+    keepGreatest(memory.forEachStep(block.length, b.zero(floats()), step), block.begin);
   });
 }
 
@@ -170,9 +157,9 @@ void MomentStep::advanceSigns(const Span &span) {
       Pair next = advance({b.toFloat(codes.m), Value()}, loadGradient(element, count), decay);
       b.store(next.m, blockM, i);
       b.store(decodeLinear(codes.v, old.vScale), blockV, i);
-      return greaterSize(next.m, most);
+      return writeGreaterSize(b, next.m, most);
     };
-    keepGreatest(memory.forEachStep(block.length, b.zero(integers()), step), block.begin);
+    keepGreatest(memory.forEachStep(block.length, b.zero(floats()), step), block.begin);
   });
 }
 
@@ -181,8 +168,9 @@ RowMemory::ByteSteps MomentStep::secondCodes(const Span &span, const Range &bloc
   Value greatest = greatestOf(block.begin);
   clampSeconds(block, greatest);
   const SecondScale scale = secondScale(greatest);
-  b.storeScalar(scale.value, vScales, span.scaleOf(b, block.begin));
+  b.storeScalar(b.mulF(scale.value, options.fresh2), vScales, span.scaleOf(b, block.begin));
   Value unit = firstUnit(), unitEpsilon = b.mulF(unit, options.epsilon);
+  unit = b.mulF(unit, math::SqrtOp::create(b, options.fresh2));
   auto step = [=](Value column, Value count, RowMemory::Carried &carried) -> Value {
     Value &most = carried[0], &random = carried[1];
     Value i = b.add(block.begin, column);
@@ -196,10 +184,10 @@ RowMemory::ByteSteps MomentStep::secondCodes(const Span &span, const Range &bloc
     Value root = decodeRoot(stored, upperRoots);
     Value direction = b.divF(b.load(floats(), blockM, i), b.fma(root, splat(unit), splat(unitEpsilon)));
     b.store(direction, blockM, i);
-    most = greaterSize(direction, most);
+    most = writeGreaterSize(b, direction, most);
     return b.subI(stored, scale.first);
   };
-  return {v, b.add(span.at, block.begin), {b.zero(integers()), firstWords(span, block.begin)}, step};
+  return {v, b.add(span.at, block.begin), {b.zero(floats()), firstWords(span, block.begin)}, step};
 }
 
 RowMemory::ByteSteps MomentStep::linearCodes(const Span &span, Value begin, const Linear &moment,
@@ -239,9 +227,9 @@ void MomentStep::spanOfBlocks(const Span &span, bool isStored, function_ref<void
     });
     forEachBlock(span.columns, [&](const Range &block) {
       auto step = [&](Value column, Value, Value most) {
-        return greaterSize(b.load(floats(), blockV, b.add(block.begin, column)), most);
+        return writeGreaterSize(b, b.load(floats(), blockV, b.add(block.begin, column)), most);
       };
-      keepGreatest(memory.forEachStep(block.length, b.zero(integers()), step), block.begin);
+      keepGreatest(memory.forEachStep(block.length, b.zero(floats()), step), block.begin);
     });
     return storeLinear(second, useAt);
   }

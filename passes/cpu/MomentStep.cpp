@@ -12,7 +12,7 @@
 using namespace mlir;
 using namespace bq;
 
-StepOptions::StepOptions(KernelBuilder &b, UpdateOp op, Value options) : values(options) {
+StepOptions::StepOptions(KernelBuilder &b, UpdateOp op, Value options) {
   auto at = [&](int64_t i) { return b.loadScalar(options, b.index(i)); };
   rate = at(0);
   if (op.getBiasCorrection())

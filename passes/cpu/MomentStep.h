@@ -13,12 +13,6 @@ namespace bq {
 struct StepOptions {
   StepOptions(KernelBuilder &b, UpdateOp op, mlir::Value options);
 
-  /// The number at a byte of abi::UpdateOptions in all lanes, read where this is written.
-  mlir::Value load(KernelBuilder &b, mlir::VectorType type, int64_t byte) const {
-    return b.broadcastLoad(type, values, b.index(byte / static_cast<int64_t>(sizeof(float))));
-  }
-
-  mlir::Value values; ///< All of them, in memory.
   mlir::Value rate;   ///< With the correction where the op has it.
   mlir::Value keep, beta1, fresh1, beta2, fresh2, epsilon, scale;
 };
@@ -93,7 +87,8 @@ private:
     mlir::Value values, scales, codes;
     bool isSecond;
   };
-  /// A scale for v, the bits of the v with the least of its codes, and those of them that are not dropped.
+  /// A scale for v in units of fresh2, the bits of the v with the least of its codes, and those of them that are not
+  /// dropped.
   struct SecondScale {
     mlir::Value value, least, first;
   };
@@ -126,6 +121,7 @@ private:
   Block loadBlock(mlir::Value scaleAt);
   Pair loadCodes(mlir::Value at, mlir::Value count);
   mlir::Value firstUnit();
+  mlir::Value secondDecay();
   /// The table of decodeRoot() for a scale of v.
   mlir::Value rootsFor(mlir::Value scale);
   /// The root of v.
@@ -140,8 +136,6 @@ private:
   mlir::Value linearScale(mlir::Value greatest);
   /// The random words of the first step of the block that begins at this column.
   mlir::Value firstWords(const Span &span, mlir::Value begin);
-  /// The bits of the greater of |x| and `most`, which are such bits.
-  mlir::Value greaterSize(mlir::Value x, mlir::Value most);
   /// The greatest of the block that begins at a column, and what keeps it: the greatest of these lanes.
   mlir::Value greatestOf(mlir::Value begin);
   void keepGreatest(mlir::Value lanes, mlir::Value begin);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "dialect/core/Half.h"
 #include "passes/cpu/GroupCode.h"
 #include "passes/cpu/PackedStep.h"
 
@@ -46,20 +47,15 @@ void PackedStep::begin(Value row, Value first, int64_t columns) {
 
 Value PackedStep::greatestSize(Value first, Value last) {
   Value whole = b.add(first, b.mul(b.div(b.sub(last, first), rowStep), rowStep));
-  // Of numbers without signs the bits are in order.
-  auto widen = [&](Value i, Value most) -> Value {
-    Value size = b.bitAnd(b.bitcast(integers(), b.load(floats(), tileValues, i)), 0x7fffffff);
-    return arith::MaxSIOp::create(b, size, most);
-  };
-  Value lanes = b.zero(integers());
+  auto widen = [&](Value i, Value most) { return writeGreaterSize(b, b.load(floats(), tileValues, i), most); };
+  Value lanes = b.zero(floats());
   if (group <= 16 * rowStep && group % rowStep == 0 && k % group == 0)
     for (int64_t i = 0; i < group; i += rowStep)
       lanes = widen(b.add(first, i), lanes);
   else
     lanes = b.loop(first, whole, rowStep, {lanes},
                    [&](Value i, ValueRange most) { return SmallVector<Value>{widen(i, most[0])}; })[0];
-  Value bits = vector::ReductionOp::create(b, vector::CombiningKind::MAXSI, lanes);
-  Value most = b.bitcast(b.getF32Type(), bits);
+  Value most = writeGreatestLane(b, lanes);
   if (group % rowStep == 0 && k % rowStep == 0)
     return most;
   return b.loop(whole, last, 1, {most}, [&](Value i, ValueRange most) {
@@ -97,6 +93,15 @@ Value PackedStep::wantedScale(Value row) {
   return b.mulF(b.divF(size, b.f32(scaleDivisor(format))), loadScale(row, b.index(0)));
 }
 
+void PackedStep::clampValues(Value first, Value last, Value factor) {
+  auto valueOf = [&](int64_t code) { return b.divF(b.f32(static_cast<float>(code)), factor); };
+  Value least = valueOf(format.leastValue()), most = valueOf(format.greatestValue());
+  b.loop(first, last, 1, [&](Value i) {
+    Value value = b.loadScalar(tileValues, i);
+    b.storeScalar(writeLesser(b, writeGreater(b, value, least), most), tileValues, i);
+  });
+}
+
 Value PackedStep::regroup(Value row, Value g, Value first, Value last) {
   Value old = loadScale(row, g);
   if (scaling == ScaleUpdate::Keep)
@@ -114,6 +119,9 @@ Value PackedStep::regroup(Value row, Value g, Value first, Value last) {
   Value stored = writeStoredScale(b, wanted, isZero, scaleType);
   b.storeScalar(stored, scales, groupAt(row, g));
   Value factor = b.divF(old, b.extendFloat(stored));
+  if (fillsCodes() && rounding != Rounding::Residual)
+    b.when(arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, wanted, b.f32(maxFinite(toElementType(scaleType)))),
+           [&] { clampValues(first, last, factor); });
   if (format.hasZeroPoints()) {
     Value zero = b.mulF(arith::NegFOp::create(b, low), factor);
     if (zeroType == ZeroPointType::U8) {
@@ -128,6 +136,8 @@ Value PackedStep::regroup(Value row, Value g, Value first, Value last) {
 
 void PackedStep::rescale(Value row, Value first, int64_t columns) {
   if (format.kind != Format::Kind::Sign)
-    keepFactors(newGroups, row, first, columns,
-                [&](Value g, Value from, Value to) { return regroup(row, g, from, to); });
+    keepFactors(newGroups, row, first, columns, [&](Value g, Value from, Value to) {
+      Value factor = regroup(row, g, from, to);
+      return roundedPart() == 1 ? factor : b.mulF(factor, b.f32(roundedPart()));
+    });
 }

@@ -5,16 +5,12 @@
 #include "passes/cpu/CanonicalCodes.h"
 #include "passes/cpu/GroupCode.h"
 
-#include "llvm/ADT/bit.h"
-
 #include <cmath>
 #include <numeric>
 
 using namespace mlir;
 using namespace bq;
 
-/// Residuals count in this part of a scale.
-static constexpr float residualSteps = 256;
 /// Columns that a tile has at least, so that the scales of its groups are computed side by side.
 static constexpr int64_t leastTile = 1024;
 static_assert(abi::momentBlock % philoxBlock == 0);
@@ -32,6 +28,11 @@ static int64_t tileColumns(WeightType weight) {
     return k;
   const int64_t unit = std::lcm(weight.getFormat().groupSize(k), abi::momentBlock);
   return std::min(k, unit * std::max<int64_t>(1, leastTile / unit));
+}
+
+/// Floats that the carries of a tile take.
+static int64_t carryCount(Rounding rounding, int64_t columns) {
+  return rounding == Rounding::Nearest ? 0 : columns / philoxBlock * rowStep;
 }
 
 /// Floats that the random words of the moments of a tile take.
@@ -58,8 +59,8 @@ static int64_t factorFloats(WeightType weight) {
 
 int64_t PackedStep::scratchFloats(UpdateOp op) {
   const int64_t columns = llvm::alignTo(tileColumns(op.getPackedType()), philoxUnit);
-  const int64_t buffers = 1 + (op.getRounding().getValue() != Rounding::Nearest);
-  return buffers * columns + momentWordCount(op.getMomentType(), columns) + 4 * factorFloats(op.getPackedType());
+  return columns + carryCount(op.getRounding().getValue(), columns) + momentWordCount(op.getMomentType(), columns) +
+         4 * factorFloats(op.getPackedType());
 }
 
 PackedStep::PackedStep(KernelBuilder &b, RowMemory &memory, UpdateOp op, const StepOptions &options, Value codes,
@@ -80,8 +81,11 @@ PackedStep::PackedStep(KernelBuilder &b, RowMemory &memory, UpdateOp op, const S
   };
   const int64_t padded = llvm::alignTo(tile, philoxUnit), factorCount = factorFloats(op.getPackedType());
   tileValues = takeBuffer(padded);
-  if (rounding != Rounding::Nearest)
-    tileWords = takeBuffer(padded);
+  if (const int64_t count = carryCount(rounding, padded)) {
+    tileCarries = takeBuffer(count);
+    turns = memory.onStack(b.getF32Type(), rowStep);
+    b.store(PhiloxRows::turnsOfCarries(b), turns, b.index(0));
+  }
   if (const int64_t count = momentWordCount(op.getMomentType(), padded))
     tileMomentWords = takeBuffer(count);
   // What they are without residuals takes fewer instructions where a register is looked up in.
@@ -109,14 +113,6 @@ void PackedStep::forEachTile(function_ref<void(Value, int64_t)> body) {
 
 Value PackedStep::perColumn(Value ofTile, Value i) {
   return isByGroup ? splat(b.loadScalar(ofTile, b.div(i, group))) : b.load(floats(), ofTile, i);
-}
-
-Value PackedStep::realLanes(Value count) {
-  if (!count)
-    return {};
-  SmallVector<int32_t> lane(rowStep);
-  std::iota(lane.begin(), lane.end(), 0);
-  return arith::CmpIOp::create(b, arith::CmpIPredicate::slt, b.ints(lane), b.splat(integers(), k % rowStep));
 }
 
 PackedStep::Old PackedStep::load(Value row, Value column, Value count) {
@@ -166,100 +162,4 @@ Value PackedStep::unsignedValue(const Old &old, Value i) {
   if (old.residual)
     rel = b.fma(b.toFloat(arith::ExtSIOp::create(b, integers(), old.residual)), splat(1 / residualSteps), rel);
   return b.mulF(rel, splat(options.keep));
-}
-
-Value PackedStep::codesOf(Value row, Value column, Value i, Value count) {
-  Value value = b.load(floats(), tileValues, i);
-  if (format.kind == Format::Kind::Sign) {
-    Value isNegative = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, value, splat(0.0f));
-    return b.select(isNegative, b.zero(integers()), b.splat(integers(), 1));
-  }
-  const auto least = static_cast<float>(format.leastValue()), most = static_cast<float>(format.greatestValue());
-  // Rounding to nearest is that of bq.quantize, which adds an integer zero point afterwards.
-  if (zeroType == ZeroPointType::U8 && rounding == Rounding::Nearest) {
-    Value zero = perColumn(newGroups.zeros, i), low = b.subF(splat(least), zero), high = b.subF(splat(most), zero);
-    value = writeLesser(b, writeGreater(b, b.mulF(value, perColumn(newGroups.factors, i)), low), high);
-    return b.addI(b.roundToInt(value), b.roundToInt(zero));
-  }
-  value = b.mulF(value, perColumn(newGroups.factors, i));
-  if (format.hasZeroPoints())
-    value = b.addF(value, perColumn(newGroups.zeros, i));
-  // What is above `high`, a positive number, is taken down before it is made an integer, as bits of a float, which are
-  // in order there; what is below is taken up afterwards. CPUs give the least integer for what is less.
-  auto noMore = [&](Value x, float high) {
-    Value bits =
-        arith::MinSIOp::create(b, b.bitcast(integers(), x), b.splat(integers(), llvm::bit_cast<int32_t>(high)));
-    return b.bitcast(floats(), bits);
-  };
-  auto noLess = [&](Value x, int64_t low) -> Value { return arith::MaxSIOp::create(b, x, b.splat(integers(), low)); };
-  auto carry = [&] { return PhiloxRows::load(b, tileWords, i); };
-  switch (rounding) {
-  case Rounding::Nearest:
-    return noLess(b.roundToInt(noMore(value, most)), format.leastValue());
-  case Rounding::Stochastic: {
-    // In fixed point with as many bits behind the point as are random.
-    Value fixed = b.roundToInt(b.mulF(noMore(value, most), splat(0x1p16f)));
-    fixed = b.addI(noLess(fixed, format.leastValue() * (1 << 16)), carry());
-    return arith::ShRSIOp::create(b, fixed, b.splat(integers(), 16));
-  }
-  case Rounding::Residual: {
-    // Beside the nearest code: in fixed point the residual above its fraction, moved to where none is negative. A
-    // residual of 128 is the next code's of -128.
-    value = noMore(value, most + 0.5f - 1 / residualSteps);
-    // With more bits than these the integer part does not fit beside the fraction.
-    const bool isApart = format.bits > 6;
-    Value nearest, fixed;
-    if (isApart) {
-      value = writeGreater(b, value, splat(least - 0.5f));
-      nearest = b.roundToInt(value);
-      fixed = b.roundToInt(b.fma(b.subF(value, b.toFloat(nearest)), splat(0x1p24f), splat(0x1p23f)));
-    } else {
-      fixed = noLess(b.roundToInt(b.fma(value, splat(0x1p24f), splat(0x1p23f))), format.leastValue() * (1 << 24));
-    }
-    fixed = b.addI(fixed, carry());
-    Value left = arith::TruncIOp::create(b, b.vec(b.getI8Type(), rowStep), b.shiftRight(fixed, 16));
-    left = arith::XOrIOp::create(b, left, b.splat(b.vec(b.getI8Type(), rowStep), 0x80));
-    memory.store(left, residual, b.add(b.mul(row, k), column), count);
-    Value code = arith::ShRSIOp::create(b, fixed, b.splat(integers(), 24));
-    return isApart ? b.addI(nearest, code) : code;
-  }
-  }
-  llvm_unreachable("all roundings are listed");
-}
-
-void PackedStep::encodeTile(Value row, Value first, int64_t columns) {
-  const int64_t atOnce = 8 % format.bits == 0 ? memory.stepsAtOnce() : 1, span = atOnce * rowStep;
-  const int64_t whole = atOnce > 1 ? columns / span * span : 0;
-  b.loop(b.index(0), b.index(whole), span, [&](Value i) {
-    SmallVector<Value> steps;
-    for (int64_t offset = 0; offset < span; offset += rowStep)
-      steps.push_back(codesOf(row, b.add(b.add(first, i), offset), b.add(i, offset), Value()));
-    Value bytes = b.bitAnd(memory.lowBytes(steps), (1 << format.bits) - 1);
-    b.store(writePackCodes(b, bytes, format.bits), codes, byteAt(row, b.add(first, i)));
-  });
-  memory.forEachStep(b.index(columns - whole), [&](Value i, Value count) {
-    i = b.add(i, whole);
-    encode(row, b.add(first, i), i, count);
-  });
-}
-
-Value PackedStep::byteAt(Value row, Value column) {
-  return b.add(b.mul(row, format.rowBytes(k)), b.div(b.mul(column, format.bits), 8));
-}
-
-void PackedStep::encode(Value row, Value column, Value i, Value count) {
-  Value code = b.bitAnd(codesOf(row, column, i, count), (1 << format.bits) - 1);
-  // The bits that pad a row are zero.
-  if (Value isReal = realLanes(count))
-    code = b.select(isReal, code, b.zero(integers()));
-  Value bytes = count ? b.div(b.add(b.mul(count, format.bits), 7), 8) : Value();
-  Value at = byteAt(row, column);
-  Value packed = writePackCodes(b, code, format.bits);
-  if (!count)
-    return b.store(packed, codes, at);
-  // As many lanes as a step that is cut short is kept in.
-  SmallVector<int64_t> order;
-  for (int64_t i = 0; i < rowStep; ++i)
-    order.push_back(i % (2 * format.bits));
-  memory.store(vector::ShuffleOp::create(b, packed, packed, order), codes, at, bytes);
 }

@@ -17,12 +17,12 @@ public:
   PackedStep(KernelBuilder &b, RowMemory &memory, UpdateOp op, const StepOptions &options, mlir::Value codes,
              mlir::Value scales, mlir::Value zeros, mlir::Value residual, mlir::Value scratch);
 
-  /// Floats of scratch: values, random words for both streams where they are needed, factors and zero points.
+  /// Floats of scratch: values, random numbers for both streams where they are needed, factors and zero points.
   static int64_t scratchFloats(UpdateOp op);
 
-  /// Buffers of random words; null where they are not needed.
+  /// Buffers of random words, and of PhiloxRows::writeFirstCarries(); null where they are not needed.
   mlir::Value momentWords() const { return tileMomentWords; }
-  mlir::Value weightWords() const { return tileWords; }
+  mlir::Value weightCarries() const { return tileCarries; }
 
   /// Columns of a tile.
   int64_t columnsPerTile() const { return tile; }
@@ -52,6 +52,9 @@ public:
   void encode(mlir::Value row, mlir::Value column, mlir::Value i, mlir::Value count);
 
 private:
+  /// Residuals count in this part of a scale.
+  static constexpr float residualSteps = 256;
+
   mlir::VectorType floats() { return b.vec(b.getF32Type(), rowStep); }
   mlir::VectorType integers() { return b.vec(b.getI32Type(), rowStep); }
   mlir::Value splat(float value);
@@ -85,8 +88,29 @@ private:
   mlir::Value perColumn(mlir::Value ofTile, mlir::Value i);
   /// The lanes of a step that are the row's; null where all are.
   mlir::Value realLanes(mlir::Value count);
-  /// The new codes of a step, in i32 whose upper bits may be anything; stores the residuals.
-  mlir::Value codesOf(mlir::Value row, mlir::Value column, mlir::Value i, mlir::Value count);
+  /// A byte of sixteen i32, counted from the lowest, whose other bits may be anything.
+  struct Byte {
+    mlir::Value lanes;
+    int64_t number = 0;
+  };
+  /// The new codes of a step, in low bits, and where the op has them residuals, less 128.
+  struct Encoded {
+    Byte codes, residuals;
+  };
+  Encoded encoded(mlir::Value i);
+  /// Of values in fixed point, half a scale more than they are: the code is the integer part, the residual the eight
+  /// bits behind it, rounded at random. A residual of 128 is the next code's of -128.
+  static Encoded residualOf(KernelBuilder &b, mlir::Value fixed, mlir::Value random);
+  /// Whether the new scale of a group takes its greatest value to the greatest code, and none above it.
+  bool fillsCodes() const { return format.kind == Format::Kind::Int && scaling == ScaleUpdate::Group; }
+  /// With fillsCodes(): new values count in this part of the new scale where they are rounded, because so much is left
+  /// of a float beside a code.
+  float roundedPart() const;
+  /// Takes a group's values to what its least and greatest codes stand for, where its scale is the greatest of its
+  /// type.
+  void clampValues(mlir::Value first, mlir::Value last, mlir::Value factor);
+  void storeResiduals(mlir::ArrayRef<mlir::Value> steps, const Byte &like, mlir::Value row, mlir::Value column,
+                      mlir::Value count);
 
   KernelBuilder &b;
   RowMemory &memory;
@@ -100,7 +124,8 @@ private:
   const StepOptions &options;
   mlir::Value codes, scales, zeros, residual;
   mlir::Value codeValues; ///< Of the codes, kept; null where they are computed.
-  mlir::Value tileValues, tileWords, tileMomentWords;
+  mlir::Value tileValues, tileCarries, tileMomentWords;
+  mlir::Value turns;             ///< PhiloxRows::turnsOfCarries().
   OfGroups oldGroups, newGroups; ///< Kept rates by the old scales; factors from the old scales to the new.
 };
 

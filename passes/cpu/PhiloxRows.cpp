@@ -43,26 +43,50 @@ void PhiloxRows::forEachBlock(Value row, Value first, Value columns, RandomStrea
   });
 }
 
-void PhiloxRows::write(Value row, Value first, Value columns, RandomStream stream, Value numbers) {
+void PhiloxRows::write(Value row, Value first, Value columns, Value words) {
   VectorType integers = b.vec(b.getI32Type(), rowStep);
   const int64_t needed = neededOf(columns);
-  forEachBlock(row, first, columns, stream, [&](Value column, int64_t begin, Value words) {
+  forEachBlock(row, first, columns, RandomStream::Moments, [&](Value column, int64_t begin, Value firstWords) {
     for (int64_t offset = 0; offset < std::min(philoxBlock, needed - begin); offset += rowStep) {
       const uint32_t turn = static_cast<uint32_t>(offset / rowStep) * philoxTurn;
-      Value turned = b.addI(words, b.splat(integers, static_cast<int32_t>(turn)));
-      if (stream == RandomStream::Weights)
-        turned = b.bitAnd(arith::XOrIOp::create(b, turned, b.splat(integers, -1)), 0xffff);
-      b.store(b.bitcast(b.vec(b.getF32Type(), rowStep), turned), numbers, b.add(column, begin + offset));
+      Value turned = b.addI(firstWords, b.splat(integers, static_cast<int32_t>(turn)));
+      b.store(b.bitcast(b.vec(b.getF32Type(), rowStep), turned), words, b.add(column, begin + offset));
     }
   });
 }
 
+/// Where the first sixteen of a block are kept.
+static Value placeOfBlock(KernelBuilder &b, Value column, int64_t begin = 0) {
+  return b.add(b.mul(b.div(column, philoxBlock), rowStep), begin / philoxBlock * rowStep);
+}
+
 void PhiloxRows::writeFirst(Value row, Value first, Value columns, Value words) {
-  constexpr int64_t stepsPerBlock = philoxBlock / rowStep;
   forEachBlock(row, first, columns, RandomStream::Moments, [&](Value column, int64_t begin, Value firstWords) {
-    Value at = b.add(b.div(column, stepsPerBlock), begin / stepsPerBlock);
-    b.store(b.bitcast(b.vec(b.getF32Type(), rowStep), firstWords), words, at);
+    b.store(b.bitcast(b.vec(b.getF32Type(), rowStep), firstWords), words, placeOfBlock(b, column, begin));
   });
+}
+
+void PhiloxRows::writeFirstCarries(Value row, Value first, Value columns, Value carries) {
+  forEachBlock(row, first, columns, RandomStream::Weights, [&](Value column, int64_t begin, Value words) {
+    Value rest = arith::XOrIOp::create(b, words, b.splat(cast<VectorType>(words.getType()), -1));
+    Value low = b.bitcast(b.vec(b.getF32Type(), rowStep), b.bitAnd(rest, 0xffff));
+    b.store(low, carries, placeOfBlock(b, column, begin));
+  });
+}
+
+Value PhiloxRows::turnsOfCarries(KernelBuilder &b) {
+  static_assert(philoxBlock / rowStep == rowStep, "as many as fill a vector");
+  SmallVector<int32_t> turns;
+  for (uint32_t step = 0; step < rowStep; ++step)
+    turns.push_back(static_cast<int32_t>(step * philoxTurn & 0xffff));
+  return b.bitcast(b.vec(b.getF32Type(), rowStep), b.ints(turns));
+}
+
+Value PhiloxRows::carries(KernelBuilder &b, Value first, Value turns, Value column) {
+  VectorType i16s = b.vec(b.getI16Type(), 2 * rowStep);
+  Value ofBlock = b.load(b.vec(b.getF32Type(), rowStep), first, placeOfBlock(b, column));
+  Value turn = b.broadcastLoad(b.vec(b.getF32Type(), rowStep), turns, b.div(b.rem(column, philoxBlock), rowStep));
+  return b.bitcast(b.vec(b.getI32Type(), rowStep), b.subI(b.bitcast(i16s, ofBlock), b.bitcast(i16s, turn)));
 }
 
 Value PhiloxRows::turn(KernelBuilder &b, Value words) {

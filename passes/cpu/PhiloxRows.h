@@ -20,14 +20,21 @@ public:
   /// `counter`: 4 x i32, the seed in two words, then the step.
   PhiloxRows(KernelBuilder &b, mlir::Value counter);
 
-  /// Writes the numbers of columns [first, first + columns) of `row` to `numbers`, 1-D f32 whose bits they are; some
-  /// that follow may be written too, up to a multiple of philoxUnit. For moments they are words. For weights they are
-  /// 0xffff less the low half, which is what carries, added below the point of a number in fixed point, where that is
-  /// to be rounded up. All are indices, `first` a multiple of philoxBlock.
-  void write(mlir::Value row, mlir::Value first, mlir::Value columns, RandomStream stream, mlir::Value numbers);
-  /// The same of moments, but of each philoxBlock of columns the words of the first sixteen only: turn() gives those of
-  /// the next sixteen, and so on.
+  /// Writes the words of moments in columns [first, first + columns) of `row` to `words`, 1-D f32 whose bits they are;
+  /// some that follow may be written too, up to a multiple of philoxUnit. All are indices, `first` a multiple of
+  /// philoxBlock.
+  void write(mlir::Value row, mlir::Value first, mlir::Value columns, mlir::Value words);
+  /// The same, but of each philoxBlock of columns the words of the first sixteen only: turn() gives those of the next
+  /// sixteen, and so on.
   void writeFirst(mlir::Value row, mlir::Value first, mlir::Value columns, mlir::Value words);
+  /// The same of weights, for carries(): 0xffff less the low half of each word.
+  void writeFirstCarries(mlir::Value row, mlir::Value first, mlir::Value columns, mlir::Value carries);
+  /// What all turns take off the carries of the first sixteen columns of a block, for carries(): as many f32 as a block
+  /// has sixteens.
+  static mlir::Value turnsOfCarries(KernelBuilder &b);
+  /// Of sixteen columns from the `column`th of writeFirstCarries() on, as i32: what carries, added below the point of a
+  /// number in fixed point, where that is to be rounded up. `turns`: turnsOfCarries() in memory.
+  static mlir::Value carries(KernelBuilder &b, mlir::Value first, mlir::Value turns, mlir::Value column);
   static mlir::Value turn(KernelBuilder &b, mlir::Value words);
   /// The same for their low halves alone, above which are zeros.
   static mlir::Value turnHalves(KernelBuilder &b, mlir::Value halves);

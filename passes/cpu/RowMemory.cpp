@@ -83,7 +83,7 @@ void RowMemory::storeBytes(Value columns, Value ahead, MutableArrayRef<ByteSteps
       for (int64_t offset = 0; offset < span; offset += rowStep)
         steps.push_back(bytes.step(b.add(column, offset), Value(), bytes.carried));
       Value to = b.add(bytes.at, column);
-      b.store(lowBytes(steps), bytes.buffer, to);
+      b.store(bytesOf(steps), bytes.buffer, to);
       b.prefetch(bytes.buffer, b.add(to, ahead));
     }
     return join();
@@ -96,24 +96,26 @@ void RowMemory::storeBytes(Value columns, Value ahead, MutableArrayRef<ByteSteps
     part(carried);
     Value column = b.add(whole, offset);
     for (ByteSteps &bytes : all)
-      store(lowBytes(bytes.step(column, count, bytes.carried)), bytes.buffer, b.add(bytes.at, column), count);
+      store(bytesOf(bytes.step(column, count, bytes.carried)), bytes.buffer, b.add(bytes.at, column), count);
     carried = join();
   }));
 }
 
-Value RowMemory::lowBytes(ArrayRef<Value> steps) {
-  if (steps.size() == 1)
-    return arith::TruncIOp::create(b, b.vec(b.getI8Type(), rowStep), steps[0]);
-  auto bytesOf = [&](Value step) { return b.bitcast(b.vec(b.getI8Type(), 4 * rowStep), step); };
-  auto join = [&](Value low, Value high, int64_t count, int64_t stride) -> Value {
+Value RowMemory::bytesOf(ArrayRef<Value> steps, int64_t number) {
+  if (steps.size() == 1) {
+    Value lanes = number ? b.shiftRight(steps[0], 8 * number) : steps[0];
+    return arith::TruncIOp::create(b, b.vec(b.getI8Type(), rowStep), lanes);
+  }
+  auto allBytes = [&](Value step) { return b.bitcast(b.vec(b.getI8Type(), 4 * rowStep), step); };
+  auto join = [&](Value low, Value high, int64_t first, int64_t count, int64_t stride) -> Value {
     SmallVector<int64_t> order;
     for (int64_t i = 0; i < count; ++i)
-      order.push_back(stride * i);
+      order.push_back(first + stride * i);
     return vector::ShuffleOp::create(b, low, high, order);
   };
-  Value low = join(bytesOf(steps[0]), bytesOf(steps[1]), 2 * rowStep, 4);
-  Value high = join(bytesOf(steps[2]), bytesOf(steps[3]), 2 * rowStep, 4);
-  return join(low, high, 4 * rowStep, 1);
+  Value low = join(allBytes(steps[0]), allBytes(steps[1]), number, 2 * rowStep, 4);
+  Value high = join(allBytes(steps[2]), allBytes(steps[3]), number, 2 * rowStep, 4);
+  return join(low, high, 0, 4 * rowStep, 1);
 }
 
 Value RowMemory::load(Type element, Value buffer, Value at, Value count, int64_t lanes) {

@@ -42,8 +42,8 @@ public:
   /// last in `carried`. Meanwhile the bytes that are `ahead` of those stored are asked for.
   void storeBytes(mlir::Value columns, mlir::Value ahead, llvm::MutableArrayRef<ByteSteps> all);
   int64_t stepsAtOnce() const { return b.target.has(CpuTarget::AVX512VBMI) ? 4 : 1; }
-  /// The low bytes of one step, or of stepsAtOnce().
-  mlir::Value lowBytes(mlir::ArrayRef<mlir::Value> steps);
+  /// The bytes of one step, or of stepsAtOnce(), that have this number in their lanes: 0 for the lowest, up to 3.
+  mlir::Value bytesOf(mlir::ArrayRef<mlir::Value> steps, int64_t number = 0);
 
   /// `lanes` elements of a 1-D buffer from `at` on, of which `count` are the row's where it is not null; the others are
   /// zero.

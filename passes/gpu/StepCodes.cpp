@@ -201,8 +201,18 @@ void StepCodes::encode(const StepHalf &half, ValueRange values, ValueRange words
     factor = ofGroups(factors, half);
   if (newZeros)
     zero = ofGroups(newZeros, half);
+  // Codes that fill a scale of their own are rounded as one with the product, as on CPUs.
+  const bool roundsProduct =
+      rounding == Rounding::Nearest && format.kind == Format::Kind::Int && scaling == ScaleUpdate::Group;
+  auto product = [&](Value value, Value by) -> Value {
+    if (!roundsProduct)
+      return b.mulF(value, by);
+    // Beside this number there is no room for a fraction.
+    Value whole = b.f32(0x1.8p23f);
+    return b.subF(b.fma(value, by, whole), whole);
+  };
   for (int64_t i = 0; i < StepHalf::columns; ++i) {
-    Value scaled = factors ? b.mulF(values[i], factor[i]) : values[i], residual;
+    Value scaled = factors ? product(values[i], factor[i]) : values[i], residual;
     Value code = encode(scaled, newZeros ? zero[i] : Value(), words.empty() ? Value() : words[i], residual);
     append(i, b.bitAnd(code, (1 << format.bits) - 1));
     if (residual)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "dialect/core/KernelAbi.h"
+#include "passes/MomentCodes.h"
 #include "passes/gpu/StepMoments.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -9,14 +10,6 @@ using namespace bq;
 
 static constexpr int64_t columns = StepPiece::columns;
 static_assert(abi::momentBlock == 32 * columns);
-
-namespace {
-
-/// Codes of v are the upper bits of a float between 2^-31 and 1.875: its exponent starts here.
-constexpr int64_t leastExponent = 127 - 31;
-constexpr int64_t mantissaBits = 3, droppedBits = 23 - mantissaBits;
-
-} // namespace
 
 std::pair<Value, Value> StepMoments::blockOf(const StepPiece &piece) {
   Value number = b.div(piece.first, abi::momentBlock);
@@ -36,16 +29,16 @@ void StepMoments::storeScale(Value scale, Value scales, const StepPiece &piece) 
 }
 
 Value StepMoments::decodeSecond(Value code) {
-  return b.asFloat(b.add(b.shiftLeft(code, droppedBits), leastExponent << 23));
+  return b.asFloat(b.add(b.shiftLeft(code, droppedMomentBits), leastMomentExponent << 23));
 }
 
 Value StepMoments::decodeRoot(Value code, Value rootScale) { return b.mulF(b.sqrtF(decodeSecond(code)), rootScale); }
 
 Value StepMoments::encodeSecond(Value second, Value inverseScale, Value word) {
   // As many random bits as are dropped.
-  Value above = b.add(b.add(b.bits(b.mulF(second, inverseScale)), b.shiftRight(word, 32 - droppedBits)),
-                      b.i32(-(leastExponent << 23)));
-  return b.min(b.max(b.shiftRightSigned(above, droppedBits), b.i32(0)), b.i32(255));
+  Value above = b.add(b.add(b.bits(b.mulF(second, inverseScale)), b.shiftRight(word, 32 - droppedMomentBits)),
+                      b.i32(-(leastMomentExponent << 23)));
+  return b.min(b.max(b.shiftRightSigned(above, droppedMomentBits), b.i32(0)), b.i32(255));
 }
 
 Value StepMoments::greatest(ValueRange values) {
@@ -100,13 +93,15 @@ StepMoments::Values StepMoments::stepBlock(const StepPiece &piece) {
   loaded.resize(5, StepTrack(Values(columns, b.f32(0.0f))));
   Value mScale = loadScale(at.mScales, piece), vScale = loadScale(at.vScales, piece);
   Value decay = b.mulF(numbers.beta1, mScale);
-  // For adam m counts in units of what is new in it.
+  // For adam moments count in units of what is new in them.
   Value rootScale, unit, decayEpsilon;
   if (isAdam) {
-    rootScale = b.sqrtF(vScale);
+    Value secondDecay = b.divF(b.maxF(numbers.beta2, b.f32(leastBeta2)), numbers.fresh2);
+    rootScale = b.sqrtF(b.mulF(vScale, secondDecay));
     unit = b.divF(b.f32(1.0f), numbers.fresh1);
     decay = b.mulF(decay, unit);
     decayEpsilon = b.mulF(decay, numbers.epsilon);
+    decay = b.divF(decay, b.sqrtF(secondDecay));
   }
   SmallVector<Values> stepped = forEachHalf(b, piece, loaded, [&](const StepHalf &, MutableArrayRef<Values> fronts) {
     Values gradient = floatsOf(b, dataType, fronts[0]), m = bytesOf(b, fronts[1], /*isSigned=*/true),
@@ -119,9 +114,9 @@ StepMoments::Values StepMoments::stepBlock(const StepPiece &piece) {
         fronts[4][i] = b.mulF(b.toFloat(v[i]), vScale);
         continue;
       }
-      Value root = decodeRoot(v[i], rootScale);
-      fronts[3][i] = b.fma(old, b.fma(root, decay, decayEpsilon), gradient[i]);
-      fronts[4][i] = nextSecond(b.mulF(root, root), gradient[i]);
+      Value left = decodeRoot(v[i], rootScale);
+      fronts[3][i] = b.fma(old, b.fma(left, decay, decayEpsilon), gradient[i]);
+      fronts[4][i] = b.fma(left, left, b.mulF(gradient[i], gradient[i]));
     }
   });
   Values m = stepped[3], v = stepped[4];
@@ -132,11 +127,12 @@ StepMoments::Values StepMoments::stepBlock(const StepPiece &piece) {
     return storeLinear(v, true, at.v, at.vScales, piece);
   }
   // A power of two, such that the greatest v is not above 1.875 of it; what is added carries into the exponent.
-  Value bits = b.bitAnd(b.add(b.bits(greatest(v)), int64_t(1) << droppedBits), 0x7f800000);
-  bits = b.min(b.max(bits, b.i32(int64_t(127 - 95) << 23)), b.i32(int64_t(253) << 23));
+  Value bits = b.bitAnd(b.add(b.bits(greatest(v)), int64_t(1) << droppedMomentBits), 0x7f800000);
+  bits = b.min(b.max(bits, b.i32(leastScaleExponent << 23)), b.i32(greatestScaleExponent << 23));
   Value newScale = b.asFloat(bits), inverse = b.asFloat(b.sub(b.i32(int64_t(254) << 23), bits));
   Value unitEpsilon = b.mulF(unit, numbers.epsilon);
-  storeScale(newScale, at.vScales, piece);
+  unit = b.mulF(unit, b.sqrtF(numbers.fresh2));
+  storeScale(b.mulF(newScale, numbers.fresh2), at.vScales, piece);
   auto encode = [&](const StepHalf &half, MutableArrayRef<Values> fronts) {
     Values codes;
     for (auto [m, v, word] : llvm::zip(fronts[1], fronts[2], random.moments(half.number))) {

@@ -26,11 +26,7 @@ StepMoments::Pair StepMoments::advance(const Pair &old, Value g, Value decay) {
   Value m = b.fma(decay, old.m, b.mulF(numbers.fresh1, g));
   if (rule == UpdateRule::SignMomentum)
     return {m, Value()};
-  return {m, nextSecond(old.v, g)};
-}
-
-Value StepMoments::nextSecond(Value v, Value g) {
-  return b.fma(numbers.beta2, v, b.mulF(numbers.fresh2, b.mulF(g, g)));
+  return {m, b.fma(numbers.beta2, old.v, b.mulF(numbers.fresh2, b.mulF(g, g)))};
 }
 
 /// beta2 v + (1 - beta2) rate sign(m)

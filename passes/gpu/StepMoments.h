@@ -45,8 +45,6 @@ private:
   mlir::Value isPositive(mlir::Value x);
   /// The moments after the step; `decay` of the old m is left.
   Pair advance(const Pair &old, mlir::Value gradient, mlir::Value decay);
-  /// v of adam after the step.
-  mlir::Value nextSecond(mlir::Value v, mlir::Value gradient);
   mlir::Value meanSign(mlir::Value v, mlir::Value m);
   mlir::Value divide(mlir::Value m, mlir::Value root);
   mlir::Value directionOf(const Pair &stored);

@@ -215,7 +215,7 @@ private:
       std::copy(second.begin(), second.end(), directions);
       return;
     }
-    const double scale = secondScale(*std::max_element(second.begin(), second.end()));
+    const double scale = secondScale(*std::max_element(second.begin(), second.end()), 1 - args.beta2);
     args.vScales[scaleAt] = static_cast<float>(scale);
     for (int64_t i = 0; i < count; ++i) {
       v[i] = static_cast<uint8_t>(encodeSecond(second[i], scale, wordOf(row, column + i)));

@@ -50,12 +50,14 @@ float reference::storedMoment(MomentType type, double x, uint32_t half, bool isS
   return static_cast<float>(std::copysign(stored, x));
 }
 
-double reference::secondScale(double greatest) {
-  if (greatest <= 0)
-    return 0x1p-95;
-  int exponent = std::ilogb(greatest);
-  exponent += std::ldexp(greatest, -exponent) >= 1.875;
-  return std::ldexp(1.0, std::clamp(exponent, -95, 126));
+double reference::secondScale(double greatest, double fresh2) {
+  greatest /= fresh2;
+  int exponent = -95;
+  if (greatest > 0) {
+    exponent = std::ilogb(greatest);
+    exponent += std::ldexp(greatest, -exponent) >= 1.875;
+  }
+  return std::ldexp(static_cast<float>(fresh2), std::clamp(exponent, -95, 126));
 }
 
 int reference::encodeSecond(double v, double scale, uint32_t word) {

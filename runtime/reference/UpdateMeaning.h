@@ -22,8 +22,8 @@ double roundAtRandom(double x, double unit);
 /// A moment as it is stored in f32, f16 or bf16; `half` is random. `isSecond`: a positive one is not stored as 0.
 float storedMoment(MomentType type, double x, uint32_t half, bool isSecond);
 
-/// The scale of a block of v of 8 bits whose greatest is this.
-double secondScale(double greatest);
+/// The scale of a block of v of 8 bits whose greatest is this; `fresh2` is 1 - beta2.
+double secondScale(double greatest, double fresh2);
 /// By the upper twenty bits of a random word.
 int encodeSecond(double v, double scale, uint32_t word);
 /// Of a code, for a scale of 1.

@@ -137,8 +137,9 @@ private:
       for (const Bounded &v : second)
         greatest = std::max(greatest, v.value);
       const double scale = scaleOf(now.vScales);
-      if (scale != secondScale(greatest * (1 - 16 * e)) && scale != secondScale(greatest * (1 + 16 * e)))
-        between("scale of v", row, column, secondScale(greatest), scale, secondScale(greatest));
+      auto scaleFor = [&](double most) { return secondScale(most, fresh2); };
+      if (scale != scaleFor(greatest * (1 - 16 * e)) && scale != scaleFor(greatest * (1 + 16 * e)))
+        between("scale of v", row, column, scaleFor(greatest), scale, scaleFor(greatest));
       for (int64_t i = 0; i < count; ++i) {
         const uint32_t word = wordAt(row, column + i);
         const int code = now.v.data()[row * k + column + i];

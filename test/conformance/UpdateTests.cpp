@@ -208,6 +208,35 @@ void runSmallSteps(const Subject &subject, const char *format, Rounding rounding
   EXPECT_LE(std::fabs(mean), 3 * std::sqrt((squares / count - mean * mean) / count));
 }
 
+/// Weights beyond what the greatest code of the greatest scale stands for become that.
+void runSaturated(const Subject &subject, const char *format, Rounding rounding) {
+  UpdateArgs args = packedArgs(format, rounding, 3, 300);
+  args.packed->scaleType = ElementType::F16;
+  UpdateState state(args), before(args);
+  Random random(11);
+  fill(args, state, random);
+  for (int64_t i = 0; i < args.n * args.packed->format.groupCount(args.k); ++i)
+    storeElement(ElementType::F16, state.scales.data(), i, 60000);
+  const float most = 60000.0f * static_cast<float>(args.packed->format.greatestValue());
+  std::vector<float> gradient(args.n * args.k);
+  for (float &g : gradient)
+    g = most * random.unit();
+  args.gradient = gradient.data();
+  args.lr = 1;
+  before.assign(state.bytes());
+  state.writeTo(args);
+  const Status status = subject.backend->update(args, parallelFor(1));
+  if (!status && status.error().code == ErrorCode::Unsupported)
+    GTEST_SKIP() << status.error().message;
+  ASSERT_TRUE(status) << status.error().message;
+  EXPECT_EQ(checkUpdate(args, before, state), "");
+  const int64_t groups = args.n * args.packed->format.groupCount(args.k);
+  int64_t saturated = 0;
+  for (int64_t i = 0; i < groups; ++i)
+    saturated += loadElement(ElementType::F16, args.packed->scales, i) == maxFinite(ElementType::F16);
+  EXPECT_GT(saturated, groups / 2);
+}
+
 /// A gradient that is not finite is named, and nothing is changed.
 void runNotFinite(const Subject &subject, float bad) {
   for (const char *format : {"", "int4:g32"}) {
@@ -249,6 +278,12 @@ void bq::conformance::addUpdateTests(const Subject &subject, uint64_t seed) {
               weightName(*Format::parse(format), ZeroPointType::None, ElementType::F32) + "_" +
                   std::string(str(rounding)),
               [=] { runSmallSteps(subject, format, rounding); });
+  for (const char *format : {"int3:g32", "int4:g20", "int8"})
+    for (Rounding rounding : {Rounding::Nearest, Rounding::Stochastic, Rounding::Residual})
+      addTest(subject, "UpdateSaturates",
+              weightName(*Format::parse(format), ZeroPointType::None, ElementType::F16) + "_" +
+                  std::string(str(rounding)),
+              [=] { runSaturated(subject, format, rounding); });
   addTest(subject, "UpdateNotFinite", "Nan", [=] { runNotFinite(subject, NAN); });
   addTest(subject, "UpdateNotFinite", "Infinity", [=] { runNotFinite(subject, -INFINITY); });
 }

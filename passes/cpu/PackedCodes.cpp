@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "passes/cpu/CanonicalCodes.h"
+#include "passes/cpu/GroupCode.h"
+#include "passes/cpu/PackedStep.h"
+
+#include "llvm/ADT/bit.h"
+
+#include <numeric>
+
+using namespace mlir;
+using namespace bq;
+
+Value PackedStep::realLanes(Value count) {
+  if (!count)
+    return {};
+  SmallVector<int32_t> lane(rowStep);
+  std::iota(lane.begin(), lane.end(), 0);
+  return arith::CmpIOp::create(b, arith::CmpIPredicate::slt, b.ints(lane), b.splat(integers(), k % rowStep));
+}
+
+float PackedStep::roundedPart() const {
+  if (!fillsCodes() || format.bits > 6)
+    return 1;
+  return rounding == Rounding::Stochastic ? 0x1p16f : rounding == Rounding::Residual ? 0x1p24f : 1;
+}
+
+PackedStep::Encoded PackedStep::encoded(Value i) {
+  Value value = b.load(floats(), tileValues, i);
+  if (format.kind == Format::Kind::Sign) {
+    Value isNegative = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, value, splat(0.0f));
+    return {{b.select(isNegative, b.zero(integers()), b.splat(integers(), 1))}, {}};
+  }
+  const auto least = static_cast<float>(format.leastValue()), most = static_cast<float>(format.greatestValue());
+  // Rounding to nearest is that of bq.quantize, which adds an integer zero point afterwards.
+  if (zeroType == ZeroPointType::U8 && rounding == Rounding::Nearest) {
+    Value zero = perColumn(newGroups.zeros, i), low = b.subF(splat(least), zero), high = b.subF(splat(most), zero);
+    value = writeLesser(b, writeGreater(b, b.mulF(value, perColumn(newGroups.factors, i)), low), high);
+    return {{b.addI(b.roundToInt(value), b.roundToInt(zero))}, {}};
+  }
+  auto carry = [&] { return PhiloxRows::carries(b, tileCarries, turns, i); };
+  // What is above `high`, a positive number, is taken down before it is made an integer, as bits of a float, which are
+  // in order there; what is below is taken up afterwards. CPUs give the least integer for what is less.
+  auto noMoreBits = [&](Value x, float high) -> Value {
+    return arith::MinSIOp::create(b, b.bitcast(integers(), x), b.splat(integers(), llvm::bit_cast<int32_t>(high)));
+  };
+  auto noLess = [&](Value x, int64_t low) -> Value { return arith::MaxSIOp::create(b, x, b.splat(integers(), low)); };
+  const bool isApart = format.bits > 6;
+  if (fillsCodes() && (rounding == Rounding::Nearest || !isApart)) {
+    Value factor = perColumn(newGroups.factors, i);
+    if (rounding == Rounding::Residual) {
+      Value fixed = noMoreBits(b.fma(value, factor, splat(0x1p23f)), (most + 1 - 1 / residualSteps) * 0x1p24f);
+      fixed = b.roundToInt(b.bitcast(floats(), fixed));
+      return residualOf(b, noLess(fixed, format.leastValue() * (1 << 24)), carry());
+    }
+    // Beside this number there is no room for a fraction: the sum is rounded, and an integer in its lower bits.
+    constexpr float whole = 0x1.8p23f;
+    Value rounded = b.fma(value, factor, splat(whole));
+    if (rounding == Rounding::Nearest)
+      return {{b.bitcast(integers(), rounded)}, {}};
+    // A scale of less than 32 bits may be rounded down.
+    return {{b.addI(noMoreBits(rounded, whole + most * 0x1p16f), carry()), 2}, {}};
+  }
+  value = b.mulF(value, perColumn(newGroups.factors, i));
+  if (format.hasZeroPoints())
+    value = b.addF(value, perColumn(newGroups.zeros, i));
+  auto noMore = [&](Value x, float high) { return b.bitcast(floats(), noMoreBits(x, high)); };
+  switch (rounding) {
+  case Rounding::Nearest:
+    return {{noLess(b.roundToInt(noMore(value, most)), format.leastValue())}, {}};
+  case Rounding::Stochastic: {
+    // In fixed point with as many bits behind the point as are random.
+    Value fixed = b.roundToInt(b.mulF(noMore(value, most), splat(0x1p16f)));
+    return {{b.addI(noLess(fixed, format.leastValue() * (1 << 16)), carry()), 2}, {}};
+  }
+  case Rounding::Residual: {
+    value = noMore(value, most + 0.5f - 1 / residualSteps);
+    if (!isApart) {
+      Value fixed = b.roundToInt(b.fma(value, splat(0x1p24f), splat(0x1p23f)));
+      return residualOf(b, noLess(fixed, format.leastValue() * (1 << 24)), carry());
+    }
+    // The integer part does not fit beside the fraction.
+    value = writeGreater(b, value, splat(least - 0.5f));
+    Value nearest = b.roundToInt(value);
+    Value left = b.roundToInt(b.fma(b.subF(value, b.toFloat(nearest)), splat(0x1p24f), splat(0x1p23f)));
+    const Encoded rest = residualOf(b, left, carry());
+    return {{b.addI(nearest, arith::ShRSIOp::create(b, rest.codes.lanes, b.splat(integers(), 24)))}, rest.residuals};
+  }
+  }
+  llvm_unreachable("all roundings are listed");
+}
+
+PackedStep::Encoded PackedStep::residualOf(KernelBuilder &b, Value fixed, Value random) {
+  Value lanes = b.addI(fixed, random);
+  return {{lanes, 3}, {lanes, 2}};
+}
+
+void PackedStep::storeResiduals(ArrayRef<Value> steps, const Byte &like, Value row, Value column, Value count) {
+  Value bytes = memory.bytesOf(steps, like.number);
+  bytes = arith::XOrIOp::create(b, bytes, b.splat(cast<VectorType>(bytes.getType()), 0x80));
+  memory.store(bytes, residual, b.add(b.mul(row, k), column), count);
+}
+
+void PackedStep::encodeTile(Value row, Value first, int64_t columns) {
+  const int64_t atOnce = 8 % format.bits == 0 ? memory.stepsAtOnce() : 1, span = atOnce * rowStep;
+  const int64_t whole = atOnce > 1 ? columns / span * span : 0;
+  b.loop(b.index(0), b.index(whole), span, [&](Value i) {
+    SmallVector<Value> codeLanes, residualLanes;
+    Encoded last;
+    for (int64_t offset = 0; offset < span; offset += rowStep) {
+      last = encoded(b.add(i, offset));
+      codeLanes.push_back(last.codes.lanes);
+      residualLanes.push_back(last.residuals.lanes);
+    }
+    Value bytes = b.bitAnd(memory.bytesOf(codeLanes, last.codes.number), (1 << format.bits) - 1);
+    b.store(writePackCodes(b, bytes, format.bits), codes, byteAt(row, b.add(first, i)));
+    if (last.residuals.lanes)
+      storeResiduals(residualLanes, last.residuals, row, b.add(first, i), Value());
+  });
+  memory.forEachStep(b.index(columns - whole), [&](Value i, Value count) {
+    i = b.add(i, whole);
+    encode(row, b.add(first, i), i, count);
+  });
+}
+
+Value PackedStep::byteAt(Value row, Value column) {
+  return b.add(b.mul(row, format.rowBytes(k)), b.div(b.mul(column, format.bits), 8));
+}
+
+void PackedStep::encode(Value row, Value column, Value i, Value count) {
+  const Encoded step = encoded(i);
+  if (step.residuals.lanes)
+    storeResiduals(step.residuals.lanes, step.residuals, row, column, count);
+  const Byte &byte = step.codes;
+  Value code = byte.number ? b.shiftRight(byte.lanes, 8 * byte.number) : byte.lanes;
+  code = b.bitAnd(code, (1 << format.bits) - 1);
+  // The bits that pad a row are zero.
+  if (Value isReal = realLanes(count))
+    code = b.select(isReal, code, b.zero(integers()));
+  Value bytes = count ? b.div(b.add(b.mul(count, format.bits), 7), 8) : Value();
+  Value at = byteAt(row, column);
+  Value packed = writePackCodes(b, code, format.bits);
+  if (!count)
+    return b.store(packed, codes, at);
+  // As many lanes as a step that is cut short is kept in.
+  SmallVector<int64_t> order;
+  for (int64_t i = 0; i < rowStep; ++i)
+    order.push_back(i % (2 * format.bits));
+  memory.store(vector::ShuffleOp::create(b, packed, packed, order), codes, at, bytes);
+}
