@@ -37,8 +37,10 @@ ScheduleAttr withSplits(ProductLayer op, const Target &target, StringRef name, i
   const int64_t grid = llvm::divideCeil(layout.blocks(), FragmentPlan::warps * blocks);
   const int64_t wanted = llvm::divideCeil(2 * multiprocessors(std::get<CudaTarget>(target)), grid);
   int64_t splits = std::clamp<int64_t>(wanted, 1, std::clamp<int64_t>(layout.segments() / 4, 1, 16));
-  // Patches fill the grid by their number.
-  if (!op.getPatch().empty())
+  // Patches fill the grid by their number; those of mixed weights are few where sums are of floats, and each tile of
+  // them decodes the weight anew.
+  const bool isMixed = cast<WeightType>(op.getWeight().getType()).getFormat().isMixed();
+  if (!op.getPatch().empty() && !(isMixed && op.getCompute().getValue() != Compute::I8))
     splits = 1;
   // As many as have something to do.
   splits = llvm::divideCeil(layout.segments(), llvm::divideCeil(layout.segments(), splits));

@@ -90,7 +90,8 @@ func.func @mixed_small(%x: tensor<8x256xf32>, %w: !bq.weight<64x256, "mixed:g8",
 
 // -----
 
-// More rows meet what a block of threads has decoded; patches do whatever their number is.
+// More rows meet what a block of threads has decoded; patches do whatever their number is, in parts unless there may be
+// many.
 
 // CHECK-LABEL: @mixed_panel
 // CHECK: schedule = #bq.schedule<panel, rows = 16, vectors = 1, splits = 4>
@@ -102,10 +103,12 @@ func.func @mixed_panel(%x: tensor<16x2048xf32>, %w: !bq.weight<4096x2048, "mixed
 // -----
 
 // CHECK-LABEL: @mixed_patches
+// CHECK: schedule = #bq.schedule<panel, rows = 64, vectors = 1, splits = 2>
 // CHECK: schedule = #bq.schedule<panel, rows = 64, vectors = 1>
-func.func @mixed_patches(%x: tensor<?x16x9x9xf32>, %w: !bq.weight<32x144, "mixed:g8", f32>) -> tensor<?x32x7x7xf32> {
-  %y = bq.conv2d %x, %w {kernel = array<i64: 3, 3>, compute = #bq.compute<f32>} : (tensor<?x16x9x9xf32>, !bq.weight<32x144, "mixed:g8", f32>) -> tensor<?x32x7x7xf32>
-  return %y : tensor<?x32x7x7xf32>
+func.func @mixed_patches(%x: tensor<?x128x9x9xf32>, %w: !bq.weight<32x1152, "mixed:g8", f32>) -> (tensor<?x32x7x7xf32>, tensor<?x32x7x7xf32>) {
+  %0 = bq.conv2d %x, %w {kernel = array<i64: 3, 3>, compute = #bq.compute<bf16>} : (tensor<?x128x9x9xf32>, !bq.weight<32x1152, "mixed:g8", f32>) -> tensor<?x32x7x7xf32>
+  %1 = bq.conv2d %x, %w {kernel = array<i64: 3, 3>, compute = #bq.compute<i8>} : (tensor<?x128x9x9xf32>, !bq.weight<32x1152, "mixed:g8", f32>) -> tensor<?x32x7x7xf32>
+  return %0, %1 : tensor<?x32x7x7xf32>, tensor<?x32x7x7xf32>
 }
 
 // -----
