@@ -7,6 +7,7 @@
 #include "passes/cpu/MixedRowSums.h"
 #include "passes/cpu/MixedSteps.h"
 
+#include <limits>
 #include <optional>
 
 using namespace mlir;
@@ -26,23 +27,32 @@ constexpr int64_t listSlack = 16;
 int64_t roundUp(int64_t value) { return (value + 63) / 64 * 64; }
 
 /// Sums are taken in chains, so that one need not wait for the step before: a stride is a step of each. Scratch: what
-/// has been summed after each stride, of each plane; sums of rows; where rows end in the list; of floats the sums of
-/// the activations of groups; the list.
+/// has been summed after each stride, of each plane or of both as one; sums of rows; where rows end in the list; of
+/// floats the sums of the activations of groups; the list.
 struct Places {
   MixedSteps::Form form;
-  int64_t groups, chains, strides, sums, ends, activations, list, bytes;
+  int64_t groups, chains, planes, strides, sums, ends, activations, list, bytes;
 
   explicit Places(const LinearPlan &plan) : form(plan) {
     const int64_t size = plan.format.group;
     groups = plan.layout.k / size;
     chains = size <= step ? 2 : 1;
+    planes = hasOneSum(plan) ? 1 : plan.activationPlanes();
     // One before the first, and one that is not full.
     strides = (blockRows * plan.layout.k + step * chains - 1) / (step * chains) + 1;
-    sums = plan.activationPlanes() * strides * chains * form.vectors * 64;
+    sums = planes * strides * chains * form.vectors * 64;
     ends = sums + blockRows * 64;
     activations = ends + blockRows * 8;
     list = activations + (plan.isInteger() ? 0 : roundUp(MixedActivationSums::vectorGroups(plan) * 4));
     bytes = roundUp(list + blockRows * groups + 2 * 64);
+  }
+
+  /// Whether what a row adds to a lane fits an i32 with both planes of activations as one. What the rows before it have
+  /// added may not: differences are right where sums wrap around.
+  bool hasOneSum(const LinearPlan &plan) const {
+    const int64_t products = (plan.layout.k + form.lanes - 1) / form.lanes;
+    const auto greatest = static_cast<int64_t>(plan.fixedPointMax()) * ((1 << maxNarrow) - 1);
+    return plan.isInteger() && products <= std::numeric_limits<int32_t>::max() / greatest;
   }
 };
 
@@ -52,12 +62,12 @@ public:
       : b(b), plan(plan), size(plan.format.group), places(plan), frame(b, plan, buffers), decoder(b, buffers.codes),
         lists(b, plan, buffers, frame, decoder, places.bytes),
         wideSums(b, plan, frame, decoder, lists, /*isOfLevels=*/true), partial(plan.isInteger() ? b.i32s() : b.f32s()) {
-    after = frame.scratch(partial.getElementType(), plan.activationPlanes() * planeLanes());
+    after = frame.scratch(partial.getElementType(), places.planes * planeLanes());
     sums = frame.scratch(b.getF32Type(), blockRows * 16, places.sums);
     ends = frame.scratch(b.getI64Type(), blockRows, places.ends);
     list = frame.scratch(b.getI8Type(), places.bytes - places.list, places.list);
     steps.emplace(b, plan, frame, decoder, list);
-    for (int64_t plane = 0; plane < plan.activationPlanes(); ++plane)
+    for (int64_t plane = 0; plane < places.planes; ++plane)
       for (int64_t lane = 0; lane < strideLanes(); lane += 16)
         b.store(b.zero(partial), after, b.index(plane * planeLanes() + lane));
     if (!plan.isInteger()) {
@@ -173,9 +183,13 @@ private:
           steps->add(sums.slice(plane * planeVectors + chain * vectors, vectors), plane, decoded,
                      b.add(entry, chain * parts), inGroup);
       }
-      for (int64_t plane = 0; plane < planes; ++plane)
-        for (int64_t i = 0; i < planeVectors; ++i)
-          b.store(sums[plane * planeVectors + i], after, b.add(to, plane * planeLanes() + i * 16));
+      for (int64_t plane = 0; plane < places.planes; ++plane)
+        for (int64_t i = 0; i < planeVectors; ++i) {
+          Value sum = sums[plane * planeVectors + i];
+          if (places.planes < planes)
+            sum = b.addI(b.shiftLeft(sum, 7), sums[planeVectors + i]);
+          b.store(sum, after, b.add(to, plane * planeLanes() + i * 16));
+        }
       to = b.add(to, strideLanes());
       return next;
     };
@@ -197,7 +211,7 @@ private:
   /// What a width adds to each row: sums at its end less those at its beginning. To list the next width's groups at
   /// once keeps more of a CPU's units busy.
   Value addRows(Value width, Value count) {
-    const int64_t planes = plan.activationPlanes(), perGroup = std::max<int64_t>(1, size / step);
+    const int64_t planes = places.planes, perGroup = std::max<int64_t>(1, size / step);
     const int64_t classes = places.form.parts * places.chains;
     const VectorType some = b.vec(partial.getElementType(), places.form.lanes);
     SmallVector<Value> state(planes, b.zero(some)), units;

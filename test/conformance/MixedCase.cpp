@@ -55,6 +55,7 @@ std::string MixedCase::name() const {
   text += hasBias ? "_bias" : "";
   text += isPart ? "_part" : "";
   text += isKept ? "_kept" : "";
+  text += isGreatest ? "_greatest" : "";
   text += staticBits ? "_a" + std::to_string(staticBits) : "";
   return activation == Activation::None ? text : text + "_" + std::string(str(activation));
 }
@@ -71,7 +72,7 @@ MixedWeightCase::MixedWeightCase(const MixedCase &c, Random &random)
   }
   for (int64_t i = 0; i < count; ++i) {
     const int width = bits[i / size];
-    levels.push_back(static_cast<int>(random.below(int64_t{1} << width)));
+    levels.push_back(c.isGreatest ? (1 << width) - 1 : static_cast<int>(random.below(int64_t{1} << width)));
     units.push_back(static_cast<double>(levels.back()) / ((1 << width) - 1));
   }
   int field = 0;

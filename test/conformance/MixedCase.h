@@ -24,6 +24,7 @@ struct MixedCase {
   Activation activation = Activation::None;
   XKind x = XKind::Normal;
   int staticBits = 0, parallel = 0;
+  bool isGreatest = false; ///< All codes are the greatest, and all activations the same.
   bool hasPatches = false; ///< Rows of activations are patches of images.
   uint64_t seed = 0;
 

@@ -31,7 +31,7 @@ std::vector<float> makeX(const MixedCase &c, Random &random) {
     const XKind kind = i % 3 == c.m / 2 % 3 ? c.x : XKind::Normal;
     const int64_t chosen = random.below(c.k);
     for (int64_t column = 0; column < c.k; ++column) {
-      float value = random.unit();
+      float value = c.isGreatest ? 1.0f : random.unit();
       if (kind == XKind::Zero)
         value = 0;
       else if (kind == XKind::Spike)
@@ -157,6 +157,20 @@ std::vector<MixedCase> mixedCases(const Subject &subject, uint64_t seed) {
         c.seed = seed * 1000003 + cases.size();
         cases.push_back(c);
       }
+  // The greatest sums of a row's products: 516 of them fit the 32 bits of one of the two lanes of such groups, 520 do
+  // not.
+  for (Compute compute : subject.computes)
+    for (int64_t k : {1032, 1040}) {
+      MixedCase c;
+      c.format = {Format::Kind::Mixed, 15, 8};
+      c.compute = compute;
+      c.n = 17;
+      c.k = k;
+      c.least = c.greatest = 8;
+      c.isGreatest = true;
+      c.seed = seed * 1000003 + cases.size();
+      cases.push_back(c);
+    }
   return cases;
 }
 
