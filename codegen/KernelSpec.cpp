@@ -56,26 +56,26 @@ const std::vector<Field> table = {
      [](KernelSpec &s, Text text, Text name) { return parseOp(s.op, text, name); }},
     {"format", weightOps | fakeQuantize, [](const KernelSpec &s) { return s.format.str(); },
      [](KernelSpec &s, Text text, Text name) { return assign(s.format, Format::parse(text), name); }},
-    {"n", products, [](const KernelSpec &s) { return std::to_string(s.n); },
+    {"n", allProducts, [](const KernelSpec &s) { return std::to_string(s.n); },
      [](KernelSpec &s, Text text, Text name) { return parseNumber(s.n, text, name); }},
     {"k", weightOps | magnitudeSums, [](const KernelSpec &s) { return std::to_string(s.k); },
      [](KernelSpec &s, Text text, Text name) { return parseNumber(s.k, text, name); }},
-    {"data", products | only(Op::Quantize) | updates | fakeQuantize | magnitudeSums | noises | weightRange,
+    {"data", allProducts | only(Op::Quantize) | updates | fakeQuantize | magnitudeSums | noises | weightRange,
      [](const KernelSpec &s) { return std::string(str(s.dataType)); },
      [](KernelSpec &s, Text text, Text name) { return assign(s.dataType, parseElementType(text), name); }},
     {"scale", weightOps, [](const KernelSpec &s) { return std::string(str(s.scaleType)); },
      [](KernelSpec &s, Text text, Text name) { return assign(s.scaleType, parseElementType(text), name); }},
     {"zero", weightOps | fakeQuantize, [](const KernelSpec &s) { return std::string(str(s.zeroType)); },
      [](KernelSpec &s, Text text, Text name) { return assign(s.zeroType, parseZeroPointType(text), name); }},
-    {"compute", products, [](const KernelSpec &s) { return std::string(str(s.compute)); },
+    {"compute", allProducts, [](const KernelSpec &s) { return std::string(str(s.compute)); },
      [](KernelSpec &s, Text text, Text name) { return assign(s.compute, parseCompute(text), name); }},
-    {"rows", linear, [](const KernelSpec &s) { return std::to_string(s.rows); },
+    {"rows", linear | inputGradient, [](const KernelSpec &s) { return std::to_string(s.rows); },
      [](KernelSpec &s, Text text, Text name) { return parseNumber(s.rows, text, name); }},
     {"bias", products, [](const KernelSpec &s) { return std::to_string(s.hasBias); },
      [](KernelSpec &s, Text text, Text name) { return parseFlag(s.hasBias, text, name); }},
     {"activation", products, [](const KernelSpec &s) { return std::string(str(s.activation)); },
      [](KernelSpec &s, Text text, Text name) { return assign(s.activation, parseActivation(text), name); }},
-    {"permuted", products | only(Op::Prepack), [](const KernelSpec &s) { return std::to_string(s.permuted); },
+    {"permuted", allProducts | only(Op::Prepack), [](const KernelSpec &s) { return std::to_string(s.permuted); },
      [](KernelSpec &s, Text text, Text name) { return parseFlag(s.permuted, text, name); }},
     {"factors", products, [](const KernelSpec &s) { return std::to_string(s.columnFactors); },
      [](KernelSpec &s, Text text, Text name) { return parseFlag(s.columnFactors, text, name); }},
@@ -221,7 +221,7 @@ std::string KernelSpec::name() const {
   if (op == Op::WeightRange)
     return "bq_" + data + "_" + operation;
   const std::string weight = weightName(*this);
-  if (!(only(op) & products))
+  if (!(only(op) & allProducts))
     return "bq_" + (op == Op::Quantize ? data + "_" : "") + weight + "_" + operation + (permuted ? "_permuted" : "") +
            "__" + columns;
   std::string text = "bq_" + data + "_" + weight + "_" + operation + "_";

@@ -32,6 +32,8 @@ struct KernelSpec {
     DiffqNoise,       ///< a float weight of any number of elements with noise
     DiffqNoiseGrad,   ///< the gradients of that
     WeightRange,      ///< least and greatest element of a float weight of any number of elements
+    /// y[m, k] = sum over n of x[m, n] * W[n, k], W prepacked as for Linear; for GPUs
+    LinearInputGradient,
   };
 
   /// Which fields an op has is said by the table in KernelSpec.cpp. Those it has not keep the values they have here.
@@ -45,7 +47,7 @@ struct KernelSpec {
   ElementType scaleType = ElementType::F32;
   ZeroPointType zeroType = ZeroPointType::None;
 
-  // What linear layers and convolutions have.
+  // What linear layers and convolutions have; their gradients the first two, and `permuted`.
   Compute compute = Compute::F32;
   int rows = 0;         ///< The M this is made for, at most, 1..maxExactRows; 0 = any M, as Conv2d has.
   bool hasBias = false; ///< f32 [n].
@@ -85,6 +87,7 @@ struct KernelSpec {
   /// Readable name, also the symbol of the kernel; different for different specs that verify:
   ///   bq_<data>_<weight>_linear_<compute>[_a<bits>][_permuted][_factors][_bias][_<activation>]__n<N>k<K>m<rows>
   ///   bq_<data>_<weight>_conv2d_<height>x<width>[_groups<G>]_<compute>[_...]__n<N>k<K>, the rest as for linear
+  ///   bq_<data>_<weight>_linear_input_gradient_<compute>[_permuted]__n<N>k<K>m<rows>
   ///   bq_<data>_<weight>_quantize__k<K>, bq_<weight>_embedding__k<K>, bq_<weight>_dequantize__k<K>
   ///   bq_<weight>_prepack[_permuted]__k<K>
   ///   bq_<data>_<weight>_update_<rule>[_<moments>][_corrected]_<rounding>_<scaling>__k<K>

@@ -16,12 +16,13 @@ using Op = KernelSpec::Op;
 inline constexpr std::string_view ops[] = {
     "linear",         "embedding",    "quantize",         "dequantize",    "prepack",
     "update",         "update_dense", "conv2d",           "fake_quantize", "fake_quantize_grad",
-    "magnitude_sums", "diffq_noise",  "diffq_noise_grad", "weight_range"};
+    "magnitude_sums", "diffq_noise",  "diffq_noise_grad", "weight_range",  "linear_input_gradient"};
 
 /// A set of ops: bit i is the op of value i.
 using Ops = unsigned;
 constexpr Ops only(Op op) { return 1u << static_cast<int>(op); }
 inline constexpr Ops linear = only(Op::Linear), conv2d = only(Op::Conv2d), products = linear | conv2d;
+inline constexpr Ops inputGradient = only(Op::LinearInputGradient), allProducts = products | inputGradient;
 inline constexpr Ops packedUpdate = only(Op::Update), denseUpdate = only(Op::UpdateDense);
 inline constexpr Ops updates = packedUpdate | denseUpdate;
 inline constexpr Ops allOps = (1u << std::size(ops)) - 1;

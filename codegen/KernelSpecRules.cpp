@@ -102,10 +102,16 @@ Status verifyGroups(const KernelSpec &spec) {
   return {};
 }
 
-/// What products have beside the weight.
-Status verifyProduct(const KernelSpec &spec) {
+Status verifyRows(const KernelSpec &spec) {
   if (spec.n < 1 || spec.n > maxSize)
     return badField("n", std::to_string(spec.n), "must be 1.." + std::to_string(maxSize) + " for " + opName(spec.op));
+  return {};
+}
+
+/// What products have beside the weight.
+Status verifyProduct(const KernelSpec &spec) {
+  if (Status status = verifyRows(spec); !status)
+    return status;
   const bool hasColumnScale = spec.format.hasColumnScale();
   if (hasColumnScale && spec.columnFactors)
     return badField("factors", "1", "the columns of format " + spec.format.str() + " have scales of their own: use 0");
@@ -123,6 +129,14 @@ Status verifyProduct(const KernelSpec &spec) {
                     "must divide k / kernel_height=" + std::to_string(spec.k / spec.kernelHeight));
   if (spec.groups != 1)
     return verifyGroups(spec);
+  return {};
+}
+
+Status verifyInputGradient(const KernelSpec &spec) {
+  if (Status status = verifyRows(spec); !status)
+    return status;
+  if (spec.compute != Compute::F32 && spec.compute != Compute::BF16)
+    return badField("compute", str(spec.compute), "gradients are summed in f32 or bf16");
   return {};
 }
 
@@ -165,10 +179,13 @@ Status KernelSpec::verify() const {
   if (only(op) & products)
     if (Status status = verifyProduct(*this); !status)
       return status;
-  if (op == Op::Linear) {
+  if (only(op) & inputGradient)
+    if (Status status = verifyInputGradient(*this); !status)
+      return status;
+  if (only(op) & (linear | inputGradient)) {
     if (rows < 0 || rows > maxExactRows)
       return badField("rows", std::to_string(rows),
-                      "must be 0 (any) or 1.." + std::to_string(maxExactRows) + " for linear");
+                      "must be 0 (any) or 1.." + std::to_string(maxExactRows) + " for " + opName(op));
   }
   if (op == Op::Quantize) {
     if (format.kind == Format::Kind::Lut)

@@ -30,6 +30,14 @@ public:
     case KernelSpec::Op::Conv2d:
       buildProduct(weight);
       break;
+    case KernelSpec::Op::LinearInputGradient: {
+      const int64_t rows = spec.rows ? spec.rows : any;
+      start({tensor({rows, spec.n}, data), weight}, tensor({rows, spec.k}, data));
+      finish(LinearInputGradientOp::create(b, result, argument(0), argument(1),
+                                           ComputeAttr::get(b.getContext(), spec.compute), flag(spec.permuted),
+                                           ScheduleAttr()));
+      break;
+    }
     case KernelSpec::Op::Embedding:
       start({tensor({any}, b.getI64Type()), weight}, tensor({any, spec.k}, scale));
       finish(EmbeddingOp::create(b, result, argument(0), argument(1), ScheduleAttr()));

@@ -178,6 +178,8 @@ def BQ_ScheduleAttr : BQ_Attr<"Schedule", "schedule"> {
     - `reference`: as `stream`, row after row; the last resort.
     - `fragment`, `pipeline`, `simt`: on GPUs, as `bq-select-schedule` says; a warp has `vectors` blocks of 16 rows of the
       weight, and a tile of `rows` activations. The sum over K is done in `splits` parts.
+    - `gradient`: on GPUs, of `bq.linear_input_gradient`: a block of threads has the columns of `vectors` segments, and a
+      tile of `rows` gradients. The sum over N is done in `splits` parts.
 
     Example:
     ```mlir
@@ -188,7 +190,7 @@ def BQ_ScheduleAttr : BQ_Attr<"Schedule", "schedule"> {
     StringRefParameter<"name of the algorithm">:$algorithm,
     DefaultValuedParameter<"int64_t", "0", "rows of activations in a tile; 0 where it does not apply">:$rows,
     DefaultValuedParameter<"int64_t", "0", "blocks of weight rows in a tile; 0 where it does not apply">:$vectors,
-    DefaultValuedParameter<"int64_t", "1", "parts of the sum over K that are done apart">:$splits,
+    DefaultValuedParameter<"int64_t", "1", "parts of the sum that are done apart">:$splits,
     OptionalParameter<"::bq::LayoutAttr", "order of the prepacked weight, if it is prepacked">:$layout
   );
   let hasCustomAssemblyFormat = 1;

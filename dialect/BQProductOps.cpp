@@ -124,3 +124,24 @@ LogicalResult Conv2dOp::verify() {
   // (C6)
   return verifyColumns(*this);
 }
+
+//===----------------------------------------------------------------------===//
+// LinearInputGradientOp
+//===----------------------------------------------------------------------===//
+
+LogicalResult LinearInputGradientOp::verify() {
+  WeightType weight = getWeight().getType();
+  RankedTensorType gradient = cast<RankedTensorType>(getGradient().getType());
+  // (C1)
+  if (failed(verifyStaticRows(*this, weight)) ||
+      failed(verifyShape(*this, "gradient", getGradient(), {gradient.getDimSize(0), weight.getN()})))
+    return failure();
+  // (C2)
+  if (failed(verifyShape(*this, "result", getResult(), {gradient.getDimSize(0), weight.getK()})) ||
+      failed(verifyElementType(*this, "result", getResult(), gradient.getElementType())))
+    return failure();
+  // (C3)
+  if (Compute compute = getCompute().getValue(); compute != Compute::F32 && compute != Compute::BF16)
+    return emitOpError("expected compute f32 or bf16, got ") << StringRef(str(compute));
+  return success();
+}

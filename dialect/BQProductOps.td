@@ -161,4 +161,52 @@ def BQ_Conv2dOp : BQ_ProductOp<"conv2d"> {
   let results = (outs 4DTensorOf<[BQ_Float]>:$result);
 }
 
+def BQ_LinearInputGradientOp : BQ_Op<"linear_input_gradient", [Pure]> {
+  let summary = "Gradient of a linear layer with respect to its input";
+  let description = [{
+    Computes `result = gradient * W`, with the weight that `bq.linear` reads, prepacked as it reads it:
+
+    ```
+    def result(m, k):
+      sum = 0
+      for n in range(N):
+        sum += gradient[m, n] * W(n, k)
+      return sum
+    ```
+
+    With `bf16` the product of a gradient and the scale of the weight's group is rounded to bf16, and so are entries of
+    tables; with `f32` neither is. Sums are in f32 in both cases. Their order is not specified. The result is rounded
+    once, to the element type of `result`. With `permuted`, column k of the weight is column `permutation[k]` of the
+    result, as in `bq.linear`.
+
+    Constraints:
+
+    - (C1) `gradient` is 2-D with as many columns as `weight` has rows, whose number is static.
+    - (C2) `result` is `[dim(gradient, 0), K]` of the element type of `gradient`.
+    - (C3) `compute` is `f32` or `bf16`, since a fixed point loses small gradients beside large ones.
+
+    Example:
+    ```mlir
+    func.func @ffn_up_backward(%dy: tensor<?x11008xf32>, %w: !bq.weight<11008x4096, "int4:g128", f16>)
+        -> tensor<?x4096xf32> {
+      %dx = bq.linear_input_gradient %dy, %w {compute = #bq.compute<f32>}
+        : (tensor<?x11008xf32>, !bq.weight<11008x4096, "int4:g128", f16>) -> tensor<?x4096xf32>
+      return %dx : tensor<?x4096xf32>
+    }
+    ```
+  }];
+  let arguments = (ins
+    2DTensorOf<[BQ_Float]>:$gradient,
+    BQ_WeightType:$weight,
+    BQ_ComputeAttr:$compute,
+    UnitAttr:$permuted,
+    OptionalAttr<BQ_ScheduleAttr>:$schedule
+  );
+  let results = (outs 2DTensorOf<[BQ_Float]>:$result);
+  let assemblyFormat = [{
+    $gradient `,` $weight attr-dict `:` `(` type($gradient) `,` qualified(type($weight)) `)` `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
 #endif // BQ_DIALECT_BQPRODUCTOPS_TD

@@ -19,7 +19,9 @@ namespace {
 struct GpuLowerLinear : bq::impl::GpuLowerLinearBase<GpuLowerLinear> {
   void runOnOperation() override {
     if (failed(lowerSoleOps<ProductLayer>(getOperation(),
-                                          [&](func::FuncOp func, ProductLayer op) { return lower(func, op); })))
+                                          [&](func::FuncOp func, ProductLayer op) { return lower(func, op); })) ||
+        failed(lowerSoleOps<LinearInputGradientOp>(
+            getOperation(), [&](func::FuncOp func, LinearInputGradientOp op) { return lowerGradient(func, op); })))
       signalPassFailure();
   }
 
@@ -38,6 +40,26 @@ struct GpuLowerLinear : bq::impl::GpuLowerLinearBase<GpuLowerLinear> {
                  : plan.form == FragmentPlan::Form::F32 ? writeSimtLinear
                                                         : writeMmaLinear;
     write(b, plan, makeKernel(b, plan, func.getName()));
+    return success();
+  }
+
+  LogicalResult lowerGradient(func::FuncOp func, LinearInputGradientOp op) {
+    ScheduleAttr schedule = *op.getSchedule();
+    const Format &format = op.getWeight().getType().getFormat();
+    if (schedule.getAlgorithm() != "gradient" || format.isMixed() ||
+        (op.getCompute().getValue() == Compute::F32 && !format.isExactInBF16()))
+      return op->emitError() << "no lowering for schedule '" << schedule.getAlgorithm() << "' with compute "
+                             << str(op.getCompute().getValue()) << " and format " << format.str();
+    const FragmentPlan plan = FragmentPlan::get(op);
+    if (plan.rows < 1 || plan.rows > cuda::maxExactRows || plan.blocks < 1 || plan.tileColumns() > 256)
+      return op->emitError() << "schedule 'gradient' takes 1 to 16 rows and up to 256 columns in vectors, got "
+                             << plan.rows << " and " << plan.tileColumns();
+    if (plan.splits < 1 || (plan.splits - 1) * plan.blocksPerSplit() >= plan.layout.blocks())
+      return op->emitError() << "schedule 'gradient' cannot part " << plan.layout.blocks() << " blocks of rows into "
+                             << plan.splits;
+    OpBuilder builder(func);
+    GpuBuilder b(op->getLoc(), builder);
+    writeMmaGradient(b, plan, makeKernel(b, plan, func.getName()));
     return success();
   }
 

@@ -188,11 +188,11 @@ def ConvertToLLVM : Pass<"bq-convert-to-llvm", "::mlir::ModuleOp"> {
 }
 
 def GpuLowerLinear : Pass<"bq-gpu-lower-linear", "::mlir::ModuleOp"> {
-  let summary = "Lower bq.linear and bq.conv2d to what one thread of a GPU does";
+  let summary = "Lower bq.linear, its gradient and bq.conv2d to what one thread of a GPU does";
   let description = [{
-    A function that is one scheduled `bq.linear` or `bq.conv2d` becomes the kernel of `dialect/core/CudaAbi.h`, and
-    before it, where the schedule is `pipeline`, `<name>_prepare`, which converts the rows of activations. The weight is
-    in the order of `dialect/core/FragmentLayout.h`. Of the format `mixed` it is that of `dialect/core/CudaMixedAbi.h`,
+    A function that is one scheduled `bq.linear`, `bq.linear_input_gradient` or `bq.conv2d` becomes the kernel of
+    `dialect/core/CudaAbi.h`, and before it, where the schedule is `pipeline`, `<name>_prepare`, which converts the rows
+    of activations. The weight is in the order of `dialect/core/FragmentLayout.h`. Of the format `mixed` it is that of `dialect/core/CudaMixedAbi.h`,
     whose codes are as they are saved; activations are prepared in i8, and in bf16 where the schedule is `panel`. Rows of `bq.conv2d` are patches, gathered by whoever reads x.
   }];
   let dependentDialects = ["::bq::gpu::BQGPUDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",

@@ -106,11 +106,17 @@ ScheduleAttr refuseMixedRows(Operation *, const Target &, std::string &reason) {
   return {};
 }
 
+ScheduleAttr refuseGradient(Operation *, const Target &, std::string &reason) {
+  reason = "CPUs take it as the product with a weight that is transposed before it is prepacked";
+  return {};
+}
+
 ScheduleAttr refuseMagnitudes(Operation *, const Target &, std::string &reason) {
   reason = "weights are decomposed on the CPU alone";
   return {};
 }
 
+constexpr Candidate gradientCandidates[] = {{"gradient", refuseGradient}};
 constexpr Candidate prepackCandidates[] = {{"rows", refusePrepack}};
 constexpr Candidate mixedRowCandidates[] = {{"rows", refuseMixedRows}};
 constexpr Candidate gpuMagnitudeCandidates[] = {{"rows", refuseMagnitudes}};
@@ -118,8 +124,8 @@ constexpr Candidate gpuMagnitudeCandidates[] = {{"rows", refuseMagnitudes}};
 } // namespace
 
 bool bq::isLayer(Operation *op) {
-  return isa<ProductLayer, EmbeddingOp, QuantizeOp, DequantizeOp, PrepackOp, FakeQuantizeOp, FakeQuantizeGradOp,
-             MagnitudeSumsOp, UpdateOp, WeightRangeOp, DiffqNoiseOp, DiffqNoiseGradOp>(op);
+  return isa<ProductLayer, LinearInputGradientOp, EmbeddingOp, QuantizeOp, DequantizeOp, PrepackOp, FakeQuantizeOp,
+             FakeQuantizeGradOp, MagnitudeSumsOp, UpdateOp, WeightRangeOp, DiffqNoiseOp, DiffqNoiseGradOp>(op);
 }
 
 ArrayRef<Candidate> bq::candidatesFor(Operation *op, const Target &target) {
@@ -130,6 +136,8 @@ ArrayRef<Candidate> bq::candidatesFor(Operation *op, const Target &target) {
   if (auto layer = dyn_cast<ProductLayer>(op))
     return cast<WeightType>(layer.getWeight().getType()).getFormat().isMixed() ? ArrayRef<Candidate>(mixedCandidates)
                                                                                : productCandidates;
+  if (isa<LinearInputGradientOp>(op))
+    return gradientCandidates;
   if (isa<PrepackOp>(op))
     return prepackCandidates;
   auto isMixed = [](Value weight) { return cast<WeightType>(weight.getType()).getFormat().isMixed(); };

@@ -4,6 +4,7 @@
 #include "quantizers/Linear.h"
 #include "quantizers/PackedWeightClass.h"
 #include "quantizers/WeightMemo.h"
+#include "quantizers/cuda/GpuLinear.h"
 #include "quantizers/cuda/OnGpu.h"
 
 #include <torch/library.h>
@@ -27,17 +28,20 @@ Tensor emptyResult(const char *op, const Tensor &gradient, int64_t n, int64_t k)
   return at::empty_symint(sizes, gradient.options());
 }
 
-/// `transposed` is asked on the CPU where the format can be, `dense` elsewhere: W in the type of the gradient.
+/// `weight` is asked on GPUs, `transposed` on the CPU, where they can be; else `dense`: W in the type of the gradient.
 template <typename Transposed, typename Dense>
-Tensor run(const char *op, const Tensor &gradient, const Format &format, int64_t n, int64_t k, Compute compute,
-           Transposed transposed, Dense dense) {
-  Tensor result = emptyResult(op, gradient, n, k);
-  if (result.numel() == 0 || n == 0)
+Tensor run(const char *op, const Tensor &gradient, const LinearWeight &weight, Compute compute, Transposed transposed,
+           Dense dense) {
+  Tensor result = emptyResult(op, gradient, weight.n, weight.k);
+  if (result.numel() == 0 || weight.n == 0)
     return result.zero_();
-  if (!gradient.is_cpu() || !canTranspose(format, k, {}))
-    return at::matmul(gradient, dense());
-  const Tensor rows = linearInputGradient(op, gradient.reshape({-1, n}), *transposed(), gradientCompute(compute));
-  return rows.view(result.sizes());
+  const Tensor rows = gradient.reshape({-1, weight.n});
+  if (gradient.is_cpu() && canTranspose(weight.format, weight.k, {}))
+    return linearInputGradient(op, rows, *transposed(), gradientCompute(compute)).view(result.sizes());
+  if (gradient.is_cuda() && gpu::linearInputGradient(op, gpu::currentPlace(op, gradient.device()),
+                                                     {rows.contiguous(), {}, result}, weight, compute))
+    return result;
+  return at::matmul(gradient, dense());
 }
 
 Tensor plainHere(const Tensor &gradient, const Tensor &codes, const Tensor &scales, const OptionalTensor &zeros,
@@ -46,8 +50,9 @@ Tensor plainHere(const Tensor &gradient, const Tensor &codes, const Tensor &scal
   const WeightTensors weight{codes, scales, zeros, groupIndex};
   checkDevice(plainName, "codes", codes, gradient.device());
   const int64_t n = checkWeight(plainName, weight, format, k);
+  const LinearWeight prepacked{[&] { return prepackRemembered(plainName, weight, format, k); }, {}, format, n, k};
   return run(
-      plainName, gradient, format, n, k, take(plainName, parseCompute(compute)),
+      plainName, gradient, prepacked, take(plainName, parseCompute(compute)),
       [&] { return transposedRemembered(plainName, weight, format, k, {}); },
       [&] { return dispatch::dequantize(codes, scales, zeros, format, {n, k}, groupIndex, gradient.scalar_type()); });
 }
@@ -64,9 +69,10 @@ Tensor plainMeta(const Tensor &gradient, const Tensor &codes, const Tensor &scal
 }
 
 Tensor packedHere(const Tensor &gradient, const PackedPtr &weight, c10::string_view compute) {
+  const LinearWeight prepacked{
+      [&] { return weight->prepacked(gradient.device()); }, {}, weight->format(), weight->n(), weight->k()};
   return run(
-      packedName, gradient, weight->format(), weight->n(), weight->k(), take(packedName, parseCompute(compute)),
-      [&] { return weight->transposed({}); },
+      packedName, gradient, prepacked, take(packedName, parseCompute(compute)), [&] { return weight->transposed({}); },
       [&] { return weight->dequantize(gradient.scalar_type(), gradient.device()); });
 }
 

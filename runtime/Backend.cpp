@@ -168,6 +168,12 @@ Status LinearArgs::verify(int64_t n, int64_t k) const {
   if (static_cast<bool>(activationBits) != static_cast<bool>(activationScale))
     return invalidArgument(std::string("activationScale is ") + (activationScale ? "given" : "null") +
                            ": activationBits is " + std::to_string(activationBits));
+  if (isGradient) {
+    if (geometry || bias || activation != Activation::None)
+      return invalidArgument("isGradient is true: a gradient has no geometry, bias and activation");
+    if (compute != Compute::F32 && compute != Compute::BF16)
+      return invalidArgument("compute is " + std::string(str(compute)) + ": gradients are summed in f32 or bf16");
+  }
   if (geometry) {
     if (Status status = verifyGeometry(*geometry, k, activationBits); !status)
       return status;
@@ -181,10 +187,11 @@ Status LinearArgs::verify(int64_t n, int64_t k) const {
     return {};
   if (!x || !y)
     return invalidArgument(std::string(x ? "y" : "x") + " is null: m is " + std::to_string(m));
-  if (m > 1 && !geometry && xStride < k)
-    return refuse("xStride", xStride, "rows of " + std::to_string(k) + " elements are at least that far apart");
-  if (m > 1 && yStride < n)
-    return refuse("yStride", yStride, "rows of " + std::to_string(n) + " elements are at least that far apart");
+  const int64_t inputs = isGradient ? n : k, outputs = isGradient ? k : n;
+  if (m > 1 && !geometry && xStride < inputs)
+    return refuse("xStride", xStride, "rows of " + std::to_string(inputs) + " elements are at least that far apart");
+  if (m > 1 && yStride < outputs)
+    return refuse("yStride", yStride, "rows of " + std::to_string(outputs) + " elements are at least that far apart");
   return {};
 }
 

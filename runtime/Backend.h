@@ -84,6 +84,10 @@ struct LinearArgs {
   /// [m, k], rows xStride elements apart, columns contiguous; with `geometry` images whose patches are the rows.
   const void *x = nullptr;
   int64_t m = 0, xStride = 0;
+  /// y = x W in place of x W^T, the gradient of a linear layer with respect to its input: x is [m, n] and y [m, k], and
+  /// what else there is in x W^T has its default. With compute f32 or bf16, where bf16 means that x times the scale of
+  /// a group is rounded to it.
+  bool isGradient = false;
   /// Or null. m then is geometry->pixels(), and xStride is not read. Conv2dShape makes it.
   const abi::Conv2dGeometry *geometry = nullptr;
   /// 0: activations as `compute` takes them. 1 to 8, for compute i8: x is quantized with one f32 scale s, the only
@@ -125,7 +129,9 @@ public:
 
   virtual Expected<std::shared_ptr<const PrepackedWeight>> prepack(const CanonicalWeight &weight,
                                                                    ParallelFor parallel) = 0;
-  /// y = activation(x W^T + bias). `weight` must come from this backend's prepack().
+  /// y = activation(x W^T + bias), or x W: kernels for CPUs have none for that and give Unsupported, and those for GPUs
+  /// where the format is `mixed`, or where a table's values are not exact in bf16 and the compute is f32. `weight` must
+  /// come from this backend's prepack().
   virtual Status linear(const PrepackedWeight &weight, const LinearArgs &args, ParallelFor parallel) = 0;
   /// y[i, :] = W[indices[i], :] in weight.scaleType, y contiguous. Indices outside [0, n) are an error; nothing is
   /// written.

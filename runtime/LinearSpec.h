@@ -5,6 +5,7 @@
 
 #include "codegen/Artifact.h"
 #include "codegen/KernelSpec.h"
+#include "dialect/core/FragmentLayout.h"
 #include "runtime/Backend.h"
 #include "runtime/Conv2dShape.h"
 
@@ -18,7 +19,9 @@ namespace bq {
 inline KernelSpec linearSpec(const Format &format, int64_t n, int64_t k, ElementType scaleType, ZeroPointType zeroType,
                              bool permuted, bool columnFactors, int rows, const LinearArgs &args) {
   KernelSpec spec;
-  spec.op = args.geometry ? KernelSpec::Op::Conv2d : KernelSpec::Op::Linear;
+  spec.op = args.isGradient ? KernelSpec::Op::LinearInputGradient
+            : args.geometry ? KernelSpec::Op::Conv2d
+                            : KernelSpec::Op::Linear;
   spec.format = format;
   spec.n = n;
   spec.k = k;
@@ -74,6 +77,14 @@ inline Status verifyPatches(const LinearArgs &args) {
                              std::to_string(std::numeric_limits<int32_t>::max()));
   }
   return {};
+}
+
+/// Columns of the parts of sums that a kernel for a GPU keeps in its workspace: those of y, or of a gradient as the
+/// weight's segments have them.
+inline int64_t workspaceColumns(const KernelSpec &spec) {
+  return spec.op == KernelSpec::Op::LinearInputGradient
+             ? FragmentLayout::get(spec.format, spec.n, spec.k).paddedColumns()
+             : spec.n;
 }
 
 /// Whether a kernel for a GPU that reads prepared activations (Artifact::rowMajorColumns) reads the rows of x instead,

@@ -63,10 +63,12 @@ public:
     llvm::raw_string_ostream(artifact.schedule) << layer->getAttrOfType<ScheduleAttr>("schedule");
     if (auto update = dyn_cast<UpdateOp>(layer))
       artifact.scratchBytes = updateValueBytes(update);
-    auto linear = dyn_cast<ProductLayer>(layer);
-    if (!linear)
-      return;
-    FragmentPlan plan = FragmentPlan::get(linear);
+    if (auto gradient = dyn_cast<LinearInputGradientOp>(layer))
+      describe(artifact, FragmentPlan::get(gradient));
+    else if (auto product = dyn_cast<ProductLayer>(layer))
+      describe(artifact, FragmentPlan::get(product));
+  }
+  static void describe(Artifact &artifact, const FragmentPlan &plan) {
     artifact.layout = plan.layout.str();
     artifact.rowMajorColumns = plan.readsPanel ? plan.layout.paddedColumns() : 0;
     artifact.rowMajorBytes = plan.activationBytes();

@@ -159,6 +159,13 @@ BQ_DEVICE bq_i32x4 bq_ldmatrix(const void *row) {
   return v;
 }
 
+/// One 8x8 matrix of 16 bits: lane l gives two elements of row l / 4, and gets two of column l / 4.
+BQ_DEVICE int32_t bq_transpose(int32_t matrix) {
+  int32_t v;
+  asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(v) : "r"(matrix));
+  return v;
+}
+
 BQ_DEVICE bq_f32x4 bq_mma_bf16(bq_i32x4 a, bq_i32x2 b, bq_f32x4 c) {
   bq_f32x4 d;
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
@@ -230,6 +237,13 @@ BQ_DEVICE int32_t bq_bf16x2_from_f32(float low, float high) {
   int32_t bits;
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(high), "f"(low));
   return bits;
+}
+
+/// By a multiplication with one, since sums alone are newer.
+BQ_DEVICE int32_t bq_add_bf16x2(int32_t a, int32_t b) {
+  int32_t sums;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(sums) : "r"(a), "r"(0x3f803f80), "r"(b));
+  return sums;
 }
 
 // Arithmetic. minnum and maxnum give the operand that is a number; minimum and maximum give NaN where one is.

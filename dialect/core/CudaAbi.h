@@ -41,8 +41,9 @@ using PrepareFn = void (*)(const void *x, const int32_t *permutation, const floa
 
 /// Codes in the order of FragmentLayout, scales and zero points too. `x`: rows as PrepareFn makes them, or the
 /// activations as they are (Artifact says which), `xStride` elements apart. `bias`: f32 [n]. `y` has m rows of n
-/// elements, `yStride` apart. Where the sum over K is split: `workspace` f32 [splits, m, n], and `counters` i32, one
-/// for each block of threads but for splits, zero before and after.
+/// elements, `yStride` apart. Where the sum is split: `workspace` f32 [splits, m, n], and `counters` i32, one for each
+/// block of threads but for splits, zero before and after. A gradient's x has m rows of n elements, y of k, and
+/// `workspace` is [splits, m, paddedColumns()].
 using LinearFn = void (*)(const void *codes, const void *scales, const void *zeros, const WeightTable *table,
                           const float *bias, const void *x, const float *rowScales, const int32_t *permutation,
                           const float *columnScale, void *y, float *workspace, int32_t *counters, int64_t xStride,

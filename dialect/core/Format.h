@@ -33,6 +33,8 @@ struct Format {
 
   /// Codes are indices into a table of 2^bits values.
   bool isTable() const { return kind == Kind::NF4 || kind == Kind::FP4 || kind == Kind::Lut; }
+  /// What codes say, before zero points and scales, is exact in bf16: of all but tables of any values.
+  bool isExactInBF16() const { return !isMixed() && (!isTable() || kind == Kind::FP4); }
   /// Weights are scale * (code - zero), zero given for each group.
   bool hasZeroPoints() const { return kind == Kind::UInt; }
   /// Scales are 1-D, a [N] then b [K], and there is one group.

@@ -307,6 +307,26 @@ def BQGPU_MmaOp : BQGPU_Op<"mma", [Pure, AllTypesMatch<["accumulator", "result"]
   let hasVerifier = 1;
 }
 
+def BQGPU_TransposeOp : BQGPU_Op<"transpose", [Pure]> {
+  let summary = "A warp's matrix of 8x8 elements of 16 bits with rows and columns exchanged";
+  let description = [{
+    Lane = 4 g + t has elements 2t and 2t + 1 of row g, and gets elements 2t and 2t + 1 of column g (PTX `movmatrix`).
+    Every lane of the warp takes part. Registers of the operand A of `bqgpu.mma` are such matrices: of those of a matrix,
+    in the order 0, 2, 1, 3, they become the operand A of its transpose.
+
+    Example:
+    ```mlir
+    func.func @transpose(%v: i32) -> i32 {
+      %r = bqgpu.transpose %v
+      return %r : i32
+    }
+    ```
+  }];
+  let arguments = (ins I32:$matrix);
+  let results = (outs I32:$result);
+  let assemblyFormat = "$matrix attr-dict";
+}
+
 def BQGPU_PackOp : BQGPU_Op<"pack", [Pure]> {
   let summary = "A fragment of its elements";
   let description = [{
@@ -441,6 +461,24 @@ def BQGPU_RoundPairOp : BQGPU_Op<"round_pair", [Pure]> {
   let arguments = (ins F32:$low, F32:$high);
   let results = (outs I32:$result);
   let assemblyFormat = "$low `,` $high attr-dict";
+}
+
+def BQGPU_AddPairOp : BQGPU_Op<"add_pair", [Pure]> {
+  let summary = "Sums of two pairs of bf16";
+  let description = [{
+    Each rounded once, to nearest, ties to even; NaN stays NaN.
+
+    Example:
+    ```mlir
+    func.func @add_pair(%x: i32, %y: i32) -> i32 {
+      %r = bqgpu.add_pair %x, %y
+      return %r : i32
+    }
+    ```
+  }];
+  let arguments = (ins I32:$a, I32:$b);
+  let results = (outs I32:$result);
+  let assemblyFormat = "$a `,` $b attr-dict";
 }
 
 #endif // BQ_DIALECT_GPU_BQGPUOPS_TD

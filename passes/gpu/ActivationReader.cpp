@@ -26,18 +26,6 @@ ActivationReader::ActivationReader(GpuBuilder &b, const FragmentPlan &plan, cons
   isAligned = b.equal(bits, b.i64(0));
 }
 
-ActivationReader::Piece ActivationReader::locate(Value column) {
-  const FragmentLayout &layout = plan.layout;
-  if (layout.segmentCodes == layout.segmentSize && layout.k == layout.paddedColumns())
-    return {column, {}};
-  Value segment = b.div(column, layout.segmentSize), offset = b.rem(column, layout.segmentSize);
-  Value group = b.div(segment, layout.segmentsPerGroup), part = b.rem(segment, layout.segmentsPerGroup);
-  Value groupBegin = b.mul(group, layout.groupSize);
-  Value begin = b.add(groupBegin, b.mul(part, layout.segmentCodes));
-  Value groupEnd = b.min(b.add(groupBegin, layout.groupSize), b.i32(layout.k));
-  return {b.add(begin, offset), b.min(b.add(begin, layout.segmentCodes), groupEnd)};
-}
-
 ActivationReader::Row ActivationReader::rowOf(Value row) {
   if (plan.hasPatches())
     return {Value(), patches.patchOf(row)};
@@ -45,7 +33,7 @@ ActivationReader::Row ActivationReader::rowOf(Value row) {
 }
 
 SmallVector<Value> ActivationReader::read(const Row &row, Value column) {
-  const Piece piece = locate(column);
+  const ColumnPiece piece = locateColumns(b, plan.layout, column);
   if (!isAligned)
     return readEach(row, piece);
   if (plan.hasPatches()) {
@@ -76,7 +64,7 @@ SmallVector<Value> ActivationReader::readChannels(const Row &row, Value column) 
       [&] { return SmallVector<Value>(8, patches.padding()); });
 }
 
-SmallVector<Value> ActivationReader::readEach(const Row &row, const Piece &piece) {
+SmallVector<Value> ActivationReader::readEach(const Row &row, const ColumnPiece &piece) {
   // Where an element of a patch is takes more code than reading it: one after the other, each appended to the last.
   if (plan.hasPatches())
     return b.loop(b.i32(0), b.i32(8), b.i32(1), SmallVector<Value>(8, b.f32(0.0f)), [&](Value i, ValueRange carried) {
@@ -91,7 +79,7 @@ SmallVector<Value> ActivationReader::readEach(const Row &row, const Piece &piece
 }
 
 /// The same in two turns of four, for what is mostly read at once: less to compile.
-SmallVector<Value> ActivationReader::readFours(const Row &row, const Piece &piece) {
+SmallVector<Value> ActivationReader::readFours(const Row &row, const ColumnPiece &piece) {
   return b.loop(b.i32(0), b.i32(8), b.i32(4), SmallVector<Value>(8, b.f32(0.0f)), [&](Value first, ValueRange carried) {
     SmallVector<Value> next(carried.drop_front(4));
     for (int64_t i = 0; i < 4; ++i)
@@ -101,7 +89,7 @@ SmallVector<Value> ActivationReader::readFours(const Row &row, const Piece &piec
 }
 
 /// Column `number` of the eight. In place of padding the last before it is read, so that nothing branches.
-Value ActivationReader::readOne(const Row &row, const Piece &piece, Value number) {
+Value ActivationReader::readOne(const Row &row, const ColumnPiece &piece, Value number) {
   Value column = b.add(piece.begin, number);
   if (!piece.end)
     return readOne(row, column);
@@ -162,7 +150,7 @@ bool ActivationReader::isCopied() const {
 
 void ActivationReader::copy(const Row &row, Value column, Value memory, Value to,
                             function_ref<void(ArrayRef<Value>)> store) {
-  const Piece piece = locate(column);
+  const ColumnPiece piece = locateColumns(b, plan.layout, column);
   b.when(
       isAligned,
       [&] {

@@ -138,12 +138,14 @@ void bq::populateDeviceToEmitCPatterns(TypeConverter &types, RewritePatternSet &
   call([](gpu::WaitCopiesOp op) { return ("bq_wait_copies<" + Twine(op.getPending()) + ">").str(); });
   call([](gpu::FenceOp) -> std::string { return "bq_fence"; });
   call([](gpu::MmaOp op) { return ("bq_mma_" + gpu::stringifyMmaKind(op.getKind())).str(); });
+  call([](gpu::TransposeOp) -> std::string { return "bq_transpose"; });
   call([](gpu::PackOp op) { return ("bq_pack_" + cppName(op.getType()).drop_front(3)).str(); });
   call([](gpu::ElementOp op) { return ("bq_element<" + Twine(op.getIndex()) + ">").str(); });
   call([](gpu::Logic3Op op) { return ("bq_logic3<" + Twine(op.getTable()) + ">").str(); });
   call([](gpu::ExtendOp op) { return ("bq_f32_from_" + gpu::stringifyHalf(op.getFrom())).str(); });
   call([](gpu::RoundOp op) { return ("bq_" + gpu::stringifyHalf(op.getTo()) + "_from_f32").str(); });
   call([](gpu::RoundPairOp) -> std::string { return "bq_bf16x2_from_f32"; });
+  call([](gpu::AddPairOp) -> std::string { return "bq_add_bf16x2"; });
   patterns.add<CallWithNumber<gpu::ShuffleXorOp>>(
       types, context, "bq_shuffle_xor", [](gpu::ShuffleXorOp op) { return static_cast<int32_t>(op.getMask()); });
   patterns.add<CallWithNumber<gpu::PermuteBytesOp>>(types, context, "bq_permute_bytes", [](gpu::PermuteBytesOp op) {

@@ -212,6 +212,20 @@ Value FragmentDecoder::bf16Fragment(const Words &words, int64_t unit, int64_t st
   return b.pack(registers);
 }
 
+Value FragmentDecoder::exactFragment(const Words &words, int64_t unit, int64_t step) {
+  Value fragment = bf16Fragment(words, unit, step);
+  if (!isOffsetBF16())
+    return fragment;
+  SmallVector<Value> registers;
+  for (int64_t reg = 0; reg < 4; ++reg) {
+    const int64_t offset = 128 + (plan.staticZero() << (reg % 2 * upperShift()));
+    // The upper half of the f32, of which eight bits of a number of eight are all.
+    const int64_t bits = llvm::bit_cast<uint32_t>(-static_cast<float>(offset)) >> 16;
+    registers.push_back(gpu::AddPairOp::create(b, b.element(fragment, reg), b.i32(bits * 0x00010001)));
+  }
+  return b.pack(registers);
+}
+
 Value FragmentDecoder::f32Weight(Value code, Value zero) {
   if (plan.format.isTable())
     return b.load(table, code);

@@ -42,6 +42,8 @@ public:
   mlir::Value bytesFragment(const Words &words, int64_t unit);
   /// Operand A of m16n8k16 for step 0 or 1 of a unit.
   mlir::Value bf16Fragment(const Words &words, int64_t unit, int64_t step);
+  /// The same of what codes say, exactly, less zero points that all codes share: for formats that are exact in bf16.
+  mlir::Value exactFragment(const Words &words, int64_t unit, int64_t step);
   /// The bytes of a register of operand A of m16n8k32.
   mlir::Value codes(const Words &words, int64_t unit, int64_t reg);
   /// The weight of such a byte in f32, `zero` taken out where the format has zero points of its own.
@@ -54,6 +56,11 @@ public:
   };
   Pair loadScales(mlir::Value block, mlir::Value segment, mlir::Value g);
   Pair loadZeros(mlir::Value block, mlir::Value segment, mlir::Value g);
+
+  /// Codes of row g + 8 count 2^upperShift() times as much as they say, in bf16 fragments.
+  int64_t upperShift() const;
+  /// The scale of such codes, from that of row g + 8.
+  mlir::Value perUnit(mlir::Value scale);
 
   /// Whether sums of fragments hold a multiple of the sum of activations that must be taken out.
   bool hasOffset() const;
@@ -69,9 +76,6 @@ private:
   mlir::Value byteOf(mlir::Value word, int64_t byte);
   mlir::Value bf16Bytes(const Words &words, int64_t unit, int64_t step, int64_t reg);
   bool isOffsetBF16() const;
-  /// Codes of row g + 8 count 2^upperShift() times as much as they say.
-  int64_t upperShift() const;
-  mlir::Value perUnit(mlir::Value scale);
   bool isBytesBF16() const { return plan.format.bits == 8; }
   bool isSign() const { return plan.format.kind == Format::Kind::Sign; }
 

@@ -51,6 +51,24 @@ FragmentPlan FragmentPlan::get(ProductLayer op) {
   return plan;
 }
 
+FragmentPlan FragmentPlan::get(LinearInputGradientOp op) {
+  FragmentPlan plan;
+  WeightType weight = op.getWeight().getType();
+  ScheduleAttr schedule = *op.getSchedule();
+  plan.format = weight.getFormat();
+  plan.layout = FragmentLayout::get(plan.format, weight.getN(), weight.getK());
+  plan.permuted = op.getPermuted();
+  plan.dataType = getElementTypeOrSelf(op.getGradient().getType());
+  plan.scaleType = weight.getScale();
+  plan.zero = weight.getZero();
+  plan.rows = schedule.getRows();
+  plan.blocks = schedule.getVectors();
+  plan.splits = schedule.getSplits();
+  plan.isGradient = true;
+  plan.parts = op.getCompute().getValue() == Compute::F32 ? 3 : 1;
+  return plan;
+}
+
 int64_t FragmentPlan::stagedStride(int64_t columns) const {
   // Eight lanes at a time read 16 bytes each from two rows (8 bytes from four rows for i8, 16 bytes from eight rows for
   // mixed f32): rows are apart by an odd number of what they read of one.
@@ -69,4 +87,15 @@ FragmentPlan::TableForm FragmentPlan::tableForm(Builder &b) const {
     return {b.getI16Type(), 256, offsetof(cuda::WeightTable, i8Pairs)};
   }
   llvm_unreachable("every form is listed");
+}
+
+ColumnPiece bq::locateColumns(GpuBuilder &b, const FragmentLayout &layout, Value column) {
+  if (layout.segmentCodes == layout.segmentSize && layout.k == layout.paddedColumns())
+    return {column, {}};
+  Value segment = b.div(column, layout.segmentSize), offset = b.rem(column, layout.segmentSize);
+  Value group = b.div(segment, layout.segmentsPerGroup), part = b.rem(segment, layout.segmentsPerGroup);
+  Value groupBegin = b.mul(group, layout.groupSize);
+  Value begin = b.add(groupBegin, b.mul(part, layout.segmentCodes));
+  Value groupEnd = b.min(b.add(groupBegin, layout.groupSize), b.i32(layout.k));
+  return {b.add(begin, offset), b.min(b.add(begin, layout.segmentCodes), groupEnd)};
 }

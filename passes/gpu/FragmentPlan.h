@@ -9,9 +9,10 @@
 
 namespace bq {
 
-/// A scheduled bq.linear or bq.conv2d for a GPU. A block of threads is four warps; each has `blocks` blocks of 16 rows
-/// of the weight and the block's tile of rows of activations; where a weight of the format `mixed` is streamed all
-/// warps have `blocks` rows together.
+/// A scheduled bq.linear, its gradient or a bq.conv2d for a GPU. A block of threads is four warps; each has `blocks`
+/// blocks of 16 rows of the weight and the block's tile of rows of activations; where a weight of the format `mixed` is
+/// streamed all warps have `blocks` rows together. Of a gradient, activations are gradients, and all warps have
+/// `blocks` segments together and every fourth block of rows each.
 struct FragmentPlan {
   /// What products are made of. Fixed-point activations are I8, or as BF16, which holds them exactly.
   enum class Form { F32, BF16, I8 };
@@ -25,10 +26,12 @@ struct FragmentPlan {
   ZeroPointType zero = ZeroPointType::None;
   int64_t rows = 8;          ///< Rows of activations in a tile.
   int64_t blocks = 2;        ///< Blocks of rows of the weight for each warp.
-  int64_t splits = 1;        ///< Parts of the sum over K, each done by blocks of threads of its own.
+  int64_t splits = 1;        ///< Parts of the sum, each done by blocks of threads of its own.
   bool isStreamed = false;   ///< A weight of the format `mixed` goes to registers once for each tile, else to a panel.
   bool readsPanel = false;   ///< Activations come prepared (cuda::PrepareFn), else x as it is.
   bool hasRowScales = false; ///< Activations are in fixed point.
+  bool isGradient = false;   ///< x W, of which the form is BF16.
+  int64_t parts = 1;         ///< Of a gradient: bf16 numbers that are an element of x times a scale.
   int64_t staticBits = 0;    ///< Of activations with one scale; 0 = as the form takes them.
   /// Of the patches that the rows are; 0 where they are rows of x.
   int64_t patchHeight = 0, patchWidth = 0;
@@ -40,6 +43,7 @@ struct FragmentPlan {
   static constexpr int64_t stagedBytes = 32 << 10;
 
   static FragmentPlan get(ProductLayer op);
+  static FragmentPlan get(LinearInputGradientOp op);
   /// The layout of a layer's weight and activations; where a panel is made of a weight of the format `mixed`, in
   /// segments of so many columns as are in it at once.
   static FragmentLayout layoutOf(ProductLayer op, bool isStreamed);
@@ -50,10 +54,16 @@ struct FragmentPlan {
 
   /// Columns of B operands: the tile in eights.
   int64_t tiles() const { return (rows + 7) / 8; }
-  /// Rows of the weight that a block of threads has.
-  int64_t tileColumns() const { return isStreamed ? blocks : warps * blocks * FragmentLayout::blockRows; }
-  int64_t gridY() const { return (layout.n + tileColumns() - 1) / tileColumns(); }
+  /// Columns of the result: rows of the weight, or of a gradient its columns in the order of segments, with padding.
+  int64_t resultColumns() const { return isGradient ? layout.paddedColumns() : layout.n; }
+  /// Those that a block of threads has.
+  int64_t tileColumns() const {
+    return isGradient ? blocks * layout.segmentSize : isStreamed ? blocks : warps * blocks * FragmentLayout::blockRows;
+  }
+  int64_t gridY() const { return (resultColumns() + tileColumns() - 1) / tileColumns(); }
+  /// What a part of the sum has of segments, or of a gradient of blocks of rows.
   int64_t segmentsPerSplit() const { return (layout.segments() + splits - 1) / splits; }
+  int64_t blocksPerSplit() const { return (layout.blocks() + splits - 1) / splits; }
   /// Bytes of an activation in shared memory.
   int64_t activationBytes() const { return form == Form::F32 ? 4 : form == Form::BF16 ? 2 : 1; }
   /// 32-bit words from one row of `columns` staged activations to the next, so that a warp's loads meet all banks.
@@ -85,6 +95,14 @@ struct FragmentBuffers {
   static void addPatchTypes(GpuBuilder &b, mlir::SmallVectorImpl<mlir::Type> &types);
   void takePatches(mlir::func::FuncOp func, unsigned first);
 };
+
+/// Where columns of the layout are in the weight: from `begin` on those before `end`, the others are padding. `end` is
+/// null where there is none.
+struct ColumnPiece {
+  mlir::Value begin, end;
+};
+/// Of columns from `column` on, as many as lie in its segment.
+ColumnPiece locateColumns(GpuBuilder &b, const FragmentLayout &layout, mlir::Value column);
 
 /// Elements of patches of images (abi::Conv2dGeometry).
 class PatchReader {
@@ -146,17 +164,11 @@ public:
             mlir::function_ref<void(mlir::ArrayRef<mlir::Value> values)> store);
 
 private:
-  /// Where eight columns of the layout are in x: from `begin` on those before `end`, the others are padding. `end` is
-  /// null where there is none.
-  struct Piece {
-    mlir::Value begin, end;
-  };
-  Piece locate(mlir::Value column);
   mlir::SmallVector<mlir::Value> readChannels(const Row &row, mlir::Value column);
   mlir::Value readOne(const Row &row, mlir::Value column);
-  mlir::Value readOne(const Row &row, const Piece &piece, mlir::Value number);
-  mlir::SmallVector<mlir::Value> readEach(const Row &row, const Piece &piece);
-  mlir::SmallVector<mlir::Value> readFours(const Row &row, const Piece &piece);
+  mlir::Value readOne(const Row &row, const ColumnPiece &piece, mlir::Value number);
+  mlir::SmallVector<mlir::Value> readEach(const Row &row, const ColumnPiece &piece);
+  mlir::SmallVector<mlir::Value> readFours(const Row &row, const ColumnPiece &piece);
   mlir::SmallVector<mlir::Value> loadAligned(mlir::Value at, mlir::Value column);
   mlir::Value convert(mlir::Value value, mlir::Value column);
 
@@ -171,9 +183,11 @@ private:
 /// Writes cuda::PrepareFn as a function of this name.
 void writePrepareRows(GpuBuilder &b, const FragmentPlan &plan, llvm::StringRef name);
 
-/// Writes cuda::LinearFn: tensor instructions for bf16 and i8, multiply-adds for f32.
+/// Writes cuda::LinearFn: tensor instructions for bf16 and i8, multiply-adds for f32; tensor instructions for
+/// gradients.
 void writeMmaLinear(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers);
 void writeSimtLinear(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers);
+void writeMmaGradient(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers);
 /// The same for the format `mixed`: streamed, by multiply-adds whatever the form is; or from panels, as for others.
 void writeMixedLinear(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers);
 void writeMixedPanels(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers);
@@ -183,9 +197,9 @@ void writeMixedPanels(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuf
 struct Partial {
   mlir::Value sum, row, column, isKept;
 };
-/// From the sums of a block of threads to y. Where the sum over K is split, sums go to the workspace, and the last of
-/// the blocks that share a tile adds them up in order. Every thread of the block must come here. `memory`: shared, i32,
-/// resultWords() of it, which nothing else uses any more; null = of its own.
+/// From the sums of a block of threads to y; those of a gradient its warps have in parts. Where the sum is split, sums
+/// go to the workspace, and the last of the blocks that share a tile adds them up in order. Every thread of the block
+/// must come here. `memory`: shared, i32, resultWords() of it, which nothing else uses any more; null = of its own.
 void writeResults(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers,
                   mlir::ArrayRef<Partial> partials, mlir::Value memory = {});
 int64_t resultWords(const FragmentPlan &plan);

@@ -148,6 +148,34 @@ ScheduleAttr proposePanel(Operation *op, const Target &target, std::string &reas
                     /*blocks=*/1);
 }
 
+/// A block of threads has the columns of eight operands of the transposed weight, where segments are not longer, or of
+/// four where much is done with each; and each multiprocessor four blocks, since a warp has one block of rows of the
+/// weight on its way at a time, where each warp then has at least four of them.
+ScheduleAttr proposeGradient(Operation *op, const Target &target, std::string &reason) {
+  auto gradient = cast<LinearInputGradientOp>(op);
+  WeightType weight = gradient.getWeight().getType();
+  const Format &format = weight.getFormat();
+  const Compute compute = gradient.getCompute().getValue();
+  if (format.isMixed() || (compute == Compute::F32 && !format.isExactInBF16())) {
+    reason = "operands are bf16, in which codes of format " + format.str() + " are not exact";
+    return {};
+  }
+  const FragmentLayout layout = FragmentLayout::get(format, weight.getN(), weight.getK());
+  const int64_t given = gradient.getGradient().getType().getDimSize(0);
+  const bool isMany = ShapedType::isDynamic(given) || given > 8;
+  const int64_t columns = isMany && compute == Compute::F32 ? 64 : 128;
+  const int64_t segments = std::min<int64_t>(layout.segments(), std::max<int64_t>(columns / layout.segmentSize, 1));
+  // The sums of more than these rows and columns would fill the registers.
+  const int64_t most = segments * layout.segmentSize > 128 ? 8 : 16;
+  const int64_t rows = ShapedType::isDynamic(given) ? most : std::clamp<int64_t>(given, 1, most);
+  const int64_t wanted = llvm::divideCeil(4 * multiprocessors(std::get<CudaTarget>(target)),
+                                          llvm::divideCeil(layout.segments(), segments));
+  const int64_t useful = std::clamp<int64_t>(layout.blocks() / (4 * FragmentPlan::warps), 1, 16);
+  const int64_t splits = std::min(wanted, useful);
+  return ScheduleAttr::get(op->getContext(), "gradient", rows, segments,
+                           llvm::divideCeil(layout.blocks(), llvm::divideCeil(layout.blocks(), splits)), {});
+}
+
 ScheduleAttr proposeRows(Operation *op, const Target &, std::string &) {
   return ScheduleAttr::get(op->getContext(), "rows", 0, 0, 1, {});
 }
@@ -155,11 +183,14 @@ ScheduleAttr proposeRows(Operation *op, const Target &, std::string &) {
 constexpr Candidate linearCandidates[] = {
     {"fragment", proposeFragment}, {"pipeline", proposePipeline}, {"simt", proposeSimt}};
 constexpr Candidate mixedCandidates[] = {{"stream", proposeStream}, {"panel", proposePanel}};
+constexpr Candidate gradientCandidates[] = {{"gradient", proposeGradient}};
 constexpr Candidate rowCandidates[] = {{"rows", proposeRows}};
 
 } // namespace
 
 ArrayRef<Candidate> bq::gpuCandidatesFor(Operation *op) {
+  if (isa<LinearInputGradientOp>(op))
+    return gradientCandidates;
   auto layer = dyn_cast<ProductLayer>(op);
   if (!layer)
     return rowCandidates;

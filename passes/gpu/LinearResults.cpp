@@ -40,8 +40,9 @@ public:
     });
   }
 
-  /// Lanes of a warp store to pairs of rows and eight columns: four words more meet all banks.
-  static int64_t strideOf(const FragmentPlan &plan) { return plan.tileColumns() + 4; }
+  /// Lanes of a warp store to pairs of rows and eight columns: four words more meet all banks. Of a gradient the eight
+  /// are pairs, eight columns apart: one more does.
+  static int64_t strideOf(const FragmentPlan &plan) { return plan.tileColumns() + (plan.isGradient ? 1 : 4); }
 
 private:
   int64_t stride() const { return strideOf(plan); }
@@ -52,14 +53,34 @@ private:
       b.barrier();
     else
       sums = b.shared(b.getI32Type(), resultWords(plan));
-    for (const Partial &partial : partials) {
-      auto store = [&] { b.store(b.bits(partial.sum), sums, b.add(b.mul(partial.row, stride()), partial.column)); };
-      if (partial.isKept)
-        b.when(partial.isKept, store);
-      else
-        store();
-    }
+    if (plan.isGradient)
+      return addWarps(partials);
+    forEachKept(partials, [&](Value sum, Value at) { b.store(b.bits(sum), sums, at); });
     b.barrier();
+  }
+
+  /// The same of sums that the warps have in parts, added in their order.
+  void addWarps(ArrayRef<Partial> partials) {
+    b.loop(b.thread(), b.i32(plan.rows * stride()), b.i32(FragmentPlan::threads),
+           [&](Value i) { b.store(b.i32(0), sums, i); });
+    b.barrier();
+    Value warp = b.div(b.thread(), 32);
+    b.loop(b.i32(0), b.i32(FragmentPlan::warps), b.i32(1), [&](Value turn) {
+      b.when(b.equal(warp, turn), [&] {
+        forEachKept(partials, [&](Value sum, Value at) { b.store(b.bits(b.addF(load(at), sum)), sums, at); });
+      });
+      b.barrier();
+    });
+  }
+
+  void forEachKept(ArrayRef<Partial> partials, function_ref<void(Value sum, Value at)> body) {
+    for (const Partial &partial : partials) {
+      auto place = [&] { body(partial.sum, b.add(b.mul(partial.row, stride()), partial.column)); };
+      if (partial.isKept)
+        b.when(partial.isKept, place);
+      else
+        place();
+    }
   }
 
   Value load(Value staged) { return b.asFloat(b.load(sums, staged)); }
@@ -71,14 +92,14 @@ private:
     b.loop(b.thread(), b.i32(plan.rows * plan.tileColumns()), b.i32(FragmentPlan::threads), [&](Value i) {
       Value inRow = b.rem(i, plan.tileColumns()), row = b.div(i, plan.tileColumns());
       Value atRow = b.add(firstRow, row), atColumn = b.add(firstColumn, inRow);
-      Value isInside = b.both(b.lessThan(atRow, buffers.m), b.lessThan(atColumn, b.i32(plan.layout.n)));
+      Value isInside = b.both(b.lessThan(atRow, buffers.m), b.lessThan(atColumn, b.i32(plan.resultColumns())));
       b.when(isInside, [&] { body(b.add(b.mul(row, stride()), inRow), atRow, atColumn); });
     });
   }
 
   Value workspaceAt(Value part, Value row, Value column) {
     Value first = b.add(b.mul(b.wide(part), b.wide(buffers.m)), b.wide(row));
-    return b.add(b.mul(first, plan.layout.n), b.wide(column));
+    return b.add(b.mul(first, plan.resultColumns()), b.wide(column));
   }
 
   /// Whether this block of threads is the last of those that share its tile to have written its sums. Leaves the
@@ -98,7 +119,23 @@ private:
     return b.equal(b.load(seen, b.i32(0)), b.i32(plan.splits - 1));
   }
 
+  /// Of a gradient, `column` is one of the layout.
+  void finishGradient(Value sum, Value row, Value column) {
+    const auto [source, end] = locateColumns(b, plan.layout, column);
+    auto store = [&, source = source] {
+      Value y = plan.format.hasColumnScale() ? b.mulF(sum, b.load(buffers.columnScale, source)) : sum;
+      Value target = plan.permuted ? b.load(buffers.permutation, source) : source;
+      b.storeFloat(plan.dataType, y, buffers.y, b.add(b.mul(b.wide(row), buffers.yStride), b.wide(target)));
+    };
+    if (end)
+      b.when(b.lessThan(source, end), store);
+    else
+      store();
+  }
+
   void finish(Value sum, Value row, Value column) {
+    if (plan.isGradient)
+      return finishGradient(sum, row, column);
     if (plan.hasRowScales) {
       Value unit = b.load(buffers.rowScales, row);
       if (plan.format.isTable()) {

@@ -153,6 +153,23 @@ void gpu::linear(const char *op, const Place &place, const LinearRows &rows, con
   linearByTorch(op, place, rows, weight, choice);
 }
 
+bool gpu::linearInputGradient(const char *op, const Place &place, const LinearRows &rows, const LinearWeight &weight,
+                              Compute forward) {
+  LinearArgs args = rows.args({});
+  args.isGradient = true;
+  const bool isBF16 = forward == Compute::BF16 || (forward == Compute::I8 && args.dataType == ElementType::BF16);
+  args.compute = isBF16 ? Compute::BF16 : Compute::F32;
+  if (weight.format.isMixed() || (!isBF16 && !weight.format.isExactInBF16()) ||
+      args.m > (isBF16 ? maxGradientRows : maxKernelRows))
+    return false;
+  const std::shared_ptr<const PrepackedWeight> prepacked = weight.prepacked();
+  const GpuWeight &products = *productsOf(*prepacked);
+  const LoadedCudaKernel *kernel = productKernel(op, place, products, args);
+  if (kernel)
+    launch(op, place, products, *kernel, args);
+  return kernel;
+}
+
 bool gpu::conv2d(const char *op, const Place &place, const GroupedProducts &products, const GroupedWeight &weight) {
   auto productOf = [&](size_t i) { return static_cast<const GpuWeight *>(weight.products[i].get()); };
   // Groups are all alike: there is a kernel for each, or for none; and none where kernels cannot count the codes.

@@ -15,6 +15,10 @@ namespace bq::gpu {
 /// arithmetic then, and a weight that is read once costs little.
 constexpr int64_t maxKernelRows = 256;
 
+/// Above so many rows gradients in bf16 are LibTorch's in the same way: a kernel decodes the weight anew for each 16.
+/// Those in f32 are LibTorch's above maxKernelRows, since it has no tensor instructions for them.
+constexpr int64_t maxGradientRows = 64;
+
 /// rows.y = activation(rows.x W^T + bias), put on the stream of `place`, which is not waited for. The weight is rounded
 /// to bf16 where a sum in bf16 is LibTorch's, and table values are not rounded to 8 bits where a sum in i8 is;
 /// otherwise sums mean the same whoever takes them. One of the format `mixed` is rounded to bf16 by kernels too, in
@@ -23,6 +27,13 @@ constexpr int64_t maxKernelRows = 256;
 /// captured into a graph.
 BQ_TORCH_API void linear(const char *op, const Place &place, const LinearRows &rows, const LinearWeight &weight,
                          const LinearChoice &choice);
+
+/// rows.y = rows.x W in the same way, the gradient of a layer that computes in `forward` with respect to its input,
+/// through the weight that the layer reads. Sums are in bf16 where the layer's are, in i8 where gradients are bf16, and
+/// else in f32. Whether it was done: else nothing was written, and the product is LibTorch's, of many rows, mixed
+/// weights, and in f32 of tables that are not exact in bf16; or there is no kernel, and a warning has said so once.
+BQ_TORCH_API bool linearInputGradient(const char *op, const Place &place, const LinearRows &rows,
+                                      const LinearWeight &weight, Compute forward);
 
 /// y = activation(convolution of x + bias) in the same way: products with `weight`, which makeGrouped() made for
 /// `place`. Whether it was done: else nothing was written, there is no kernel, and a warning has said so once.

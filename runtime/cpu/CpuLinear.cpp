@@ -198,6 +198,8 @@ private:
 Status bq::runLinear(const CpuWeight &weight, const LinearArgs &given, KernelCache &cache, ParallelFor parallel) {
   if (Status status = given.verify(weight.n(), weight.k()); !status)
     return status;
+  if (given.isGradient)
+    return unsupported("kernels for CPUs take gradients as products with the weight transposed and prepacked so");
   if (!given.m || !weight.n())
     return {};
   LinearArgs args = given;

@@ -15,6 +15,8 @@ namespace {
 
 /// How a caller gets the kernel of `spec` before a capture.
 std::string preparation(const KernelSpec &spec) {
+  if (spec.op == KernelSpec::Op::LinearInputGradient)
+    return "backward() once";
   if (spec.op != KernelSpec::Op::Linear)
     return "bq::prepare(layer)";
   const int rows = spec.rows ? spec.rows : cuda::maxExactRows + 1;

@@ -15,10 +15,10 @@ namespace {
 
 /// What the calls on one weight can vary but for m, in one word; `patch` are height and width, whose product divides k
 /// and so has 31 bits.
-uint64_t callKey(ElementType dataType, Compute compute, Activation activation, bool hasBias, int activationBits,
-                 int64_t patchHeight, int64_t patchWidth) {
+uint64_t callKey(ElementType dataType, bool isGradient, Compute compute, Activation activation, bool hasBias,
+                 int activationBits, int64_t patchHeight, int64_t patchWidth) {
   const bool isWide = patchWidth > patchHeight;
-  return static_cast<uint64_t>(dataType) | static_cast<uint64_t>(compute) << 4 |
+  return static_cast<uint64_t>(dataType) | (isGradient ? 1u : 0u) << 3 | static_cast<uint64_t>(compute) << 4 |
          static_cast<uint64_t>(activation) << 8 | (hasBias ? 1u : 0u) << 12 |
          static_cast<uint64_t>(activationBits) << 13 | static_cast<uint64_t>(isWide) << 17 |
          static_cast<uint64_t>(std::min(patchHeight, patchWidth)) << 18 |
@@ -27,13 +27,13 @@ uint64_t callKey(ElementType dataType, Compute compute, Activation activation, b
 
 uint64_t callKey(const LinearArgs &args) {
   const abi::Conv2dGeometry *g = args.geometry;
-  return callKey(args.dataType, args.compute, args.activation, args.bias != nullptr, args.activationBits,
-                 g ? g->kernelHeight : 0, g ? g->kernelWidth : 0);
+  return callKey(args.dataType, args.isGradient, args.compute, args.activation, args.bias != nullptr,
+                 args.activationBits, g ? g->kernelHeight : 0, g ? g->kernelWidth : 0);
 }
 
 uint64_t callKey(const KernelSpec &spec) {
-  return callKey(spec.dataType, spec.compute, spec.activation, spec.hasBias, spec.activationBits, spec.kernelHeight,
-                 spec.kernelWidth);
+  return callKey(spec.dataType, spec.op == KernelSpec::Op::LinearInputGradient, spec.compute, spec.activation,
+                 spec.hasBias, spec.activationBits, spec.kernelHeight, spec.kernelWidth);
 }
 
 int rowsOfKernel(const LinearArgs &args) { return args.geometry ? 0 : cuda::kernelRows(args.m); }
@@ -158,7 +158,7 @@ LinearMemoryBytes CudaWeight::memoryBytes(const LoadedCudaKernel &kernel, int64_
     bytes.panel = activationBytes(kernel, held) + (kernel.kernel().spec().compute == Compute::I8 ? held * 4 : 0);
   if (artifact.splits > 1) {
     const GpuKernel &gpu = artifact.gpuKernels.back();
-    bytes.workspace = artifact.splits * m * rows * 4;
+    bytes.workspace = artifact.splits * m * workspaceColumns(kernel.kernel().spec()) * 4;
     bytes.counters = (m + gpu.rowsPerBlock - 1) / gpu.rowsPerBlock * gpu.gridY * 4;
   }
   return bytes;

@@ -56,9 +56,9 @@ public:
   /// What a call with m rows takes of the caller's memory.
   LinearMemoryBytes memoryBytes(const LoadedCudaKernel &kernel, int64_t m) const;
 
-  /// y = activation(x W^T + bias) on `stream` of device(), which is not waited for. `kernel` is what kernel() gave for
-  /// these `args`, whose pointers are to memory of the device. InvalidArgument where args break a rule; otherwise
-  /// errors are those of the launch.
+  /// y = activation(x W^T + bias), or x W, on `stream` of device(), which is not waited for. `kernel` is what kernel()
+  /// gave for these `args`, whose pointers are to memory of the device. InvalidArgument where args break a rule;
+  /// otherwise errors are those of the launch.
   Status linear(const LoadedCudaKernel &kernel, const LinearArgs &args, const LinearMemory &memory,
                 cuda::Stream stream) const;
 

@@ -10,7 +10,7 @@ struct BQEmuSite {
 };
 
 enum BQEmuAccess { BQEmuLoad, BQEmuStreamedLoad, BQEmuStore, BQEmuAtomic };
-enum BQEmuWarpOp { BQEmuShuffleXor, BQEmuLdmatrix, BQEmuMmaBF16, BQEmuMmaF16, BQEmuMmaU8S8 };
+enum BQEmuWarpOp { BQEmuShuffleXor, BQEmuLdmatrix, BQEmuTranspose, BQEmuMmaBF16, BQEmuMmaF16, BQEmuMmaU8S8 };
 
 /// What one lane brings to an operation of its warp; each takes four words away.
 union BQEmuOperands {
@@ -22,6 +22,7 @@ union BQEmuOperands {
     int mask;
   } shuffle;
   const void *row; ///< ldmatrix: 16 bytes of shared memory.
+  unsigned matrix; ///< transpose: two elements of a row.
 };
 
 /// Functions of the emulator. A call that breaks a rule does not return: the launch ends. A kernel's library finds them

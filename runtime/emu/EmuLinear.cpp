@@ -48,12 +48,13 @@ public:
   LinearCall(const KernelSpec &spec, const EmuKernel &kernel, const EmuWeight &weight, const LinearArgs &args)
       : kernel(kernel), artifact(kernel.artifact()), weight(weight), args(args),
         hasPanel(artifact.rowMajorColumns > 0 && !areRowsPrepared(spec, artifact, args)),
-        elementBytes(sizeOf(args.dataType)), panelRows(args.geometry ? std::min(args.m, panelPatches) : args.m),
+        elementBytes(sizeOf(args.dataType)), partColumns(workspaceColumns(spec)),
+        panelRows(args.geometry ? std::min(args.m, panelPatches) : args.m),
         panel(artifact.rowMajorColumns * panelRows * artifact.rowMajorBytes),
         rowScales(args.compute == Compute::I8 ? panelRows * 4 : 0),
         input(args.geometry ? std::vector<Buffer>{imageBuffer(args, weight.k())}
-                            : rowBuffers(args.x, args.m, weight.k() * elementBytes, args.xStride * elementBytes,
-                                         /*writable=*/false)) {
+                            : rowBuffers(args.x, args.m, (args.isGradient ? weight.n() : weight.k()) * elementBytes,
+                                         args.xStride * elementBytes, /*writable=*/false)) {
     if (args.activationScale)
       input.push_back({args.activationScale, sizeof(float), /*writable=*/false});
   }
@@ -89,13 +90,14 @@ private:
     const size_t index = artifact.gpuKernels.size() - 1;
     const GpuKernel &gpu = artifact.gpuKernels[index];
     const bool isSplit = artifact.splits > 1;
-    EmuMemory workspace(isSplit ? artifact.splits * m * weight.n() * 4 : 0);
+    EmuMemory workspace(isSplit ? artifact.splits * m * partColumns * 4 : 0);
     const std::vector<int32_t> zeros(isSplit ? (m + gpu.rowsPerBlock - 1) / gpu.rowsPerBlock * gpu.gridY : 0);
     EmuMemory counters(zeros.data(), static_cast<int64_t>(zeros.size() * 4));
 
     void *y = static_cast<uint8_t *>(args.y) + first * args.yStride * elementBytes;
     std::vector<Buffer> buffers =
-        rowBuffers(y, m, weight.n() * elementBytes, args.yStride * elementBytes, /*writable=*/true);
+        rowBuffers(y, m, (args.isGradient ? weight.k() : weight.n()) * elementBytes, args.yStride * elementBytes,
+                   /*writable=*/true);
     buffers.insert(buffers.end(), {weight.codes.readable(), weight.scales.readable(), weight.zeros.readable(),
                                    weight.table.readable(), workspace.writable(), counters.writable()});
     if (args.bias)
@@ -130,7 +132,7 @@ private:
   const EmuWeight &weight;
   const LinearArgs &args;
   const bool hasPanel;
-  const int64_t elementBytes, panelRows;
+  const int64_t elementBytes, partColumns, panelRows;
   EmuMemory panel, rowScales;
   std::vector<Buffer> input;
 };

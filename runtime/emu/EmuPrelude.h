@@ -204,6 +204,13 @@ inline bq_i32x4 bq_ldmatrix(const void *row, BQEmuSite site = bqEmuHere()) {
   __builtin_memcpy(&v, result, 16);
   return v;
 }
+inline int32_t bq_transpose(int32_t matrix, BQEmuSite site = bqEmuHere()) {
+  BQEmuOperands operands;
+  operands.matrix = static_cast<unsigned>(matrix);
+  unsigned result[4];
+  bqEmuApi->warp(BQEmuTranspose, &operands, &result, site);
+  return static_cast<int32_t>(result[0]);
+}
 template <typename C>
 inline C bqEmuMma(BQEmuWarpOp op, const bq_i32x4 &a, const bq_i32x2 &b, const C &c, BQEmuSite site) {
   BQEmuOperands operands;
@@ -234,6 +241,10 @@ inline int32_t bq_f16_from_f32(float v) { return bqEmuApi->f16FromF32(v); }
 inline int32_t bq_bf16_from_f32(float v) { return bqEmuApi->bf16FromF32(v); }
 inline int32_t bq_bf16x2_from_f32(float low, float high) {
   return bq_shift_left(bq_bf16_from_f32(high), 16) | bq_bf16_from_f32(low);
+}
+inline int32_t bq_add_bf16x2(int32_t a, int32_t b) {
+  // f32 has more than twice the digits of bf16: rounding to it first changes nothing.
+  return bq_bf16x2_from_f32(bq_f32_from_bf16(a) + bq_f32_from_bf16(b), bq_float(a & ~0xffff) + bq_float(b & ~0xffff));
 }
 
 // Arithmetic. minnum and maxnum give the operand that is a number; minimum and maximum give NaN where one is.

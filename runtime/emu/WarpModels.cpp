@@ -80,6 +80,17 @@ void ldmatrix(const Operands &operands, const Results &results) {
     }
 }
 
+void transpose(const Operands &operands, const Results &results) {
+  for (int lane = 0; lane < warpLanes; ++lane) {
+    unsigned pair = 0;
+    for (int i = 0; i < 2; ++i) {
+      const int row = lane % 4 * 2 + i, column = lane / 4;
+      pair |= (operands[row * 4 + column / 2]->matrix >> 16 * (column % 2) & 0xffff) << 16 * i;
+    }
+    (*results[lane])[0] = pair;
+  }
+}
+
 void shuffleXor(const Operands &operands, const Results &results) {
   for (int lane = 0; lane < warpLanes; ++lane)
     (*results[lane])[0] = operands[(lane ^ operands[lane]->shuffle.mask) % warpLanes]->shuffle.value;
@@ -95,6 +106,8 @@ void emu::runWarpOp(BQEmuWarpOp op, const BQEmuOperands *const (&operands)[warpL
     return shuffleXor(operands, results);
   case BQEmuLdmatrix:
     return ldmatrix(operands, results);
+  case BQEmuTranspose:
+    return transpose(operands, results);
   case BQEmuMmaBF16:
     return mmaFloat(operands, results, [&](unsigned word, int i) -> double { return bf16ToFloat(half(word, i)); });
   case BQEmuMmaF16:

@@ -64,12 +64,32 @@ static void loadRow(const LinearArgs &args, int64_t row, int64_t group, std::vec
   }
 }
 
+/// y = x W.
+static void runGradient(const ReferenceWeight &weight, const LinearArgs &args, ParallelFor parallel) {
+  parallel(0, args.m, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      std::vector<double> sums(static_cast<size_t>(weight.k()));
+      for (int64_t j = 0; j < weight.n(); ++j) {
+        const double x = loadElement(args.dataType, args.x, i * args.xStride + j);
+        for (int64_t c = 0; c < weight.k(); ++c)
+          sums[c] += x * weight.row(j)[c];
+      }
+      for (int64_t c = 0; c < weight.k(); ++c)
+        storeElement(args.dataType, args.y, i * args.yStride + c, static_cast<float>(sums[c]));
+    }
+  });
+}
+
 Status reference::runLinear(const ReferenceWeight &weight, const LinearArgs &args, ParallelFor parallel) {
   if (Status status = args.verify(weight.n(), weight.k()); !status)
     return status;
   if (args.activationBits && weight.hasColumnScale())
     return invalidArgument("activationBits is " + std::to_string(args.activationBits) +
                            ": the columns of the weight have scales, use 0");
+  if (args.isGradient) {
+    runGradient(weight, args, parallel);
+    return {};
+  }
   const double scale = args.activationBits && args.m ? *args.activationScale : 1;
   const int64_t groups = args.geometry ? args.geometry->groups : 1, outputs = weight.n() / groups;
   parallel(0, args.m, 1, [&](int64_t begin, int64_t end) {

@@ -157,6 +157,16 @@ private:
   bool xIsRounded = true;
 };
 
+/// How far a sum of a gradient may be from its exact value, but for what is flushed, before the column scale.
+double gradientError(const LinearProblem &problem, const Sums &sums) {
+  const int64_t n = problem.weight->shape().n;
+  if (problem.summation == Summation::Exact)
+    return sums.terms * 0x1p-52 * static_cast<double>(n + 8);
+  const bool isBF16 = problem.compute == Compute::BF16, isTable = problem.weight->tableMax() > 0;
+  const double relative = isBF16 ? (1 + 0x1p-8) * (1 + (isTable ? 0x1p-8 : 0)) - 1 : 0;
+  return relative * sums.size + gamma(static_cast<double>(4 * ((n + 63) / 64) + 28)) * sums.terms * (1 + relative);
+}
+
 } // namespace
 
 std::vector<Expectation> bq::conformance::expectLinear(const LinearProblem &problem) {
@@ -190,6 +200,47 @@ std::vector<Expectation> bq::conformance::expectLinear(const LinearProblem &prob
       Expectation expected =
           bound.ofResult(sums, bound.ofSum(sums, greatest, tables.flush[j]), problem.bias ? problem.bias[j] : 0);
       expected.isAsked &= greatest <= FLT_MAX;
+      expected.rowIsFinite = finite;
+      expectations.push_back(expected);
+    }
+  }
+  return expectations;
+}
+
+std::vector<Expectation> bq::conformance::expectGradient(const LinearProblem &problem) {
+  const Weight &weight = *problem.weight;
+  const int64_t n = weight.shape().n, k = weight.shape().k;
+  const Bound bound(problem);
+  const Tables tables(weight, 0);
+  const bool isExact = problem.summation == Summation::Exact;
+  // The scale, its product with x and two rests of that may be flushed, beside codes shifted left by three bits at
+  // most.
+  const double mostFlushed =
+      4 * 8 * FLT_MIN * static_cast<double>(n) * *std::max_element(tables.flush.begin(), tables.flush.end());
+  std::vector<Expectation> expectations;
+  for (int64_t i = 0; i < problem.m; ++i) {
+    const float *x = problem.x + i * n;
+    const bool finite = std::all_of(x, x + n, [](float value) { return std::isfinite(value); });
+    double greatest = 0;
+    for (int64_t j = 0; j < n; ++j)
+      greatest = std::max<double>(greatest, std::fabs(x[j]));
+    for (int64_t c = 0; c < k; ++c) {
+      Sums sums;
+      for (int64_t j = 0; j < n; ++j) {
+        const double size = std::fabs(x[j]);
+        sums.value += x[j] * tables.w[j * k + c];
+        sums.size += size * std::fabs(tables.w[j * k + c]);
+        sums.terms += size * tables.terms[j * k + c];
+        sums.scaled += size * tables.scale[j * k + c];
+      }
+      const double factor = weight.columnFactor(c), magnitude = std::fabs(factor);
+      // x s must be in range, whatever it is multiplied with.
+      const bool isAsked = sums.terms <= FLT_MAX / 8 && sums.scaled <= FLT_MAX / 8;
+      const double error = gradientError(problem, sums) + (isExact ? 0 : mostFlushed * (1 + greatest));
+      sums.value *= factor;
+      sums.terms *= magnitude;
+      Expectation expected = bound.ofResult(sums, error * magnitude, 0);
+      expected.isAsked &= isAsked;
       expected.rowIsFinite = finite;
       expectations.push_back(expected);
     }

@@ -33,6 +33,14 @@
 ///   i8    as above with c = S + 24: integers are exact in a segment; the fma of the zero point, the scale's fma, S; 15
 ///         parts, the products with the units of x and the table, and the bias: S + 19.
 ///
+/// Gradients x W are sums over the N rows of the weight, with u - z exact where z is common to all codes, and x s in
+/// place of x:
+///
+///   f32   g(4 ceil(N / 64) + 28) A. A product meets one rounding each for x s, for what three bf16 leave of that, and
+///         for the column scale; up to four in each block of 16 rows, of which a warp has every fourth; two sums of
+///         lanes and the difference for z, four sums of warps, 15 of parts: 4 ceil(N / 64) + 25.
+///   bf16  2^-8 sum |x W| for rounding x s, the same for rounding a table; then as f32.
+///
 /// A result below the least normal f32 may be flushed to zero, and so may each factor and term on its way: FLT_MIN
 /// times what it is multiplied by, in steps where x is in fixed point. Where max|x| is so small that the step of the
 /// fixed point is no normal number, x counts as zero. Where A leaves the range of f32, or the result that of its type,
@@ -66,7 +74,8 @@ struct Expectation {
 struct LinearProblem {
   const Weight *weight = nullptr;
   int64_t m = 0;
-  const float *x = nullptr;    ///< [m, k], contiguous; codes of activations where those have one scale
+  /// [m, k], for gradients [m, n], contiguous; codes of activations where those have one scale.
+  const float *x = nullptr;
   double activationScale = 0;  ///< That scale, or 0.
   const float *bias = nullptr; ///< [n], or null
   ElementType dataType = ElementType::F32;
@@ -77,6 +86,9 @@ struct LinearProblem {
 
 /// [m, n].
 std::vector<Expectation> expectLinear(const LinearProblem &problem);
+
+/// [m, k], for x [m, n]: x W.
+std::vector<Expectation> expectGradient(const LinearProblem &problem);
 
 /// W[row, column] as `embedding` and `dequantize` give it: at most two roundings to f32, u - z and the product, and the
 /// rounding to the type of the scales.

@@ -49,6 +49,8 @@ const std::vector<Candidate> &candidates();
 
 /// Adds the tests of one part of the suite for one backend; their names begin with the backend's.
 void addLinearTests(const Subject &subject, uint64_t seed);
+/// Where the backend is not for CPUs, which have none.
+void addGradientTests(const Subject &subject, uint64_t seed);
 void addActivationTests(const Subject &subject);
 void addConv2dTests(const Subject &subject, uint64_t seed);
 void addDirectConv2dTests(const Subject &subject, uint64_t seed);

@@ -4,26 +4,16 @@
 #include "test/conformance/Cases.h"
 #include "test/conformance/Conformance.h"
 #include "test/conformance/Matrix.h"
+#include "test/conformance/RowValues.h"
 
 #include <gtest/gtest.h>
-
-#include <algorithm>
-#include <cfloat>
-#include <cmath>
-#include <limits>
 
 using namespace bq;
 using namespace bq::conformance;
 
 namespace {
 
-/// What the activations of every third row are; the other rows are Normal, and must not be disturbed.
-enum class XValues { Normal, Equal, Zero, Denormal, Tiny, Huge, Spike, Infinite, NaN };
-constexpr const char *xNames[] = {"normal", "equal", "zero", "denormal", "tiny", "huge", "spike", "infinite", "nan"};
 constexpr const char *weightValueNames[] = {"", "codes", "scales"};
-
-/// M by the kernel that serves it: one row, few, few that share a kernel on GPUs, many.
-constexpr int64_t rowsOfX[4][4] = {{1, 1, 1, 1}, {2, 3, 7, 8}, {9, 12, 15, 16}, {17, 33, 61, 130}};
 
 struct LinearCase {
   WeightShape weight;
@@ -32,7 +22,7 @@ struct LinearCase {
   ElementType dataType = ElementType::F32;
   bool hasBias = false, stridedX = false, stridedY = false;
   Activation activation = Activation::None;
-  XValues x = XValues::Normal;
+  RowValues x = RowValues::Normal;
   int staticBits = 0;
   int parallel = 0;
   uint64_t seed = 0;
@@ -49,7 +39,7 @@ struct LinearCase {
     text += w.permuted ? "_permuted" : "";
     text += w.columnFactors ? "_factors" : "";
     text += staticBits ? "_a" + std::to_string(staticBits) : "";
-    text += "_" + std::string(xNames[static_cast<int>(x)]);
+    text += "_" + nameOf(x);
     text += w.values == WeightValues::Random ? "" : "_" + std::string(weightValueNames[static_cast<int>(w.values)]);
     return text;
   }
@@ -80,8 +70,8 @@ std::vector<LinearCase> linearCases(const Subject &subject, uint64_t seed) {
   };
   const std::vector<int> levels = {static_cast<int>(weightKinds().size()),
                                    static_cast<int>(subject.computes.size()),
-                                   std::size(rowsOfX),
-                                   std::size(rowsOfX[0]),
+                                   std::size(rowClasses),
+                                   std::size(rowClasses[0]),
                                    rowCounts.size(),
                                    columnCounts.size(),
                                    groupSizes.size(),
@@ -94,7 +84,7 @@ std::vector<LinearCase> linearCases(const Subject &subject, uint64_t seed) {
                                    2,
                                    subject.hasFactors ? 2 : 1,
                                    activationBits.size(),
-                                   std::size(xNames),
+                                   rowValuesCount,
                                    std::size(weightValueNames),
                                    parallelForCount};
   std::vector<LinearCase> cases;
@@ -109,13 +99,13 @@ std::vector<LinearCase> linearCases(const Subject &subject, uint64_t seed) {
                 row[Permuted] == 1,
                 static_cast<WeightValues>(row[Values])};
     c.compute = subject.computes[row[Comp]];
-    c.m = rowsOfX[row[RowsClass]][row[Rows]];
+    c.m = rowClasses[row[RowsClass]][row[Rows]];
     c.dataType = elementTypes[row[Data]];
     c.hasBias = row[Bias];
     c.activation = activations[row[Act]];
     c.stridedX = row[StrideX];
     c.stridedY = row[StrideY];
-    c.x = static_cast<XValues>(row[X]);
+    c.x = static_cast<RowValues>(row[X]);
     c.parallel = row[Par];
     // Activations with one scale need i8, and nothing for each column.
     const bool mayHaveScale = c.compute == Compute::I8 && !c.weight.format.hasColumnScale();
@@ -151,47 +141,11 @@ std::vector<LinearCase> longCases(const Subject &subject, uint64_t seed) {
   return cases;
 }
 
-float special(XValues kind, ElementType type, bool chosenColumn, Random &random) {
-  switch (kind) {
-  case XValues::Normal:
-    return random.unit();
-  case XValues::Equal:
-    return 0.7f;
-  case XValues::Zero:
-    return 0;
-  case XValues::Denormal:
-    return random.unit() * minNormal(type);
-  case XValues::Tiny: // normal, but with f32 steps below the least normal number
-    return type == ElementType::F16 ? random.unit() * 0x1p-12f : random.unit() * 0x1p-110f;
-  case XValues::Huge:
-    return random.unit() * (type == ElementType::F16 ? 60000.0f : 1e30f);
-  case XValues::Spike:
-    return chosenColumn ? 1000.0f : random.unit() * 0.01f;
-  case XValues::Infinite:
-    return chosenColumn ? (random.below(2) ? INFINITY : -INFINITY) : random.unit();
-  case XValues::NaN:
-    return chosenColumn ? NAN : random.unit();
-  }
-  return 0;
-}
-
-std::vector<float> makeX(const LinearCase &c, Random &random) {
-  const int64_t k = c.weight.k;
-  std::vector<float> x;
-  for (int64_t i = 0; i < c.m; ++i) {
-    const XValues kind = c.x == XValues::Equal || i % 3 == c.m / 2 % 3 ? c.x : XValues::Normal;
-    const int64_t chosen = random.below(k);
-    for (int64_t column = 0; column < k; ++column)
-      x.push_back(roundTo(c.dataType, special(kind, c.dataType, column == chosen, random)));
-  }
-  return x;
-}
-
 void runLinear(const Subject &subject, const LinearCase &c) {
   Random random(c.seed);
   const Weight weight(c.weight, random);
   const int64_t n = c.weight.n, k = c.weight.k;
-  const std::vector<float> xValues = makeX(c, random);
+  const std::vector<float> xValues = makeRows(c.x, c.dataType, c.m, k, random);
   Matrix x(c.dataType, c.m, k, c.stridedX ? k + 1 + random.below(20) : k);
   Matrix y(c.dataType, c.m, n, c.stridedY ? n + 1 + random.below(20) : n);
   for (int64_t i = 0; i < c.m; ++i)

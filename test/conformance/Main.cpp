@@ -74,6 +74,7 @@ void addBackend(const Candidate &candidate, uint64_t seed) {
   }
   subject.backend = *backend;
   addLinearTests(subject, seed);
+  addGradientTests(subject, seed);
   addActivationTests(subject);
   addConv2dTests(subject, seed);
   addDirectConv2dTests(subject, seed);

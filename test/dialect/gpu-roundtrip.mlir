@@ -86,5 +86,9 @@ func.func @registers(%i: i32, %x: f32) {
   %7 = bqgpu.round bf16 %x
   %8 = bqgpu.round f16 %x
   %9 = bqgpu.round_pair %x, %x
+  // CHECK-NEXT: bqgpu.add_pair %{{.*}}, %{{.*}}
+  // CHECK-NEXT: bqgpu.transpose %{{.*}}
+  %10 = bqgpu.add_pair %i, %9
+  %11 = bqgpu.transpose %i
   return
 }

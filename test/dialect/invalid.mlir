@@ -781,3 +781,39 @@ func.func @chunks_of_magnitudes(%w: tensor<65x40xf32>, %r: tensor<65xf32>, %c: t
     -> (tensor<65xf32>, tensor<65xf32>, tensor<1x40xf32>)
   return
 }
+
+// -----
+
+//===----------------------------------------------------------------------===//
+// bq.linear_input_gradient
+//===----------------------------------------------------------------------===//
+
+func.func @linear_input_gradient_c1_columns(%dy: tensor<?x256xf32>, %w: !bq.weight<64x256, "int4", f32>) {
+  // expected-error@+1 {{'bq.linear_input_gradient' op expected 'gradient' of shape [?, 64], got 'tensor<?x256xf32>'}}
+  %dx = bq.linear_input_gradient %dy, %w {compute = #bq.compute<f32>} : (tensor<?x256xf32>, !bq.weight<64x256, "int4", f32>) -> tensor<?x256xf32>
+  return
+}
+
+// -----
+
+func.func @linear_input_gradient_c1_rows(%dy: tensor<?x64xf32>, %w: !bq.weight<?x256, "int4", f32>) {
+  // expected-error@+1 {{expected 'weight' with a static number of rows}}
+  %dx = bq.linear_input_gradient %dy, %w {compute = #bq.compute<f32>} : (tensor<?x64xf32>, !bq.weight<?x256, "int4", f32>) -> tensor<?x256xf32>
+  return
+}
+
+// -----
+
+func.func @linear_input_gradient_c2_shape(%dy: tensor<?x64xf32>, %w: !bq.weight<64x256, "int4", f32>) {
+  // expected-error@+1 {{'bq.linear_input_gradient' op expected 'result' of shape [?, 256], got 'tensor<?x64xf32>'}}
+  %dx = bq.linear_input_gradient %dy, %w {compute = #bq.compute<f32>} : (tensor<?x64xf32>, !bq.weight<64x256, "int4", f32>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @linear_input_gradient_c3(%dy: tensor<?x64xf32>, %w: !bq.weight<64x256, "int4", f32>) {
+  // expected-error@+1 {{'bq.linear_input_gradient' op expected compute f32 or bf16, got i8}}
+  %dx = bq.linear_input_gradient %dy, %w {compute = #bq.compute<i8>} : (tensor<?x64xf32>, !bq.weight<64x256, "int4", f32>) -> tensor<?x256xf32>
+  return
+}

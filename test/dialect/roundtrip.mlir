@@ -237,3 +237,12 @@ func.func @noise(%w: tensor<?xbf16>, %b: tensor<?xf32>, %s: tensor<1xf32>, %c: t
     : (tensor<?xbf16>, tensor<?xf32>, tensor<1xf32>, tensor<4xi32>) -> (tensor<?xf32>, tensor<?xf32>, tensor<?xf32>)
   return
 }
+
+// -----
+
+// CHECK-LABEL: @linear_input_gradient
+func.func @linear_input_gradient(%dy: tensor<?x64xf16>, %w: !bq.weight<64x256, "int4:g128", f16>) -> tensor<?x256xf16> {
+  // CHECK: bq.linear_input_gradient %{{.*}}, %{{.*}} {compute = #bq.compute<f32>, permuted} : (tensor<?x64xf16>, !bq.weight<64x256, "int4:g128", f16>) -> tensor<?x256xf16>
+  %dx = bq.linear_input_gradient %dy, %w {compute = #bq.compute<f32>, permuted} : (tensor<?x64xf16>, !bq.weight<64x256, "int4:g128", f16>) -> tensor<?x256xf16>
+  return %dx : tensor<?x256xf16>
+}

@@ -109,6 +109,10 @@ func.func @registers(%i: i32, %x: f32) attributes {bqgpu.threads = 32 : i32} {
   %5 = bqgpu.extend bf16 %i
   %6 = bqgpu.round f16 %x
   %7 = bqgpu.round_pair %x, %x
+  // CHECK: int32_t {{.*}} = bq_add_bf16x2(v1, {{v[0-9]+}});
+  // CHECK: int32_t {{.*}} = bq_transpose(v1);
+  %8 = bqgpu.add_pair %i, %7
+  %9 = bqgpu.transpose %i
   return
 }
 

@@ -71,3 +71,27 @@ func.func @mixed_panel_splits(%x: tensor<8x128xf32>, %w: !bq.weight<64x128, "mix
   %y = bq.linear %x, %w {compute = #bq.compute<f32>, schedule = #bq.schedule<panel, rows = 8, vectors = 1, splits = 3>} : (tensor<8x128xf32>, !bq.weight<64x128, "mixed:g8", f32>) -> tensor<8x64xf32>
   return %y : tensor<8x64xf32>
 }
+
+// -----
+
+func.func @gradient_table(%x: tensor<1x64xf32>, %w: !bq.weight<64x128, "nf4:g128", f16>) -> tensor<1x128xf32> {
+  // expected-error@+1 {{no lowering for schedule 'gradient' with compute f32 and format nf4:g128}}
+  %y = bq.linear_input_gradient %x, %w {compute = #bq.compute<f32>, schedule = #bq.schedule<gradient, rows = 1, vectors = 1>} : (tensor<1x64xf32>, !bq.weight<64x128, "nf4:g128", f16>) -> tensor<1x128xf32>
+  return %y : tensor<1x128xf32>
+}
+
+// -----
+
+func.func @gradient_tile(%x: tensor<17x64xf32>, %w: !bq.weight<64x512, "int4:g128", f16>) -> tensor<17x512xf32> {
+  // expected-error@+1 {{schedule 'gradient' takes 1 to 16 rows and up to 256 columns in vectors, got 17 and 128}}
+  %y = bq.linear_input_gradient %x, %w {compute = #bq.compute<f32>, schedule = #bq.schedule<gradient, rows = 17, vectors = 1>} : (tensor<17x64xf32>, !bq.weight<64x512, "int4:g128", f16>) -> tensor<17x512xf32>
+  return %y : tensor<17x512xf32>
+}
+
+// -----
+
+func.func @gradient_parts(%x: tensor<1x64xf32>, %w: !bq.weight<64x128, "int4:g128", f16>) -> tensor<1x128xf32> {
+  // expected-error@+1 {{schedule 'gradient' cannot part 4 blocks of rows into 5}}
+  %y = bq.linear_input_gradient %x, %w {compute = #bq.compute<f32>, schedule = #bq.schedule<gradient, rows = 1, vectors = 1, splits = 5>} : (tensor<1x64xf32>, !bq.weight<64x128, "int4:g128", f16>) -> tensor<1x128xf32>
+  return %y : tensor<1x128xf32>
+}

@@ -289,3 +289,55 @@ func.func @mixed_panel_f32(%x: tensor<12x60xf32>, %w: !bq.weight<100x60, "mixed:
   %y = bq.linear %x, %w {compute = #bq.compute<f32>, schedule = #bq.schedule<panel, rows = 16, vectors = 1>} : (tensor<12x60xf32>, !bq.weight<100x60, "mixed:g5", f32>) -> tensor<12x100xf32>
   return %y : tensor<12x100xf32>
 }
+
+// -----
+
+// A gradient: gradients meet scales and are rounded, codes become exact bf16, and the four matrices of operand A change
+// places. What zero points add is summed in f32 and taken off; sums of the warps are added in turn.
+
+// CHECK-LABEL: func.func @gradient(
+// CHECK-SAME:    bqgpu.grid_y = 2 : i32, bqgpu.grid_z = 1 : i32, bqgpu.rows_per_block = 1 : i32, bqgpu.threads = 128 : i32
+// CHECK:         %[[SUMS:.*]] = bqgpu.shared 129 : !bqgpu.ptr<i32, shared>
+// CHECK:         %[[ZEROS:.*]] = bqgpu.shared 32 : !bqgpu.ptr<f32, shared>
+// CHECK:         scf.for
+// CHECK:           bqgpu.load %{{.*}} streamed : !bqgpu.ptr<i32>, i64 -> vector<4xi32>
+// CHECK:           %[[X:.*]] = arith.mulf
+// CHECK:           %[[OPERAND:.*]] = bqgpu.round_pair
+// CHECK:           math.fma
+// CHECK:           %[[OFFSET:.*]] = arith.constant -1023360256 : i32
+// CHECK:           %[[CODES:.*]] = bqgpu.add_pair %{{.*}}, %[[OFFSET]]
+// CHECK-COUNT-4:   bqgpu.transpose
+// CHECK:           bqgpu.mma bf16
+// CHECK:         bqgpu.shuffle_xor %{{.*}}, 1 : f32
+// CHECK:         bqgpu.shuffle_xor %{{.*}}, 2 : f32
+// CHECK:         bqgpu.barrier
+// CHECK:         arith.subf
+// CHECK:         scf.for
+// CHECK:           scf.if
+// CHECK:             arith.addf
+// CHECK:           bqgpu.barrier
+// CHECK:         bqgpu.store %{{.*}} : i32, !bqgpu.ptr<i16>, i64
+func.func @gradient(%x: tensor<1x64xbf16>, %w: !bq.weight<64x256, "uint4:g128", f16, zero = u8>) -> tensor<1x256xbf16> {
+  %y = bq.linear_input_gradient %x, %w {compute = #bq.compute<bf16>, schedule = #bq.schedule<gradient, rows = 1, vectors = 1>} : (tensor<1x64xbf16>, !bq.weight<64x256, "uint4:g128", f16, zero = u8>) -> tensor<1x256xbf16>
+  return %y : tensor<1x256xbf16>
+}
+
+// -----
+
+// In f32 the product of a gradient and a scale is three bf16, each the rest of those before it.
+
+// CHECK-LABEL: func.func @gradient_f32(
+// CHECK-SAME:    bqgpu.grid_z = 2 : i32
+// CHECK:         arith.mulf
+// CHECK:         bqgpu.round_pair
+// CHECK:         arith.subf
+// CHECK:         bqgpu.round_pair
+// CHECK:         arith.subf
+// CHECK:         bqgpu.round_pair
+// CHECK:         bqgpu.transpose
+// CHECK-COUNT-3: bqgpu.mma bf16
+// CHECK:         bqgpu.atomic_add
+func.func @gradient_f32(%x: tensor<1x64xf32>, %w: !bq.weight<64x128, "int4:g128", f16>) -> tensor<1x128xf32> {
+  %y = bq.linear_input_gradient %x, %w {compute = #bq.compute<f32>, schedule = #bq.schedule<gradient, rows = 1, vectors = 1, splits = 2>} : (tensor<1x64xf32>, !bq.weight<64x128, "int4:g128", f16>) -> tensor<1x128xf32>
+  return %y : tensor<1x128xf32>
+}

@@ -24,3 +24,11 @@ func.func @magnitudes(%w: tensor<?x64xf32>, %r: tensor<?xf32>, %c: tensor<64xf32
     : (tensor<?x64xf32>, tensor<?xf32>, tensor<64xf32>, tensor<1xf32>) -> (tensor<?xf32>, tensor<?xf32>, tensor<?x64xf32>)
   return %o#0, %o#1, %o#2 : tensor<?xf32>, tensor<?xf32>, tensor<?x64xf32>
 }
+
+// -----
+
+func.func @gradient_of_a_table(%dy: tensor<3x64xf32>, %w: !bq.weight<64x256, "nf4:g128", f16>) -> tensor<3x256xf32> {
+  // expected-error@+1 {{schedule 'gradient' refuses: operands are bf16, in which codes of format nf4:g128 are not exact}}
+  %dx = bq.linear_input_gradient %dy, %w {compute = #bq.compute<f32>} : (tensor<3x64xf32>, !bq.weight<64x256, "nf4:g128", f16>) -> tensor<3x256xf32>
+  return %dx : tensor<3x256xf32>
+}

@@ -137,3 +137,29 @@ func.func @prepack(%w: !bq.weight<?x256, "int4:g128", f16>) -> !bq.weight<?x256,
   %p = bq.prepack %w {order = #bq.fragments<planes = [4], segment = 128, padded = 128>} : !bq.weight<?x256, "int4:g128", f16>
   return %p : !bq.weight<?x256, "int4:g128", f16>
 }
+
+// -----
+
+// A gradient: a block of threads has 128 columns, or 64 where three parts of many gradients meet them, in segments of
+// 128 or of 32; four for each of 132 multiprocessors are wanted, and 1024 rows are 64 blocks of 16, so that each warp has
+// four in each of 4 parts.
+// CHECK-LABEL: @gradient
+// CHECK: schedule = #bq.schedule<gradient, rows = 1, vectors = 1, splits = 4>
+// CHECK: schedule = #bq.schedule<gradient, rows = 1, vectors = 4, splits = 4>
+// CHECK: schedule = #bq.schedule<gradient, rows = 16, vectors = 2, splits = 4>
+func.func @gradient(%x: tensor<1x1024xbf16>, %y: tensor<?x1024xbf16>, %v: !bq.weight<1024x1024, "int4:g128", f16>, %w: !bq.weight<1024x1024, "int4:g32", f16>) -> (tensor<1x1024xbf16>, tensor<1x1024xbf16>, tensor<?x1024xbf16>) {
+  %0 = bq.linear_input_gradient %x, %v {compute = #bq.compute<bf16>} : (tensor<1x1024xbf16>, !bq.weight<1024x1024, "int4:g128", f16>) -> tensor<1x1024xbf16>
+  %1 = bq.linear_input_gradient %x, %w {compute = #bq.compute<f32>} : (tensor<1x1024xbf16>, !bq.weight<1024x1024, "int4:g32", f16>) -> tensor<1x1024xbf16>
+  %2 = bq.linear_input_gradient %y, %w {compute = #bq.compute<f32>} : (tensor<?x1024xbf16>, !bq.weight<1024x1024, "int4:g32", f16>) -> tensor<?x1024xbf16>
+  return %0, %1, %2 : tensor<1x1024xbf16>, tensor<1x1024xbf16>, tensor<?x1024xbf16>
+}
+
+// -----
+
+// Segments of one bit are longer: the sums of more than eight rows would fill the registers.
+// CHECK-LABEL: @long_segments
+// CHECK: schedule = #bq.schedule<gradient, rows = 8, vectors = 1>
+func.func @long_segments(%x: tensor<16x64xbf16>, %w: !bq.weight<64x1024, "sign", f16>) -> tensor<16x1024xbf16> {
+  %y = bq.linear_input_gradient %x, %w {compute = #bq.compute<bf16>} : (tensor<16x64xbf16>, !bq.weight<64x1024, "sign", f16>) -> tensor<16x1024xbf16>
+  return %y : tensor<16x1024xbf16>
+}

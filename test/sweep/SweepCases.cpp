@@ -52,6 +52,30 @@ std::vector<KernelSpec> linearCases() {
   return specs;
 }
 
+/// Every format with both computes of gradients and every class of rows, and every pair of all other things.
+std::vector<KernelSpec> gradientCases() {
+  enum { KindOf, ComputeOf, RowsOf, GroupOf, DataOf, ScaleOf, PermutedOf, ShapeOf };
+  const std::vector<WeightKind> &kinds = weightKinds();
+  std::vector<KernelSpec> specs;
+  for (const std::vector<int> &level :
+       coverPairs({static_cast<int>(kinds.size()), 2, static_cast<int>(std::size(rowClasses)),
+                   static_cast<int>(std::size(groups)), 3, 3, 2, static_cast<int>(std::size(shapes))},
+                  {{KindOf, ComputeOf, RowsOf}}, seed + 5)) {
+    KernelSpec spec;
+    spec.op = KernelSpec::Op::LinearInputGradient;
+    spec.format = kinds[level[KindOf]].grouped(groups[level[GroupOf]]);
+    spec.zeroType = kinds[level[KindOf]].zeroType;
+    spec.compute = level[ComputeOf] && spec.format.isExactInBF16() ? Compute::F32 : Compute::BF16;
+    spec.rows = rowClasses[level[RowsOf]];
+    spec.dataType = elementTypes[level[DataOf]];
+    spec.scaleType = elementTypes[level[ScaleOf]];
+    spec.permuted = level[PermutedOf];
+    std::tie(spec.n, spec.k) = shapes[level[ShapeOf]];
+    specs.push_back(spec);
+  }
+  return specs;
+}
+
 /// Patches of pixels whose channels are read at once, and of such as are read one by one.
 std::vector<KernelSpec> convolutionCases() {
   std::vector<KernelSpec> specs;
@@ -233,7 +257,7 @@ std::vector<KernelSpec> mixedCases() {
 std::vector<KernelSpec> sweep::allCases() {
   std::vector<KernelSpec> specs = linearCases();
   for (const std::vector<KernelSpec> &others :
-       {convolutionCases(), rowCases(), updateCases(), diffqCases(), mixedCases()})
+       {gradientCases(), convolutionCases(), rowCases(), updateCases(), diffqCases(), mixedCases()})
     specs.insert(specs.end(), others.begin(), others.end());
   // What cannot be, such as quantizing to a table that only the caller knows.
   specs.erase(std::remove_if(specs.begin(), specs.end(), [](const KernelSpec &spec) { return !spec.verify(); }),

@@ -18,7 +18,8 @@ constexpr const char *targets[] = {"cpu:znver4", "cpu:skylake-avx512", "cpu:hasw
 /// What the runtime itself does on CPUs.
 bool isForGpusAlone(const KernelSpec &spec) {
   const bool isProduct = spec.op == KernelSpec::Op::Linear || spec.op == KernelSpec::Op::Conv2d;
-  return spec.op == KernelSpec::Op::Prepack || (spec.format.isMixed() && !isProduct);
+  return spec.op == KernelSpec::Op::Prepack || spec.op == KernelSpec::Op::LinearInputGradient ||
+         (spec.format.isMixed() && !isProduct);
 }
 
 class Verifier : public ::testing::TestWithParam<size_t> {};

@@ -69,6 +69,7 @@ static Status assign(T &field, const char *option, const Expected<T> &value) {
 static Status setOp(KernelSpec &spec, const LayerOptions &layer) {
   using Op = KernelSpec::Op;
   static constexpr std::pair<const char *, Op> ops[] = {{"linear", Op::Linear},
+                                                        {"linear_input_gradient", Op::LinearInputGradient},
                                                         {"conv2d", Op::Conv2d},
                                                         {"embedding", Op::Embedding},
                                                         {"quantize", Op::Quantize},
@@ -143,7 +144,8 @@ Expected<KernelSpec> cli::parseLayer(const LayerOptions &layer, const Target &ta
     return parseStep(spec, layer);
   if (spec.op == KernelSpec::Op::FakeQuantize || spec.op == KernelSpec::Op::FakeQuantizeGrad)
     return parseFakeQuantize(spec, layer);
-  const bool linear = spec.op == KernelSpec::Op::Linear, conv2d = spec.op == KernelSpec::Op::Conv2d;
+  const bool gradient = spec.op == KernelSpec::Op::LinearInputGradient, conv2d = spec.op == KernelSpec::Op::Conv2d;
+  const bool linear = spec.op == KernelSpec::Op::Linear || gradient;
 
   Expected<Format> format = Format::parse(layer.format);
   if (!format)
@@ -174,6 +176,8 @@ Expected<KernelSpec> cli::parseLayer(const LayerOptions &layer, const Target &ta
   if (linear || conv2d) {
     spec.n = layer.n;
     spec.compute = *compute;
+  }
+  if ((linear && !gradient) || conv2d) {
     spec.activation = *activation;
     spec.hasBias = layer.bias;
   }

@@ -309,8 +309,8 @@ void addExplain(CLI::App &app, ExplainOptions &options, Run &run) {
   CLI::App *command = app.add_subcommand("explain", "Show how a kernel is chosen, and its code at every stage");
   command
       ->add_option("--op", options.layer.op,
-                   "linear, conv2d, embedding, quantize, dequantize, prepack, fake_quantize, fake_quantize_grad or "
-                   "update; an update with --format f32, f16 or bf16 is one of a float weight")
+                   "linear, linear_input_gradient, conv2d, embedding, quantize, dequantize, prepack, fake_quantize, "
+                   "fake_quantize_grad or update; an update with --format f32, f16 or bf16 is one of a float weight")
       ->required();
   addLayer(*command, options.layer);
   addSizes(*command, options.layer);

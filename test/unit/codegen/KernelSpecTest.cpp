@@ -67,6 +67,15 @@ KernelSpec fakeQuantizeSpec(Op op, const char *format) {
   return spec;
 }
 
+KernelSpec gradientSpec() {
+  KernelSpec spec = linearSpec();
+  spec.op = Op::LinearInputGradient;
+  spec.compute = Compute::BF16;
+  spec.hasBias = false;
+  spec.activation = Activation::None;
+  return spec;
+}
+
 KernelSpec denseSpec() {
   KernelSpec spec;
   spec.op = Op::UpdateDense;
@@ -111,6 +120,10 @@ std::vector<KernelSpec> neighbours() {
   change(conv2dSpec(), [](KernelSpec &s) { s.kernelWidth = 3; });
   change(conv2dSpec(), [](KernelSpec &s) { s.columnFactors = true; });
   change(conv2dSpec(), [](KernelSpec &s) { s.groups = 11008, s.k = 12, s.permuted = false; });
+  change(gradientSpec(), [](KernelSpec &) {});
+  change(gradientSpec(), [](KernelSpec &s) { s.compute = Compute::F32; });
+  change(gradientSpec(), [](KernelSpec &s) { s.permuted = false; });
+  change(gradientSpec(), [](KernelSpec &s) { s.rows = 0; });
   change(rowSpec(Op::Prepack, "int4:g32"), [](KernelSpec &s) { s.permuted = true; });
   for (const KernelSpec &spec : {updateSpec("int4"), denseSpec()}) {
     specs.push_back(spec);
@@ -159,6 +172,9 @@ TEST(KernelSpec, TextHasEveryFieldOfTheOpInOneLine) {
             "op=conv2d format=uint4:g128 n=11008 k=4608 data=f16 scale=bf16 zero=u8 compute=i16 bias=1 "
             "activation=gelu_tanh permuted=1 factors=0 activation_bits=0 kernel_height=3 kernel_width=4 "
             "groups=1");
+  EXPECT_EQ(gradientSpec().str(),
+            "op=linear_input_gradient format=uint4:g128 n=11008 k=4096 data=f16 scale=bf16 zero=u8 "
+            "compute=bf16 rows=3 permuted=1");
   EXPECT_EQ(rowSpec(Op::Quantize, "sign").str(), "op=quantize format=sign k=100 data=f32 scale=f32 zero=none");
   EXPECT_EQ(rowSpec(Op::Embedding, "uint8").str(), "op=embedding format=uint8 k=100 scale=f32 zero=u8");
   EXPECT_EQ(rowSpec(Op::Prepack, "int4:g8").str(), "op=prepack format=int4:g8 k=100 scale=f32 zero=none permuted=0");
@@ -213,7 +229,8 @@ TEST(KernelSpec, ParseNamesFieldValueAndWhatIsAccepted) {
        "lacks the field 'permuted': use op=... format=... n=... k=... data=... scale=... zero=... compute=... rows=... "
        "bias=... activation=... permuted=... factors=... activation_bits=..."},
       {"op=embedding format=int4 k=1 scale=f32 zero=none rows=3",
-       "has the field 'rows', which belongs to linear: use op=... format=... k=... scale=... zero=..."},
+       "has the field 'rows', which belongs to linear and linear_input_gradient: use op=... format=... k=... scale=... "
+       "zero=..."},
       {"op=embedding format=int4 k=1 scale=f32 zero=none data=f32",
        "has the field 'data', which belongs to linear, quantize, "},
       {edit(linearText, "op=linear", "op=conv"),
@@ -297,7 +314,7 @@ TEST(KernelSpec, VerifyRefusesWhatNoKernelServes) {
   expectRefused(spec, "kernel spec field n='0': must be 1..2147483647 for conv2d");
   spec = conv2dSpec();
   spec.rows = 1;
-  expectRefused(spec, "kernel spec field rows='1': belongs to linear, must be 0 for conv2d");
+  expectRefused(spec, "kernel spec field rows='1': belongs to linear and linear_input_gradient, must be 0 for conv2d");
   spec = linearSpec();
   spec.kernelWidth = 1;
   expectRefused(spec, "kernel spec field kernel_width='1': belongs to conv2d, must be 0 for linear");
@@ -322,13 +339,17 @@ TEST(KernelSpec, VerifyKeepsFieldsToTheirOps) {
                                                     : "prepack";
     KernelSpec spec = plain;
     spec.n = 4;
-    expectRefused(spec, "kernel spec field n='4': belongs to linear and conv2d, must be 0 for " + name);
+    expectRefused(spec, "kernel spec field n='4': belongs to linear, conv2d and linear_input_gradient, must be 0 for " +
+                            name);
     spec = plain;
     spec.compute = Compute::I8;
-    expectRefused(spec, "kernel spec field compute='i8': belongs to linear and conv2d, must be f32 for " + name);
+    expectRefused(
+        spec,
+        "kernel spec field compute='i8': belongs to linear, conv2d and linear_input_gradient, must be f32 for " + name);
     spec = plain;
     spec.rows = 1;
-    expectRefused(spec, "kernel spec field rows='1': belongs to linear, must be 0 for " + name);
+    expectRefused(spec,
+                  "kernel spec field rows='1': belongs to linear and linear_input_gradient, must be 0 for " + name);
     spec = plain;
     spec.hasBias = true;
     expectRefused(spec, "kernel spec field bias='1': belongs to linear and conv2d, must be 0 for " + name);
@@ -338,13 +359,28 @@ TEST(KernelSpec, VerifyKeepsFieldsToTheirOps) {
     if (op != Op::Prepack) {
       spec = plain;
       spec.permuted = true;
-      expectRefused(spec,
-                    "kernel spec field permuted='1': belongs to linear, prepack and conv2d, must be 0 for " + name);
+      expectRefused(spec, "kernel spec field permuted='1': belongs to linear, prepack, conv2d and "
+                          "linear_input_gradient, must be 0 for " +
+                              name);
     }
     spec = plain;
     spec.rounding = Rounding::Residual;
     expectRefused(spec, "kernel spec field rounding='residual': belongs to update, must be nearest for " + name);
   }
+}
+
+TEST(KernelSpec, GradientsAreSummedInFloats) {
+  KernelSpec spec = gradientSpec();
+  EXPECT_TRUE(spec.verify());
+  spec.compute = Compute::I8;
+  expectRefused(spec, "kernel spec field compute='i8': gradients are summed in f32 or bf16");
+  spec = gradientSpec();
+  spec.hasBias = true;
+  expectRefused(spec, "kernel spec field bias='1': belongs to linear and conv2d, must be 0 for linear_input_gradient");
+  spec = gradientSpec();
+  spec.rows = KernelSpec::maxExactRows + 1;
+  expectRefused(spec, "kernel spec field rows='" + std::to_string(spec.rows) + "': must be 0 (any) or 1.." +
+                          std::to_string(KernelSpec::maxExactRows) + " for linear_input_gradient");
 }
 
 TEST(KernelSpec, VerifyKnowsWhatEachOpCanHold) {
@@ -356,11 +392,10 @@ TEST(KernelSpec, VerifyKnowsWhatEachOpCanHold) {
   spec = rowSpec(Op::Embedding, "lut3");
   EXPECT_TRUE(spec.verify());
   spec.dataType = ElementType::F16;
-  expectRefused(
-      spec,
-      "kernel spec field data='f16': belongs to linear, quantize, update, update_dense, conv2d, "
-      "fake_quantize, fake_quantize_grad, magnitude_sums, diffq_noise, diffq_noise_grad and weight_range, must be f32 "
-      "for embedding");
+  expectRefused(spec,
+                "kernel spec field data='f16': belongs to linear, quantize, update, update_dense, conv2d, "
+                "fake_quantize, fake_quantize_grad, magnitude_sums, diffq_noise, diffq_noise_grad, weight_range and "
+                "linear_input_gradient, must be f32 for embedding");
   spec = rowSpec(Op::Quantize, "int4");
   spec.dataType = ElementType::BF16;
   EXPECT_TRUE(spec.verify());
@@ -374,8 +409,8 @@ TEST(KernelSpec, VerifyKnowsWhatAnUpdateCanDo) {
   };
   refused(
       denseSpec(), [](KernelSpec &s) { s.format = *Format::parse("sign"); },
-      "format='sign': belongs to linear, embedding, quantize, dequantize, prepack, update, conv2d, fake_quantize and "
-      "fake_quantize_grad, must be int8 for update_dense");
+      "format='sign': belongs to linear, embedding, quantize, dequantize, prepack, update, conv2d, fake_quantize, "
+      "fake_quantize_grad and linear_input_gradient, must be int8 for update_dense");
   refused(
       denseSpec(), [](KernelSpec &s) { s.rule = UpdateRule::SignMomentum; },
       "rule='sign_momentum': is the rule of format sign: use adam or direction");
@@ -413,6 +448,7 @@ TEST(KernelSpec, NamesAreSymbols) {
   EXPECT_EQ(prepack.name(), "bq_signsf32_prepack__k100");
   prepack.permuted = true;
   EXPECT_EQ(prepack.name(), "bq_signsf32_prepack_permuted__k100");
+  EXPECT_EQ(gradientSpec().name(), "bq_f16_uint4g128sbf16zu8_linear_input_gradient_bf16_permuted__n11008k4096m3");
   EXPECT_EQ(rowSpec(Op::Embedding, "uint8:g32").name(), "bq_uint8g32sf32zu8_embedding__k100");
   EXPECT_EQ(updateSpec("uint4:g32").name(), "bq_f32_uint4g32sf32zu8_update_adam_f32_nearest_keep__k100");
   EXPECT_EQ(denseSpec().name(), "bq_f32_f32_update_dense_adam_f32");

@@ -46,6 +46,7 @@ everything(const int8_t *i8, const int16_t *i16, const int32_t *i32, const int64
   bq_i32x4 m4 = bq_ldmatrix(shared32 + 4 * t);
   bq_f32x4 sums = bq_mma_f16(b4, b2, bq_mma_bf16(a4, a2, f4));
   bq_i32x4 counts = bq_mma_u8s8(m4, a2, bq_pack_i32x4(bq_element<0>(b4), bq_element<1>(b4), b4.z, b4.w));
+  v += bq_transpose(v);
   f += bq_shuffle_xor(f, 16);
   v += bq_shuffle_xor(v, 1);
   bq_barrier();
@@ -69,7 +70,7 @@ everything(const int8_t *i8, const int16_t *i16, const int32_t *i32, const int64
   int64_t wide = n;
   l ^= bq_min_signed(l, wide) ^ bq_max_signed(l, wide) ^ bq_min_unsigned(l, wide) ^ bq_max_unsigned(l, wide);
   f += bq_float(v) + bq_f32_from_f16(v) + bq_f32_from_bf16(v);
-  v ^= bq_f16_from_f32(f) ^ bq_bf16_from_f32(f) ^ bq_bf16x2_from_f32(f, f2.x);
+  v ^= bq_add_bf16x2(v, n) ^ bq_f16_from_f32(f) ^ bq_bf16_from_f32(f) ^ bq_bf16x2_from_f32(f, f2.x);
   f += bq_exp(f) + bq_erf(f) + bq_tanh(f) + bq_round_even(f) + bq_floor(f) + bq_sqrt(f) + bq_abs(f) + bq_fma(f, f, f);
   f += bq_minnum(f, f2.x) + bq_maxnum(f, f2.y) + bq_minimum(f, g2.x) + bq_maximum(f, g2.y);
 
@@ -133,7 +134,8 @@ TEST(PreludeFaces, EveryArchitectureHasEveryFunction) {
     for (const char *instruction :
          {"ld.global.nc.L1::no_allocate.v4.b32", "ld.relaxed.gpu.global.v2.f32", "cp.async.cg.shared.global",
           "cp.async.wait_group 2", "st.shared.v4.f32", "ld.shared.u16", "membar.gl", "atom.global.add",
-          "mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32", "cvt.rn.bf16x2.f32"})
+          "mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32", "cvt.rn.bf16x2.f32",
+          "movmatrix.sync.aligned.m8n8.trans.b16", "fma.rn.bf16x2"})
       EXPECT_NE(code->ptx.find(instruction), std::string::npos) << instruction;
     Expected<std::vector<KernelResources>> resources = parseResources(code->log);
     ASSERT_TRUE(resources) << resources.error().message;

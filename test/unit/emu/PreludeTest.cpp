@@ -89,6 +89,18 @@ TEST(Prelude, HalvesAreRoundedToEven) {
   EXPECT_EQ(map({nan, -1.0f}, "(float)bq_bf16_from_f32(x)"), (std::vector<float>{0x7fff, 0xbf80}));
 }
 
+TEST(Prelude, PairsOfBF16AreAdded) {
+  // Ties with 1 to even from both sides, and just above one.
+  const std::vector<float> addends = {136.0f, -1.0f, 0x1p-8f, 0x1.02p-8f, 0x1.04p-7f, 0x1.82p0f, -0x1.02p0f};
+  const std::vector<float> low = map(addends, "bq_f32_from_bf16(bq_add_bf16x2(bq_bf16x2_from_f32(x, 9.0f), "
+                                              "bq_bf16x2_from_f32(1.0f, 7.0f)))"),
+                           high = map(addends, "bq_float(bq_add_bf16x2(bq_bf16x2_from_f32(9.0f, x), "
+                                               "bq_bf16x2_from_f32(7.0f, 1.0f)) & (int32_t)0xffff0000)");
+  EXPECT_EQ(low, (std::vector<float>{137.0f, 0.0f, 1.0f, 0x1.02p0f, 0x1.02p0f, 0x1.4p1f, -0x1p-7f}));
+  EXPECT_EQ(high, low);
+  EXPECT_TRUE(std::isnan(map({nan}, "bq_f32_from_bf16(bq_add_bf16x2(bq_bf16_from_f32(x), 0x3f80))")[0]));
+}
+
 TEST(Prelude, Integers) {
   TestKernel test(kernelText("const int32_t *a, const int64_t *b, int32_t *c, int64_t *d", R"(
     int32_t x = bq_load<int32_t>(a), y = bq_load<int32_t>(a + 1);

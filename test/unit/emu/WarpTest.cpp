@@ -151,6 +151,21 @@ TEST(Ldmatrix, EachLaneGetsAPairOfEachMatrix) {
     }
 }
 
+TEST(Transpose, EachLaneGetsAPairOfAColumn) {
+  TestKernel test(kernelText("int32_t *out", R"(
+    int32_t t = bq_thread();
+    int32_t first = t / 4 * 8 + t % 4 * 2;
+    bq_store(out + t, bq_transpose(first | (first + 1) << 16));)"),
+                  32);
+  std::vector<int32_t> out(32);
+  const Status status = test.run({writable(out)}, out.data());
+  ASSERT_TRUE(status.ok()) << status.error().message;
+  for (int lane = 0; lane < 32; ++lane) {
+    const int column = lane / 4, row = lane % 4 * 2;
+    EXPECT_EQ(out[lane], (row * 8 + column) | ((row + 1) * 8 + column) << 16);
+  }
+}
+
 TEST(Shuffle, GivesTheValueOfTheOtherLane) {
   TestKernel test(kernelText("int32_t *out, float *floats", R"(
     int32_t t = bq_thread();

@@ -161,6 +161,16 @@ TEST_F(CpuBackendTest, LinearNamesWhatDoesNotFit) {
             "activationScale is null: activationBits is 4");
   EXPECT_EQ(refusal([](LinearArgs &a) { a.activationScale = &scale; }),
             "activationScale is given: activationBits is 0");
+  EXPECT_EQ(refusal([](LinearArgs &a) { a.isGradient = true, a.activation = Activation::Relu; }),
+            "isGradient is true: a gradient has no geometry, bias and activation");
+  EXPECT_EQ(refusal([](LinearArgs &a) { a.isGradient = true, a.compute = Compute::I8; }),
+            "compute is i8: gradients are summed in f32 or bf16");
+  EXPECT_EQ(refusal([](LinearArgs &a) { a.isGradient = true, a.xStride = 36; }),
+            "xStride is 36: rows of 37 elements are at least that far apart");
+  EXPECT_EQ(refusal([](LinearArgs &a) { a.isGradient = true, a.xStride = 37, a.yStride = 5; }),
+            "yStride is 5: rows of 6 elements are at least that far apart");
+  EXPECT_EQ(refusal([](LinearArgs &a) { a.isGradient = true, a.xStride = 37; }),
+            "kernels for CPUs take gradients as products with the weight transposed and prepacked so");
   static bq::abi::Conv2dGeometry geometry;
   geometry.batch = 3;
   geometry.outHeight = geometry.outWidth = 1;

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Gradients of a linear layer on a GPU as LibTorch sees them: by a kernel on the layer's own weight, and what is left
+// to LibTorch.
+#include "GpuFixture.h"
+#include "quantizers/cuda/GpuLinear.h"
+
+using namespace bq;
+using namespace bq::test;
+
+namespace {
+
+using GpuGradientTest = GpuTest;
+
+struct Case {
+  std::string format;
+  int64_t m;
+  Compute forward;
+  at::ScalarType type = at::kFloat;
+  bool hasGroupIndex = false;
+};
+
+/// dx by the GPU, and how far it may be from the same in float: by what products of dy and scales are rounded to, and
+/// tables, relative to sum |dy W|, and by what dx is.
+void expectAgrees(const gpu::Place &place, const Case &test, bool isBF16) {
+  const int64_t n = 40, k = 96;
+  TestWeight weight(test.format, n, k);
+  if (test.hasGroupIndex)
+    weight.tensors.groupIndex = at::arange(k, at::kInt).remainder(weight.format.groupCount(k));
+  const at::Tensor dy = at::randn({test.m, n}).to(test.type), dy32 = dy.to(at::kFloat);
+  const LinearRows rows{dy, {}, at::full({test.m, k}, NAN, test.type)};
+  EXPECT_TRUE(gpu::linearInputGradient("test", place, rows, weight.onGpu(place), test.forward)) << test.format;
+
+  const at::Tensor decoded = weight.decoded(at::kFloat), expected = at::matmul(dy32, decoded);
+  const double ofSum = isBF16 ? 0x1p-7 : 1e-6;
+  const double ofResult = test.type == at::kFloat ? 0 : test.type == at::kHalf ? 0x1p-11 : 0x1p-8;
+  const at::Tensor bound = ofSum * at::matmul(dy32.abs(), decoded.abs()) + ofResult * expected.abs() + 1e-5;
+  const at::Tensor distance = (rows.y.to(at::kFloat) - expected).abs();
+  EXPECT_TRUE(distance.le(bound).all().item<bool>())
+      << test.format << " m " << test.m << ": off by " << distance.max().item<float>();
+  if (isBF16)
+    EXPECT_GT((distance / bound).max().item<float>(), 0.01) << test.format << ": no sum in bf16";
+}
+
+bool isDone(const gpu::Place &place, const std::string &format, int64_t m, Compute forward) {
+  TestWeight weight(format, 16, 32);
+  const LinearRows rows{at::randn({m, 16}), {}, at::empty({m, 32})};
+  return gpu::linearInputGradient("test", place, rows, weight.onGpu(place), forward);
+}
+
+} // namespace
+
+TEST_F(GpuGradientTest, AKernelReadsTheWeightOfTheLayer) {
+  TestWeight weight("int4:g16", 40, 96);
+  LinearRows forward{at::randn({2, 96}), {}, at::empty({2, 40})};
+  gpu::linear("test", place(), forward, weight.onGpu(place()), {Compute::BF16, Activation::None});
+  EXPECT_EQ(fake.launches, 2) << "prepack, and the product";
+  const LinearRows rows{at::randn({2, 40}), {}, at::empty({2, 96})};
+  EXPECT_TRUE(gpu::linearInputGradient("test", place(), rows, weight.onGpu(place()), Compute::BF16));
+  EXPECT_EQ(fake.launches, 3) << "the gradient, and nothing is dequantized or prepacked";
+  EXPECT_EQ(fake.fault, "");
+}
+
+TEST_F(GpuGradientTest, AgreesWithTheDecodedWeight) {
+  expectAgrees(place(), {"int4:g16", 1, Compute::BF16}, true);
+  expectAgrees(place(), {"uint3", 3, Compute::F32, at::kHalf}, false);
+  expectAgrees(place(), {"nf4:g32", 20, Compute::BF16}, true);
+  expectAgrees(place(), {"sign", 2, Compute::I8, at::kBFloat16}, true);
+  expectAgrees(place(), {"int8:g32", 5, Compute::I8}, false);
+  expectAgrees(place(), {"uint4:g32", 17, Compute::F32, at::kFloat, true}, false);
+  EXPECT_EQ(fake.launches, 12) << "a weight is prepacked for each";
+  EXPECT_EQ(fake.fault, "");
+}
+
+TEST_F(GpuGradientTest, SomeAreLeftToLibTorch) {
+  EXPECT_TRUE(isDone(place(), "int4:g16", gpu::maxGradientRows, Compute::BF16));
+  EXPECT_FALSE(isDone(place(), "int4:g16", gpu::maxGradientRows + 1, Compute::BF16));
+  EXPECT_TRUE(isDone(place(), "int4:g16", gpu::maxGradientRows + 1, Compute::F32));
+  EXPECT_FALSE(isDone(place(), "int4:g16", gpu::maxKernelRows + 1, Compute::F32));
+  EXPECT_FALSE(isDone(place(), "nf4", 1, Compute::F32)) << "a table that is not exact in bf16";
+  EXPECT_TRUE(isDone(place(), "fp4", 1, Compute::F32));
+}
+
+TEST_F(GpuGradientTest, AKernelThatCannotBeLoadedIsLeftToLibTorchWithOneWarning) {
+  TestWeight weight("int5:g24", 24, 72);
+  weight.onGpu(place()).prepacked();
+  fake.behaviour.loadResult = 200;
+  testing::internal::CaptureStderr();
+  const LinearRows rows{at::randn({2, 24}), {}, at::empty({2, 72})};
+  for (int repetition = 0; repetition < 2; ++repetition)
+    EXPECT_FALSE(gpu::linearInputGradient("test", place(), rows, weight.onGpu(place()), Compute::BF16));
+  const std::string output = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(std::count(output.begin(), output.end(), '\n'), 1) << output;
+}
