@@ -120,7 +120,11 @@ Tensor bq::runConv2d(const Conv2dCall &call, const Tensor &x, const std::optiona
     batched(y).copy_(convolveDense(call, images, bias, weight, choice));
     return y;
   };
-  if (!x.is_cpu() && gpu::isLeftToTorch(call.op, geometry.pixels(), choice.compute))
+  // Groups of a mixed weight are not taken together: many are as many launches.
+  constexpr int64_t mostMixedProducts = 32;
+  const bool hasManyProducts =
+      weight.format.isMixed() && call.groups > mostMixedProducts && choice.compute != Compute::I8;
+  if (!x.is_cpu() && (gpu::isLeftToTorch(call.op, geometry.pixels(), choice.compute) || hasManyProducts))
     return byTorch();
   const Tensor input = imagesOf(images),
                bias32 = bias && bias->defined() ? bias->to(at::kFloat).contiguous() : Tensor();
