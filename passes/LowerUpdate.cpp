@@ -117,27 +117,31 @@ private:
         philox.write(tile.row, tile.first, b.index(columns), words);
       weights.begin(tile.row, tile.first, columns);
     };
-    auto forEachStep = [&](function_ref<void(Value)> body) { b.loop(b.index(0), b.index(columns), rowStep, body); };
-    auto move = [&](const Tile &tile, Value i) { moveStep(moments, weights, tile, i, Value(), /*isStored=*/false); };
-    auto encode = [&](const Tile &tile, Value i) { weights.encode(tile.row, b.add(tile.first, i), i, Value()); };
+    const int64_t atOnce = weights.columnsAtOnce();
+    auto forEachSteps = [&](function_ref<void(Value)> body) { b.loop(b.index(0), b.index(columns), atOnce, body); };
+    auto move = [&](const Tile &tile, Value i) {
+      for (int64_t offset = 0; offset < atOnce; offset += rowStep)
+        moveStep(moments, weights, tile, b.add(i, offset), Value(), /*isStored=*/false);
+    };
+    auto encode = [&](const Tile &tile, Value i) { weights.encodeAtOnce(tile.row, b.add(tile.first, i), i); };
 
     Value first = b.mul(begin, perRow), last = b.mul(end, perRow);
     b.when(arith::CmpIOp::create(b, arith::CmpIPredicate::slt, first, last), [&] {
       const Tile start = tileAt(first);
       open(start);
-      forEachStep([&](Value i) { move(start, i); });
+      forEachSteps([&](Value i) { move(start, i); });
       rescale(philox, weights, start, columns);
       b.loop(b.add(first, 1), last, 1, [&](Value number) {
         const Tile tile = tileAt(number), before = tileAt(b.sub(number, b.index(1)));
         open(tile);
-        forEachStep([&](Value i) {
+        forEachSteps([&](Value i) {
           encode(before, i);
           move(tile, i);
         });
         rescale(philox, weights, tile, columns);
       });
       const Tile end = tileAt(b.sub(last, b.index(1)));
-      forEachStep([&](Value i) { encode(end, i); });
+      forEachSteps([&](Value i) { encode(end, i); });
     });
   }
 

@@ -46,8 +46,8 @@ MomentStep::SecondScale MomentStep::secondScale(Value greatest) {
   bits = arith::MinSIOp::create(b, bits, b.i32(greatestScaleExponent << 23));
   Value least = b.subI(bits, b.i32((127 - leastMomentExponent) << 23));
   Value first = arith::ShRUIOp::create(b, least, b.i32(droppedMomentBits));
-  auto everywhere = [&](Value scalar) { return b.broadcast(integers(), scalar); };
-  return {b.bitcast(b.getF32Type(), bits), everywhere(least), everywhere(first)};
+  return {b.bitcast(b.getF32Type(), bits), b.broadcast(integers(), least),
+          arith::TruncIOp::create(b, b.getI8Type(), first)};
 }
 
 Value MomentStep::roundSecond(Value second, const SecondScale &scale, Value words) {
@@ -185,9 +185,9 @@ RowMemory::ByteSteps MomentStep::secondCodes(const Span &span, const Range &bloc
     Value direction = b.divF(b.load(floats(), blockM, i), b.fma(root, splat(unit), splat(unitEpsilon)));
     b.store(direction, blockM, i);
     most = writeGreaterSize(b, direction, most);
-    return b.subI(stored, scale.first);
+    return stored;
   };
-  return {v, b.add(span.at, block.begin), {b.zero(floats()), firstWords(span, block.begin)}, step};
+  return {v, b.add(span.at, block.begin), {b.zero(floats()), firstWords(span, block.begin)}, step, scale.first};
 }
 
 RowMemory::ByteSteps MomentStep::linearCodes(const Span &span, Value begin, const Linear &moment,

@@ -87,8 +87,8 @@ private:
     mlir::Value values, scales, codes;
     bool isSecond;
   };
-  /// A scale for v in units of fresh2, the bits of the v with the least of its codes, and those of them that are not
-  /// dropped.
+  /// A scale for v in units of fresh2, the bits of the v with the least of its codes, in all lanes, and the lowest byte
+  /// of those of them that are not dropped.
   struct SecondScale {
     mlir::Value value, least, first;
   };

@@ -100,22 +100,27 @@ void PackedStep::storeResiduals(ArrayRef<Value> steps, const Byte &like, Value r
   memory.store(bytes, residual, b.add(b.mul(row, k), column), count);
 }
 
+int64_t PackedStep::columnsAtOnce() const { return (8 % format.bits == 0 ? memory.stepsAtOnce() : 1) * rowStep; }
+
+void PackedStep::encodeAtOnce(Value row, Value column, Value i) {
+  if (columnsAtOnce() == rowStep)
+    return encode(row, column, i, Value());
+  SmallVector<Value> codeLanes, residualLanes;
+  Encoded last;
+  for (int64_t offset = 0; offset < columnsAtOnce(); offset += rowStep) {
+    last = encoded(b.add(i, offset));
+    codeLanes.push_back(last.codes.lanes);
+    residualLanes.push_back(last.residuals.lanes);
+  }
+  Value bytes = b.bitAnd(memory.bytesOf(codeLanes, last.codes.number), (1 << format.bits) - 1);
+  b.store(writePackCodes(b, bytes, format.bits), codes, byteAt(row, column));
+  if (last.residuals.lanes)
+    storeResiduals(residualLanes, last.residuals, row, column, Value());
+}
+
 void PackedStep::encodeTile(Value row, Value first, int64_t columns) {
-  const int64_t atOnce = 8 % format.bits == 0 ? memory.stepsAtOnce() : 1, span = atOnce * rowStep;
-  const int64_t whole = atOnce > 1 ? columns / span * span : 0;
-  b.loop(b.index(0), b.index(whole), span, [&](Value i) {
-    SmallVector<Value> codeLanes, residualLanes;
-    Encoded last;
-    for (int64_t offset = 0; offset < span; offset += rowStep) {
-      last = encoded(b.add(i, offset));
-      codeLanes.push_back(last.codes.lanes);
-      residualLanes.push_back(last.residuals.lanes);
-    }
-    Value bytes = b.bitAnd(memory.bytesOf(codeLanes, last.codes.number), (1 << format.bits) - 1);
-    b.store(writePackCodes(b, bytes, format.bits), codes, byteAt(row, b.add(first, i)));
-    if (last.residuals.lanes)
-      storeResiduals(residualLanes, last.residuals, row, b.add(first, i), Value());
-  });
+  const int64_t span = columnsAtOnce(), whole = columns / span * span;
+  b.loop(b.index(0), b.index(whole), span, [&](Value i) { encodeAtOnce(row, b.add(first, i), i); });
   memory.forEachStep(b.index(columns - whole), [&](Value i, Value count) {
     i = b.add(i, whole);
     encode(row, b.add(first, i), i, count);

@@ -27,7 +27,9 @@ public:
   /// Columns of a tile.
   int64_t columnsPerTile() const { return tile; }
   /// Whether all tiles are whole, and steps in them: then they can be chained over rows.
-  bool hasEqualTiles() const { return format.kind != Format::Kind::Sign && k % tile == 0 && tile % rowStep == 0; }
+  bool hasEqualTiles() const {
+    return format.kind != Format::Kind::Sign && k % tile == 0 && tile % columnsAtOnce() == 0;
+  }
   /// body(first, columns) for the tiles of a row: whole groups, blocks of moments and vectors of random words, but for
   /// the last.
   void forEachTile(llvm::function_ref<void(mlir::Value first, int64_t columns)> body);
@@ -47,9 +49,10 @@ public:
   mlir::Value wantedScale(mlir::Value row);
   /// New values of a tile to scales and zero points.
   void rescale(mlir::Value row, mlir::Value first, int64_t columns);
-  /// And then to codes and residuals: of the tile, or of one step.
+  /// And then to codes and residuals: of the tile, or of columnsAtOnce() from `column` on.
   void encodeTile(mlir::Value row, mlir::Value first, int64_t columns);
-  void encode(mlir::Value row, mlir::Value column, mlir::Value i, mlir::Value count);
+  void encodeAtOnce(mlir::Value row, mlir::Value column, mlir::Value i);
+  int64_t columnsAtOnce() const;
 
 private:
   /// Residuals count in this part of a scale.
@@ -109,6 +112,7 @@ private:
   /// Takes a group's values to what its least and greatest codes stand for, where its scale is the greatest of its
   /// type.
   void clampValues(mlir::Value first, mlir::Value last, mlir::Value factor);
+  void encode(mlir::Value row, mlir::Value column, mlir::Value i, mlir::Value count);
   void storeResiduals(mlir::ArrayRef<mlir::Value> steps, const Byte &like, mlir::Value row, mlir::Value column,
                       mlir::Value count);
 

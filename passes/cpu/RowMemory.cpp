@@ -69,6 +69,10 @@ void RowMemory::storeBytes(Value columns, Value ahead, MutableArrayRef<ByteSteps
       joined.append(bytes.carried);
     return joined;
   };
+  auto bytesOfSteps = [&](ArrayRef<Value> steps, Value offset) {
+    Value bytes = bytesOf(steps);
+    return offset ? b.subI(bytes, b.broadcast(cast<VectorType>(bytes.getType()), offset)) : bytes;
+  };
   auto part = [&](ValueRange joined) {
     for (ByteSteps &bytes : all) {
       const size_t count = bytes.carried.size();
@@ -83,7 +87,7 @@ void RowMemory::storeBytes(Value columns, Value ahead, MutableArrayRef<ByteSteps
       for (int64_t offset = 0; offset < span; offset += rowStep)
         steps.push_back(bytes.step(b.add(column, offset), Value(), bytes.carried));
       Value to = b.add(bytes.at, column);
-      b.store(bytesOf(steps), bytes.buffer, to);
+      b.store(bytesOfSteps(steps, bytes.offset), bytes.buffer, to);
       b.prefetch(bytes.buffer, b.add(to, ahead));
     }
     return join();
@@ -96,7 +100,8 @@ void RowMemory::storeBytes(Value columns, Value ahead, MutableArrayRef<ByteSteps
     part(carried);
     Value column = b.add(whole, offset);
     for (ByteSteps &bytes : all)
-      store(bytesOf(bytes.step(column, count, bytes.carried)), bytes.buffer, b.add(bytes.at, column), count);
+      store(bytesOfSteps(bytes.step(column, count, bytes.carried), bytes.offset), bytes.buffer, b.add(bytes.at, column),
+            count);
     carried = join();
   }));
 }

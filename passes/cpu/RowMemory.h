@@ -32,11 +32,12 @@ public:
   using Carried = llvm::SmallVector<mlir::Value>;
   Carried forEachStep(mlir::Value columns, mlir::ValueRange initial,
                       llvm::function_ref<void(mlir::Value column, mlir::Value count, Carried &carried)> body);
-  /// Steps that give sixteen i32, whose low bytes are stored to `buffer` from `at` on.
+  /// Steps that give sixteen i32, whose low bytes are stored to `buffer` from `at` on, less `offset`: an i8, or null.
   struct ByteSteps {
     mlir::Value buffer, at;
     Carried carried;
     std::function<mlir::Value(mlir::Value column, mlir::Value count, Carried &carried)> step;
+    mlir::Value offset;
   };
   /// Does them side by side, several at once where the CPU gathers bytes of several vectors; leaves what they carry
   /// last in `carried`. Meanwhile the bytes that are `ahead` of those stored are asked for.
