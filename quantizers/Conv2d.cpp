@@ -197,6 +197,14 @@ Tensor bq::runConv2dInputGradient(const Conv2dCall &call, const Tensor &gradient
                target);
     return dx;
   }
+  if (gradient.is_cuda()) {
+    check(call.op, shape.verify());
+    const LinearWeight only{[&] { return weight.grouped()->products.front(); }, {}, weight.format, call.n(), call.k()};
+    const Tensor done =
+        gpu::conv2dInputGradient(call.op, gpu::currentPlace(call.op, gradient.device()), dy, shape, only, compute);
+    if (done.defined())
+      return target.copy_(done), dx;
+  }
   const Tensor dense = weight.dense(gradient.scalar_type());
   target.copy_(std::get<0>(at::convolution_backward(dy, target, dense, std::nullopt, call.stride, call.padding,
                                                     call.dilation, /*transposed=*/false, /*output_padding=*/{0, 0},

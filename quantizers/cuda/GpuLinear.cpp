@@ -67,6 +67,12 @@ const GpuWeight *productsOf(const PrepackedWeight &weight) {
   return &static_cast<const GpuWeight &>(weight);
 }
 
+/// How the gradient of a layer that computes in `forward` is summed.
+Compute gradientCompute(ElementType dataType, Compute forward) {
+  const bool isBF16 = forward == Compute::BF16 || (forward == Compute::I8 && dataType == ElementType::BF16);
+  return isBF16 ? Compute::BF16 : Compute::F32;
+}
+
 void checkCompute(const char *op, Compute compute) {
   TORCH_CHECK(compute != Compute::I16, op, ": compute i16 has no kernels for GPUs: use f32, bf16 or i8");
 }
@@ -153,21 +159,49 @@ void gpu::linear(const char *op, const Place &place, const LinearRows &rows, con
   linearByTorch(op, place, rows, weight, choice);
 }
 
+bool gpu::takesInputGradient(int64_t m, ElementType dataType, const Format &format, Compute forward) {
+  if (format.isMixed())
+    return false;
+  if (gradientCompute(dataType, forward) == Compute::BF16)
+    return m <= maxGradientRows;
+  return m <= maxKernelRows && format.isExactInBF16();
+}
+
 bool gpu::linearInputGradient(const char *op, const Place &place, const LinearRows &rows, const LinearWeight &weight,
                               Compute forward) {
   LinearArgs args = rows.args({});
-  args.isGradient = true;
-  const bool isBF16 = forward == Compute::BF16 || (forward == Compute::I8 && args.dataType == ElementType::BF16);
-  args.compute = isBF16 ? Compute::BF16 : Compute::F32;
-  if (weight.format.isMixed() || (!isBF16 && !weight.format.isExactInBF16()) ||
-      args.m > (isBF16 ? maxGradientRows : maxKernelRows))
+  if (!takesInputGradient(args.m, args.dataType, weight.format, forward))
     return false;
+  args.isGradient = true;
+  args.compute = gradientCompute(args.dataType, forward);
   const std::shared_ptr<const PrepackedWeight> prepacked = weight.prepacked();
   const GpuWeight &products = *productsOf(*prepacked);
   const LoadedCudaKernel *kernel = productKernel(op, place, products, args);
   if (kernel)
     launch(op, place, products, *kernel, args);
   return kernel;
+}
+
+at::Tensor gpu::conv2dInputGradient(const char *op, const Place &place, const at::Tensor &dy, const Conv2dShape &shape,
+                                    const LinearWeight &weight, Compute forward) {
+  const ElementType type = elementType(op, "gradient", dy.scalar_type());
+  const int64_t pixels = dy.numel() / shape.outChannels, area = shape.outHeight() * shape.outWidth();
+  if (shape.groups != 1 || !takesInputGradient(pixels, type, weight.format, forward))
+    return {};
+  // Where patches meet their sum is rounded once.
+  const bool isPointwise = shape.k() == shape.channels;
+  const at::Tensor rows = dy.permute({0, 2, 3, 1})
+                              .reshape({pixels, shape.outChannels})
+                              .to(isPointwise ? dy.scalar_type() : at::kFloat)
+                              .contiguous();
+  const at::Tensor patches = at::empty({pixels, shape.k()}, rows.options());
+  if (!linearInputGradient(op, place, {rows, {}, patches}, weight, gradientCompute(type, forward)))
+    return {};
+  // [B, C, taps, OH * OW]
+  const at::Tensor columns = patches.view({shape.batch, area, -1, shape.channels}).permute({0, 3, 2, 1});
+  return at::col2im(columns.reshape({shape.batch, shape.k(), area}), {shape.height, shape.width}, shape.kernel,
+                    shape.dilation, shape.padding, shape.stride)
+      .to(dy.scalar_type());
 }
 
 bool gpu::conv2d(const char *op, const Place &place, const GroupedProducts &products, const GroupedWeight &weight) {

@@ -8,6 +8,7 @@
 #include "quantizers/WeightForms.h"
 #include "quantizers/cuda/GpuWeight.h"
 #include "quantizers/cuda/Place.h"
+#include "runtime/Conv2dShape.h"
 
 namespace bq::gpu {
 
@@ -28,12 +29,22 @@ constexpr int64_t maxGradientRows = 64;
 BQ_TORCH_API void linear(const char *op, const Place &place, const LinearRows &rows, const LinearWeight &weight,
                          const LinearChoice &choice);
 
+/// Whether kernels take gradients of m rows with respect to an input. Sums are in bf16 where the layer's are, in i8
+/// where gradients are bf16, and else in f32. LibTorch's are many rows, mixed weights, and in f32 tables that are not
+/// exact in bf16.
+bool takesInputGradient(int64_t m, ElementType dataType, const Format &format, Compute forward);
+
 /// rows.y = rows.x W in the same way, the gradient of a layer that computes in `forward` with respect to its input,
-/// through the weight that the layer reads. Sums are in bf16 where the layer's are, in i8 where gradients are bf16, and
-/// else in f32. Whether it was done: else nothing was written, and the product is LibTorch's, of many rows, mixed
-/// weights, and in f32 of tables that are not exact in bf16; or there is no kernel, and a warning has said so once.
+/// through the weight that the layer reads. Whether it was done: else nothing was written, it is LibTorch's, or there
+/// is no kernel, and a warning has said so once.
 BQ_TORCH_API bool linearInputGradient(const char *op, const Place &place, const LinearRows &rows,
                                       const LinearWeight &weight, Compute forward);
+
+/// dx [B, C, H, W] from dy [B, O, OH, OW]: the gradients of the patches of all pixels of dy in the same
+/// way, with the weight [O, taps * C] of the convolution, summed by LibTorch where patches meet. Not defined where that
+/// is LibTorch's, or for several groups.
+BQ_TORCH_API at::Tensor conv2dInputGradient(const char *op, const Place &place, const at::Tensor &dy,
+                                            const Conv2dShape &shape, const LinearWeight &weight, Compute forward);
 
 /// y = activation(convolution of x + bias) in the same way: products with `weight`, which makeGrouped() made for
 /// `place`. Whether it was done: else nothing was written, there is no kernel, and a warning has said so once.

@@ -4,6 +4,8 @@
 #include "GpuFixture.h"
 #include "quantizers/cuda/GpuLinear.h"
 
+#include <ATen/ops/convolution_backward.h>
+
 using namespace bq;
 using namespace bq::test;
 
@@ -68,6 +70,41 @@ TEST_F(GpuGradientTest, AgreesWithTheDecodedWeight) {
   expectAgrees(place(), {"int8:g32", 5, Compute::I8}, false);
   expectAgrees(place(), {"uint4:g32", 17, Compute::F32, at::kFloat, true}, false);
   EXPECT_EQ(fake.launches, 12) << "a weight is prepacked for each";
+  EXPECT_EQ(fake.fault, "");
+}
+
+TEST_F(GpuGradientTest, AConvolutionIsThatOfItsPatches) {
+  Conv2dShape shape;
+  shape.batch = 2;
+  shape.channels = 12, shape.outChannels = 20;
+  shape.height = 7, shape.width = 6;
+  for (auto [kernel, forward] : {std::pair(1, Compute::F32), {1, Compute::BF16}, {3, Compute::F32}, {3, Compute::BF16}})
+    for (at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+      SCOPED_TRACE(std::to_string(kernel) + " " + std::string(str(forward)));
+      shape.kernel = {kernel, kernel == 1 ? 1 : 2};
+      shape.stride = {2, 1};
+      shape.padding = {kernel / 2, 0};
+      shape.dilation = {1, 2};
+      TestWeight weight("int4:g9", shape.outChannels, shape.k());
+      const at::Tensor dy = at::randn({shape.batch, shape.outChannels, shape.outHeight(), shape.outWidth()}).to(type);
+      const at::Tensor dx =
+          gpu::conv2dInputGradient("test", place(), dy, shape, weight.onGpu(place()), forward).to(at::kFloat);
+
+      const at::Tensor decoded = weight.decoded(at::kFloat)
+                                     .view({shape.outChannels, shape.kernel[0], shape.kernel[1], shape.channels})
+                                     .permute({0, 3, 1, 2});
+      auto byTorch = [&](const at::Tensor &gradient, const at::Tensor &dense) {
+        const at::Tensor like = at::empty({shape.batch, shape.channels, shape.height, shape.width});
+        return std::get<0>(at::convolution_backward(gradient, like, dense, std::nullopt, shape.stride, shape.padding,
+                                                    shape.dilation, false, {0, 0}, 1, {true, false, false}));
+      };
+      const at::Tensor dy32 = dy.to(at::kFloat), expected = byTorch(dy32, decoded);
+      const at::Tensor bound = (forward == Compute::BF16 ? 0x1p-7 : 1e-6) * byTorch(dy32.abs(), decoded.abs()) +
+                               (type == at::kFloat ? 0 : 0x1p-8) * expected.abs() + 1e-5;
+      EXPECT_TRUE((dx - expected).abs().le(bound).all().item<bool>())
+          << ((dx - expected).abs() / bound).max().item<float>();
+    }
+  EXPECT_EQ(fake.launches, 16) << "weights are prepacked, and each gradient is one kernel";
   EXPECT_EQ(fake.fault, "");
 }
 
