@@ -86,15 +86,16 @@ public:
     Expected<const LoadedCudaKernel *> kernel = packed->onDevice.kernel(args, nullptr);
     if (!kernel)
       return kernel.error();
+    const int64_t inputs = args.isGradient ? n : k, outputs = args.isGradient ? k : n;
     // Kernels take rows that begin at any element.
     constexpr size_t alignment = 16;
     Operands operands(memory);
     LinearArgs onDevice = args;
     const int64_t bytesOfX = args.geometry ? imageElements(*args.geometry, k) * sizeOf(args.dataType)
-                                           : extent(args.m, k, args.xStride, args.dataType);
+                                           : extent(args.m, inputs, args.xStride, args.dataType);
     onDevice.x = operands.read(args.x, bytesOfX, alignment);
     onDevice.activationScale = operands.read(args.activationScale, args.activationScale ? sizeof(float) : 0);
-    onDevice.y = operands.write(args.y, extent(args.m, n, args.yStride, args.dataType), alignment);
+    onDevice.y = operands.write(args.y, extent(args.m, outputs, args.yStride, args.dataType), alignment);
     onDevice.bias = operands.read(args.bias, n * 4);
     const LinearMemoryBytes bytes = packed->onDevice.memoryBytes(**kernel, args.m);
     std::vector<int32_t> counters(bytes.counters / 4);

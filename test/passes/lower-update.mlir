@@ -46,9 +46,9 @@ func.func @dense(%w: tensor<?xbf16>, %g: tensor<?xf32>, %o: tensor<9xf32>, %c: t
 // CHECK:           scf.for
 // CHECK:             scf.for
 // CHECK:             scf.for
-// CHECK:               llvm.intr.lrint
-// CHECK:               vector.store {{.*}} : memref<?xi8, {{.*}}>, vector<16xi8>
-// CHECK:               vector.store {{.*}} : memref<?xi8, {{.*}}>, vector<8xi8>
+// CHECK-COUNT-4:       llvm.intr.lrint
+// CHECK:               vector.store {{.*}} : memref<?xi8, {{.*}}>, vector<32xi8>
+// CHECK:               vector.store {{.*}} : memref<?xi8, {{.*}}>, vector<64xi8>
 // CHECK:               vector.load {{.*}} : memref<?xi8, {{.*}}>, vector<8xi8>
 // CHECK:               vector.load {{.*}} : memref<?xi8, {{.*}}>, vector<16xi8>
 // CHECK:             bq.philox
