@@ -156,17 +156,19 @@ ScheduleAttr proposeGradient(Operation *op, const Target &target, std::string &r
   WeightType weight = gradient.getWeight().getType();
   const Format &format = weight.getFormat();
   const Compute compute = gradient.getCompute().getValue();
-  if (format.isMixed() || (compute == Compute::F32 && !format.isExactInBF16())) {
+  const bool isF32 = compute == Compute::F32;
+  if (format.isMixed() || (isF32 && !format.isExactInBF16())) {
     reason = "operands are bf16, in which codes of format " + format.str() + " are not exact";
     return {};
   }
   const FragmentLayout layout = FragmentLayout::get(format, weight.getN(), weight.getK());
   const int64_t given = gradient.getGradient().getType().getDimSize(0);
   const bool isMany = ShapedType::isDynamic(given) || given > 8;
-  const int64_t columns = isMany && compute == Compute::F32 ? 64 : 128;
+  const bool hasPlanes = layout.planes().size() > 1;
+  const int64_t columns = isMany && (isF32 || hasPlanes) ? 64 : 128;
   const int64_t segments = std::min<int64_t>(layout.segments(), std::max<int64_t>(columns / layout.segmentSize, 1));
-  // The sums of more than these rows and columns would fill the registers.
-  const int64_t most = segments * layout.segmentSize > 128 ? 8 : 16;
+  // The sums of more than these rows and columns would fill the registers, or take long to compile.
+  const int64_t most = segments * layout.segmentSize > (isF32 && hasPlanes ? 64 : 128) ? 8 : 16;
   const int64_t rows = ShapedType::isDynamic(given) ? most : std::clamp<int64_t>(given, 1, most);
   const int64_t wanted = llvm::divideCeil(4 * multiprocessors(std::get<CudaTarget>(target)),
                                           llvm::divideCeil(layout.segments(), segments));
