@@ -202,8 +202,10 @@ Tensor bq::runConv2dInputGradient(const Conv2dCall &call, const Tensor &gradient
     const LinearWeight only{[&] { return weight.grouped()->products.front(); }, {}, weight.format, call.n(), call.k()};
     const Tensor done =
         gpu::conv2dInputGradient(call.op, gpu::currentPlace(call.op, gradient.device()), dy, shape, only, compute);
-    if (done.defined())
-      return target.copy_(done), dx;
+    if (done.defined()) {
+      target.copy_(done);
+      return dx;
+    }
   }
   const Tensor dense = weight.dense(gradient.scalar_type());
   target.copy_(std::get<0>(at::convolution_backward(dy, target, dense, std::nullopt, call.stride, call.padding,

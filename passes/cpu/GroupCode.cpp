@@ -34,12 +34,10 @@ Value bq::writeGreaterSize(KernelBuilder &b, Value x, Value most) {
     return b.bitcast(type, arith::MaxSIOp::create(b, size, b.bitcast(integers, most)));
   }
   constexpr int64_t greaterSize = 0b1011, currentRounding = 4;
-  auto constant = [&](Type type, int64_t value) {
-    return arith::ConstantOp::create(b, b.getIntegerAttr(type, value)).getResult();
-  };
-  return LLVM::CallIntrinsicOp::create(b, type, b.getStringAttr("llvm.x86.avx512.mask.range.ps.512"),
-                                       ValueRange{x, most, b.i32(greaterSize), b.zero(type),
-                                                  constant(b.getI16Type(), -1), b.i32(currentRounding)})
+  Value allLanes = arith::ConstantOp::create(b, b.getI16IntegerAttr(-1));
+  return LLVM::CallIntrinsicOp::create(
+             b, type, b.getStringAttr("llvm.x86.avx512.mask.range.ps.512"),
+             ValueRange{x, most, b.i32(greaterSize), b.zero(type), allLanes, b.i32(currentRounding)})
       .getResult(0);
 }
 

@@ -130,8 +130,8 @@ void MomentStep::advanceAdam(const Span &span) {
     const Block old = loadBlock(span.scaleOf(b, block.begin));
     Value decay = b.mulF(b.mulF(options.beta1, old.mScale), unit), decayEpsilon = b.mulF(decay, options.epsilon);
     // The root of what is left of v.
-    Value leftDecay = b.divF(decay, math::SqrtOp::create(b, secondDecay()));
-    Value oldRoots = rootsFor(b.mulF(old.vScale, secondDecay()));
+    Value vDecay = secondDecay(), leftDecay = b.divF(decay, math::SqrtOp::create(b, vDecay));
+    Value oldRoots = rootsFor(b.mulF(old.vScale, vDecay));
     auto step = [&](Value column, Value count, Value most) -> Value {
       Value i = b.add(block.begin, column), element = b.add(span.at, i);
       Pair codes = loadCodes(element, count);
