@@ -69,14 +69,14 @@ void bq::registerPackedWeightClass() {
           .def("dequantize", [](const PackedPtr &self) { return self->dequantize(); })
           .def("prepare",
                [](const PackedPtr &self, std::vector<int64_t> rows, std::string compute, std::string activation,
-                  bool bias, at::ScalarType dtype, std::optional<at::Device> device) {
+                  bool bias, at::ScalarType dtype, std::optional<at::Device> device, bool inputGradient) {
                  LinearChoice choice = LinearChoice::parse(className, compute, activation);
-                 prepare(*self, rows, {choice.compute, choice.activation, bias, dtype, device});
+                 prepare(*self, rows, {choice.compute, choice.activation, bias, dtype, device, inputGradient});
                },
                "",
                {torch::arg("rows"), torch::arg("compute") = "f32", torch::arg("activation") = "none",
                 torch::arg("bias") = false, torch::arg("dtype") = c10::IValue(at::kFloat),
-                torch::arg("device") = c10::IValue()})
+                torch::arg("device") = c10::IValue(), torch::arg("input_gradient") = false})
           .def("codes", [](const PackedPtr &self) { return self->codes(); })
           .def("scales", [](const PackedPtr &self) { return self->scales(); })
           .def("zeros", [](const PackedPtr &self) { return self->zeros(); })

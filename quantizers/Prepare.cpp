@@ -4,17 +4,36 @@
 #include "quantizers/WeightMemo.h"
 #include "quantizers/cuda/GpuLinear.h"
 
+#include <torch/csrc/autograd/autograd.h>
+
 using namespace bq;
 
 static constexpr const char *op = "bq::prepare";
 
 namespace {
 
-/// One layer to be prepared.
+/// One call on zeros, and with `inputGradient` its way back to x.
+template <typename Run>
+void runOnce(at::IntArrayRef shape, const at::TensorOptions &options, bool inputGradient, Run run) {
+  const at::AutoGradMode records(inputGradient);
+  const at::Tensor x = at::zeros(shape, options).requires_grad_(inputGradient), y = run(x);
+  if (inputGradient)
+    torch::autograd::grad({y}, {x}, {at::zeros_like(y)});
+}
+
+/// Whether gradients of a layer's input are expected.
+bool isTrained(const torch::nn::Module &layer) { return layer.is_training() && at::GradMode::is_enabled(); }
+
+template <typename Layer>
+at::TensorOptions inputOf(const Layer &layer, std::optional<at::ScalarType> dtype) {
+  return layer->codes.options().dtype(dtype.value_or(layer->scales.scalar_type()));
+}
+
+/// One linear layer to be prepared.
 struct Layer {
   int64_t n, k;
   LinearChoice choice;
-  at::Tensor bias; ///< Of the calls to come, or not defined.
+  bool hasBias, inputGradient;
   at::TensorOptions x;
   std::function<std::shared_ptr<const PrepackedWeight>()> prepacked;
   std::function<at::Tensor(const at::Tensor &x)> run;
@@ -22,16 +41,13 @@ struct Layer {
   void prepare(at::IntArrayRef rows) const {
     for (int64_t m : rows)
       TORCH_CHECK(m > 0, op, ": expected positive numbers of rows, got ", m);
-    const at::NoGradGuard noGrad;
+    const gpu::CallKind calls{choice, elementType(op, "x", c10::typeMetaToScalarType(x.dtype())), hasBias,
+                              inputGradient};
     if (x.device().is_cuda() && n && k)
-      gpu::makeKernels(gpu::currentPlace(op, x.device()), *prepacked(), choice, elementType(op, "x", dtype()),
-                       bias.defined(), rows);
+      gpu::makeKernels(gpu::currentPlace(op, x.device()), *prepacked(), calls, rows);
     for (int64_t m : rows)
-      run(at::zeros({m, k}, x));
+      runOnce({m, k}, x, inputGradient, run);
   }
-
-private:
-  at::ScalarType dtype() const { return c10::typeMetaToScalarType(x.dtype()); }
 };
 
 } // namespace
@@ -42,16 +58,15 @@ void bq::prepare(const PackedWeight &weight, at::IntArrayRef rows, const Prepare
   TORCH_CHECK(weight.shape().size() == 2, op, ": expected the weight of a linear layer, got ",
               shapeText(weight.shape()));
   const int64_t n = weight.n(), k = weight.k();
-  const at::Tensor bias = options.bias ? at::zeros({n}, x) : at::Tensor();
-  const auto optionalBias = options.bias ? std::optional<at::Tensor>(bias) : std::nullopt;
-  Layer{
-      n,
-      k,
-      {options.compute, options.activation},
-      bias,
-      x,
-      [&] { return weight.prepacked(device); },
-      [&](const at::Tensor &input) { return weight.linear(input, optionalBias, options.compute, options.activation); }}
+  const auto bias = options.bias ? std::optional<at::Tensor>(at::zeros({n}, x)) : std::nullopt;
+  Layer{n,
+        k,
+        {options.compute, options.activation},
+        options.bias,
+        options.inputGradient,
+        x,
+        [&] { return weight.prepacked(device); },
+        [&](const at::Tensor &input) { return weight.linear(input, bias, options.compute, options.activation); }}
       .prepare(rows);
 }
 
@@ -61,12 +76,18 @@ void bq::prepare(nn::QuantizedLinear layer, at::IntArrayRef rows, std::optional<
   Layer{options.out_features(),
         options.in_features(),
         LinearChoice::parse(op, options.compute(), options.activation()),
-        layer->bias,
-        layer->codes.options().dtype(dtype.value_or(layer->scales.scalar_type())),
+        layer->bias.defined(),
+        isTrained(*layer),
+        inputOf(layer, dtype),
         [&] {
           return prepackRemembered(op, {layer->codes, layer->scales, zeros, std::nullopt},
                                    take(op, Format::parse(options.format())), options.in_features());
         },
         [&](const at::Tensor &input) { return layer->forward(input); }}
       .prepare(rows);
+}
+
+void bq::prepare(nn::QuantizedConv2d layer, at::IntArrayRef imageShape, std::optional<at::ScalarType> dtype) {
+  runOnce(imageShape, inputOf(layer, dtype), isTrained(*layer),
+          [&](const at::Tensor &images) { return layer->forward(images); });
 }

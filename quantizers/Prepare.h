@@ -17,6 +17,7 @@ struct PrepareOptions {
   at::ScalarType dtype = at::kFloat; ///< Of x.
   /// Of x; where not given, that of the weight's tensors.
   std::optional<at::Device> device;
+  bool inputGradient = false; ///< x will require a gradient: what the way back takes is made, too.
 };
 
 /// Compiles and loads the kernels of PackedWeight::linear() for x with these numbers of rows, several at once for a
@@ -25,9 +26,13 @@ struct PrepareOptions {
 /// is memory of LibTorch's allocator. Throws as that linear(), and for a number of rows that is not positive.
 BQ_TORCH_API void prepare(const PackedWeight &weight, at::IntArrayRef rows, const PrepareOptions &options = {});
 
-/// The same for forward() of a layer, where it is, for x of type `dtype`, that of the scales where not given. What is
-/// prepacked is found again as long as the layer's tensors are not changed and at most 1024 weights are used in turn.
+/// The same for forward() of a layer, where it is, for x of type `dtype`, that of the scales where not given; of a
+/// layer in training mode, which a new one is until eval(), for gradients with respect to x, too. What is prepacked is
+/// found again as long as the layer's tensors are not changed and at most 1024 weights are used in turn.
 BQ_TORCH_API void prepare(nn::QuantizedLinear layer, at::IntArrayRef rows,
+                          std::optional<at::ScalarType> dtype = std::nullopt);
+/// The same for images of this size, [B, C, H, W] or [C, H, W].
+BQ_TORCH_API void prepare(nn::QuantizedConv2d layer, at::IntArrayRef imageShape,
                           std::optional<at::ScalarType> dtype = std::nullopt);
 
 } // namespace bq

@@ -109,10 +109,10 @@ void launch(const char *op, const Place &place, const GpuWeight &weight, const L
 
 } // namespace
 
-void gpu::makeKernels(const Place &place, const PrepackedWeight &weight, const LinearChoice &choice,
-                      ElementType dataType, bool hasBias, at::IntArrayRef rows) {
+void gpu::makeKernels(const Place &place, const PrepackedWeight &weight, const CallKind &calls, at::IntArrayRef rows) {
   static constexpr float someBias = 0;
-  auto isTorchs = [&](int64_t m) { return takesTorch(m, choice.compute); };
+  const Compute compute = calls.choice.compute;
+  auto isTorchs = [&](int64_t m) { return takesTorch(m, compute); };
   // The one kernel that LibTorch's products need does not depend on their rows.
   if (weight.format().isMixed() && std::any_of(rows.begin(), rows.end(), isTorchs))
     static_cast<const GpuMixedWeight &>(weight).values("bq::prepare", place);
@@ -122,20 +122,31 @@ void gpu::makeKernels(const Place &place, const PrepackedWeight &weight, const L
   prepacked->finish();
   if (!prepacked->isPrepacked())
     return;
-  const CudaWeight &kernels = prepacked->kernels();
   std::vector<KernelSpec> specs;
-  for (int64_t m : rows) {
-    if (isTorchs(m))
-      continue;
-    LinearArgs args;
-    args.dataType = dataType;
-    args.m = m;
-    args.bias = hasBias ? &someBias : nullptr;
-    args.compute = choice.compute;
-    args.activation = choice.activation;
-    KernelSpec spec = kernels.spec(args);
+  auto add = [&](const LinearArgs &args) {
+    KernelSpec spec = prepacked->kernels().spec(args);
     if (std::find(specs.begin(), specs.end(), spec) == specs.end())
       specs.push_back(std::move(spec));
+  };
+  for (int64_t m : rows) {
+    LinearArgs args;
+    args.dataType = calls.dataType;
+    args.m = m;
+    if (calls.inputGradient && takesInputGradient(m, calls.dataType, weight.format(), compute)) {
+      args.isGradient = true;
+      args.compute = gradientCompute(calls.dataType, compute);
+      add(args);
+    }
+    if (isTorchs(m))
+      continue;
+    args.isGradient = false;
+    args.bias = calls.hasBias ? &someBias : nullptr;
+    args.compute = compute;
+    // A gradient takes what went into an activation from a second product.
+    if (calls.inputGradient)
+      add(args);
+    args.activation = calls.choice.activation;
+    add(args);
   }
   const Status whatRunsSayToo = place.kernels->prepare(specs, *place.device);
   static_cast<void>(whatRunsSayToo);

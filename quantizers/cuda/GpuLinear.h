@@ -53,10 +53,18 @@ BQ_TORCH_API bool conv2d(const char *op, const Place &place, const GroupedProduc
 /// Whether LibTorch takes a convolution of m pixels although a kernel could be made. Throws for sums in i16.
 BQ_TORCH_API bool isLeftToTorch(const char *op, int64_t m, Compute compute);
 
-/// Compiles and loads, several at once, what linear() will launch for x with these numbers of rows on a weight that
-/// prepack() made for `place`. What fails is left to linear(), which says why.
-BQ_TORCH_API void makeKernels(const Place &place, const PrepackedWeight &weight, const LinearChoice &choice,
-                              ElementType dataType, bool hasBias, at::IntArrayRef rows);
+/// What calls to come are like, besides their weight and their rows.
+struct CallKind {
+  LinearChoice choice;
+  ElementType dataType = ElementType::F32;
+  bool hasBias = false;
+  bool inputGradient = false; ///< Gradients with respect to x follow them.
+};
+
+/// Compiles and loads, several at once, what linear() and linearInputGradient() will launch for x with these numbers of
+/// rows on a weight that prepack() made for `place`. What fails is left to those, which say why.
+BQ_TORCH_API void makeKernels(const Place &place, const PrepackedWeight &weight, const CallKind &calls,
+                              at::IntArrayRef rows);
 
 } // namespace bq::gpu
 

@@ -69,7 +69,10 @@ class PackedWeight(unittest.TestCase):
         weight, _ = quantized(9, 24, "uint4:g16")
         packed = torch.classes.bq.PackedWeight(*weight, "uint4:g16", [9, 24])
         packed.prepare([1, 20], "i8", "gelu", True, torch.float16)
-        self.assertGreater(packed.resident_bytes(), packed.bytes())
+        forward = packed.resident_bytes()
+        self.assertGreater(forward, packed.bytes())
+        packed.prepare([1, 20], "i8", input_gradient=True)
+        self.assertGreater(packed.resident_bytes(), forward, "the transposed weight")
         with self.assertRaisesRegex(RuntimeError, "expected positive numbers of rows, got 0"):
             packed.prepare([0])
 

@@ -117,6 +117,25 @@ TEST_F(GpuGradientTest, SomeAreLeftToLibTorch) {
   EXPECT_TRUE(isDone(place(), "fp4", 1, Compute::F32));
 }
 
+TEST_F(GpuGradientTest, WhatIsMadeAheadIsThatOfATrainingStep) {
+  TestWeight weight("int4:g16", 40, 96);
+  const LinearWeight onGpu = weight.onGpu(place());
+  const auto packed = onGpu.prepacked();
+  const int prepacked = fake.loads;
+  const LinearChoice choice{Compute::BF16, Activation::Gelu};
+  gpu::makeKernels(place(), *packed, {choice}, {2});
+  EXPECT_EQ(fake.loads, prepacked + 1) << "the product alone";
+  gpu::makeKernels(place(), *packed, {choice, ElementType::F32, false, true}, {2, gpu::maxGradientRows + 1});
+  const int loads = fake.loads;
+  EXPECT_EQ(loads, prepacked + 5) << "two kinds of rows, with the activation and without, and one gradient";
+  const LinearRows forward{at::randn({2, 96}), {}, at::empty({2, 40})},
+      back{at::randn({2, 40}), {}, at::empty({2, 96})};
+  for (Activation activation : {Activation::Gelu, Activation::None})
+    gpu::linear("test", place(), forward, onGpu, {Compute::BF16, activation});
+  EXPECT_TRUE(gpu::linearInputGradient("test", place(), back, onGpu, Compute::BF16));
+  EXPECT_EQ(fake.loads, loads);
+}
+
 TEST_F(GpuGradientTest, AKernelThatCannotBeLoadedIsLeftToLibTorchWithOneWarning) {
   TestWeight weight("int5:g24", 24, 72);
   weight.onGpu(place()).prepacked();

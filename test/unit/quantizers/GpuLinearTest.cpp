@@ -115,7 +115,7 @@ TEST_F(GpuLinearTest, AWeightThatCannotBePrepackedIsLibTorchs) {
   TestWeight weight("int6:g24", 24, 72);
   const auto packed = weight.onGpu(place()).prepacked();
   const int loads = fake.loads;
-  gpu::makeKernels(place(), *packed, {Compute::BF16, Activation::None}, ElementType::F32, false, {1, 2});
+  gpu::makeKernels(place(), *packed, {{Compute::BF16}}, {1, 2});
   EXPECT_EQ(fake.loads, loads) << "no kernel for what is not there";
 }
 
@@ -133,7 +133,7 @@ TEST_F(GpuLinearTest, WhatACaptureLacksIsNamed) {
                         "the stream is captured into a graph: call bq::prepare"));
   fake.behaviour.isCapturing = false;
   const LinearWeight onGpu = weight.onGpu(place());
-  gpu::makeKernels(place(), *onGpu.prepacked(), {Compute::BF16, Activation::None}, ElementType::F32, false, {1, 2});
+  gpu::makeKernels(place(), *onGpu.prepacked(), {{Compute::BF16}}, {1, 2});
   const int loads = fake.loads;
   fake.behaviour.isCapturing = true;
   multiply(place(), weight, 1);

@@ -204,7 +204,7 @@ TEST_F(GpuMixedTest, TakesCodesAtAnyByte) {
 
 TEST_F(GpuMixedTest, WhatIsPreparedRunsDuringCapture) {
   Layer layer(place(), {6, 96, 32, 3, 6});
-  gpu::makeKernels(place(), *layer.prepacked, {Compute::BF16, Activation::None}, ElementType::F32, true, {1, 4});
+  gpu::makeKernels(place(), *layer.prepacked, {{Compute::BF16}, ElementType::F32, true}, {1, 4});
   const int loads = fake.loads;
   fake.behaviour.isCapturing = true;
   layer.expectAgrees(place(), 1, Compute::BF16);

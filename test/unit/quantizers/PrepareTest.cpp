@@ -44,6 +44,47 @@ TEST(Prepare, TakesALayer) {
   EXPECT_EQ(misses(), before);
 }
 
+TEST(Prepare, ATrainingStepFindsAllOfItsKernels) {
+  const at::Tensor x = at::randn({4, 40}).requires_grad_();
+  const auto weight = PackedWeight::quantize(at::randn({24, 40}), *Format::parse("int5:g8"));
+  PrepareOptions options;
+  options.activation = Activation::Silu;
+  auto step = [&] { weight->linear(x, std::nullopt, Compute::F32, Activation::Silu).sum().backward(); };
+  options.inputGradient = true;
+  prepare(*weight, {4}, options);
+  int64_t before = misses();
+  EXPECT_GE(before, 3) << "the product with the activation and without, and the gradient";
+  step();
+  EXPECT_EQ(misses(), before);
+
+  nn::QuantizedLinear layer(nn::QuantizedLinearOptions(40, 24, "uint6:g8").activation("gelu"));
+  prepare(layer, {4});
+  before = misses();
+  layer->forward(x).sum().backward();
+  EXPECT_EQ(misses(), before);
+
+  nn::QuantizedConv2d conv(nn::QuantizedConv2dOptions(16, 24, 3, "uint4:g16").compute("i8").activation("relu"));
+  prepare(conv, {2, 16, 8, 9});
+  before = misses();
+  conv->forward(at::randn({2, 16, 8, 9}).requires_grad_()).sum().backward();
+  EXPECT_EQ(misses(), before);
+}
+
+TEST(Prepare, AnEvaluationNeedsNoGradient) {
+  nn::QuantizedLinear layer(nn::QuantizedLinearOptions(40, 24, "uint7:g8"));
+  layer->eval();
+  prepare(layer, {4});
+  {
+    layer->train();
+    const at::NoGradGuard noGrad;
+    prepare(layer, {4});
+  }
+  const int64_t before = misses();
+  EXPECT_FALSE(layer->bias.grad().defined());
+  layer->forward(at::randn({4, 40}).requires_grad_()).sum().backward();
+  EXPECT_EQ(misses(), before + 1);
+}
+
 TEST(Prepare, RefusesNoRows) {
   const auto weight = PackedWeight::quantize(at::randn({24, 40}), *Format::parse("int4:g8"));
   try {
