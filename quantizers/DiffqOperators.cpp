@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// bq::diffq_noise and bq::quantize_mixed: what a host language needs to train bits with its own hooks. How long mixed
-// codes are depends on the bits, so that bq::quantize_mixed has no meta kernel.
+// bq::diffq_noise: what a host language needs, with bq::quantize_mixed, to train bits with its own hooks.
 #include "quantizers/DiffqNoise.h"
-#include "quantizers/Mixed.h"
 #include "quantizers/Tensors.h"
 #include "quantizers/cuda/OnGpu.h"
 
@@ -24,7 +22,6 @@ namespace {
 
 constexpr char noiseName[] = "bq::diffq_noise";
 constexpr char backwardName[] = "bq::diffq_noise_backward";
-constexpr char mixedName[] = "bq::quantize_mixed";
 
 NoiseKind kindOf(const char *op, c10::string_view text) {
   const Expected<NoiseKind> kind = parseNoiseKind(std::string_view(text.data(), text.size()));
@@ -97,11 +94,6 @@ Tensor noisyAutograd(const Tensor &weight, const Tensor &bits, int64_t groupSize
                     static_cast<uint64_t>(offset), rounds);
 }
 
-Tensors mixedHere(const Tensor &weight, const Tensor &bits, int64_t groupSize) {
-  const MixedWeight mixed = quantizeMixed(weight, bits, groupSize);
-  return {mixed.codes, mixed.scales};
-}
-
 } // namespace
 
 TORCH_LIBRARY_FRAGMENT(bq, m) {
@@ -112,13 +104,11 @@ TORCH_LIBRARY_FRAGMENT(bq, m) {
   m.def("diffq_noise_backward(Tensor gradient, Tensor weight, Tensor bits, int group_size, str noise, int seed, "
         "int offset=0, int rounds=7) -> (Tensor, Tensor)",
         tags);
-  m.def("quantize_mixed(Tensor weight, Tensor bits, int group_size) -> (Tensor codes, Tensor scales)", tags);
 }
 
 TORCH_LIBRARY_IMPL(bq, CPU, m) {
   m.impl("diffq_noise", noisyHere);
   m.impl("diffq_noise_backward", backwardHere);
-  m.impl("quantize_mixed", mixedHere);
 }
 
 TORCH_LIBRARY_IMPL(bq, Meta, m) {
@@ -129,11 +119,9 @@ TORCH_LIBRARY_IMPL(bq, Meta, m) {
 TORCH_LIBRARY_IMPL(bq, CUDA, m) {
   m.impl("diffq_noise", gpu::OnGpu<noisyHere, noiseName>::call);
   m.impl("diffq_noise_backward", gpu::OnGpu<backwardHere, backwardName>::call);
-  m.impl("quantize_mixed", gpu::OnGpu<mixedHere, mixedName>::call);
 }
 
 TORCH_LIBRARY_IMPL(bq, Autograd, m) {
   m.impl("diffq_noise", noisyAutograd);
-  for (const char *name : {"diffq_noise_backward", "quantize_mixed"})
-    m.impl(name, torch::autograd::autogradNotImplementedFallback());
+  m.impl("diffq_noise_backward", torch::autograd::autogradNotImplementedFallback());
 }

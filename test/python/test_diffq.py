@@ -166,6 +166,32 @@ class Operators(unittest.TestCase):
         with self.assertRaisesRegex(RuntimeError, "expected 'scales' of type Float"):
             bq.linear(meta[0], meta[1], meta[2][:1], None, bias.to("meta"), fmt)
 
+    def test_the_length_of_mixed_codes_is_known_with_the_bits(self):
+        class Rounded(torch.nn.Module):
+            def forward(self, weight, bits):
+                codes, scales = bq.quantize_mixed(weight, bits, GROUP)
+                return codes, bq.dequantize(codes, scales, None, f"mixed:g{GROUP}", weight.shape)
+
+        torch.manual_seed(0)
+        weight = torch.randn(5, 7)
+        exported = torch.export.export(Rounded(), (weight, torch.full((5,), 3, dtype=torch.uint8)))
+        with torch._dynamo.config.patch(capture_scalar_outputs=True):
+            compiled = torch.compile(Rounded(), backend="aot_eager", fullgraph=True)
+            for bits in (torch.full((5,), 3), torch.full((5,), 15), torch.tensor([1, 9, 4, 4, 2])):
+                bits = bits.to(torch.uint8)
+                expected = Rounded()(weight, bits)
+                for traced in (exported.module(), compiled, exported.run_decompositions().module()):
+                    for eager, own in zip(expected, traced(weight, bits)):
+                        self.assertTrue(torch.equal(eager, own))
+        opcheck(bq.quantize_mixed.default, (weight, bits, GROUP))
+        opcheck(bq.quantize_mixed.default, (weight, torch.full((1,), 3, dtype=torch.uint8), 0))
+        for bits, part in ((torch.full((4,), 3, dtype=torch.uint8), r"expected 'bits' \[5\]"),
+                           (torch.full((5,), 3), "expected 'bits' of type Byte")):
+            with self.assertRaisesRegex(Exception, part):
+                torch.export.export(Rounded(), (weight, bits))
+        with self.assertRaisesRegex(RuntimeError, "which meta tensors do not have"):
+            bq.quantize_mixed(weight.to("meta"), bits.to("meta"), GROUP)
+
     def test_refusals(self):
         weight = torch.randn(4, 8)
         with self.assertRaisesRegex(RuntimeError, "gaussian"):
