@@ -26,7 +26,8 @@ namespace bq {
 /// segments without codes are zero.
 ///
 /// Weights of the format `mixed` stay as they are saved: of their layout activations alone are a part, rows of one
-/// segment padded to eights.
+/// segment padded to eights; a kernel that decodes such a weight to shared memory cuts them into segments of what is
+/// there at once.
 struct FragmentLayout : Segments {
   int bits = 4;
   int64_t n = 0;

@@ -13,29 +13,6 @@ using namespace bq;
 
 namespace {
 
-/// What the calls on one weight can vary but for m, in one word; `patch` are height and width, whose product divides k
-/// and so has 31 bits.
-uint64_t callKey(ElementType dataType, bool isGradient, Compute compute, Activation activation, bool hasBias,
-                 int activationBits, int64_t patchHeight, int64_t patchWidth) {
-  const bool isWide = patchWidth > patchHeight;
-  return static_cast<uint64_t>(dataType) | (isGradient ? 1u : 0u) << 3 | static_cast<uint64_t>(compute) << 4 |
-         static_cast<uint64_t>(activation) << 8 | (hasBias ? 1u : 0u) << 12 |
-         static_cast<uint64_t>(activationBits) << 13 | static_cast<uint64_t>(isWide) << 17 |
-         static_cast<uint64_t>(std::min(patchHeight, patchWidth)) << 18 |
-         static_cast<uint64_t>(std::max(patchHeight, patchWidth)) << 34;
-}
-
-uint64_t callKey(const LinearArgs &args) {
-  const abi::Conv2dGeometry *g = args.geometry;
-  return callKey(args.dataType, args.isGradient, args.compute, args.activation, args.bias != nullptr,
-                 args.activationBits, g ? g->kernelHeight : 0, g ? g->kernelWidth : 0);
-}
-
-uint64_t callKey(const KernelSpec &spec) {
-  return callKey(spec.dataType, spec.op == KernelSpec::Op::LinearInputGradient, spec.compute, spec.activation,
-                 spec.hasBias, spec.activationBits, spec.kernelHeight, spec.kernelWidth);
-}
-
 int rowsOfKernel(const LinearArgs &args) { return args.geometry ? 0 : cuda::kernelRows(args.m); }
 
 Error refuseRows(int64_t m, int least) {
@@ -73,6 +50,16 @@ Status launchPatches(const LoadedCudaKernel &kernel, size_t index, int64_t rows,
 }
 
 } // namespace
+
+CudaWeight::CallKey::CallKey(const LinearArgs &args)
+    : dataType(args.dataType), compute(args.compute), activation(args.activation), isGradient(args.isGradient),
+      hasBias(args.bias), activationBits(args.activationBits),
+      patch{args.geometry ? args.geometry->kernelHeight : 0, args.geometry ? args.geometry->kernelWidth : 0} {}
+
+CudaWeight::CallKey::CallKey(const KernelSpec &spec)
+    : dataType(spec.dataType), compute(spec.compute), activation(spec.activation),
+      isGradient(spec.op == KernelSpec::Op::LinearInputGradient), hasBias(spec.hasBias),
+      activationBits(spec.activationBits), patch{spec.kernelHeight, spec.kernelWidth} {}
 
 CudaWeight::Kind::~Kind() {
   for (std::atomic<const Error *> &error : failed)
@@ -112,7 +99,7 @@ Status CudaWeight::prepare(LinearArgs args, const std::vector<int64_t> &rows) co
 }
 
 const CudaWeight::Kind &CudaWeight::kind(const LinearArgs &args) const {
-  const uint64_t key = callKey(args);
+  const CallKey key(args);
   if (const Kind *known = kinds.find(key))
     return *known;
   auto made = std::make_shared<const Kind>();
@@ -175,7 +162,7 @@ Status CudaWeight::linear(const LoadedCudaKernel &kernel, const LinearArgs &give
     return {};
   const KernelSpec &spec = kernel.kernel().spec();
   const Artifact &artifact = kernel.kernel().artifact();
-  if (callKey(args) != callKey(spec) || rowsOfKernel(args) != spec.rows || spec.n != rows || spec.k != columns)
+  if (!(CallKey(args) == CallKey(spec)) || rowsOfKernel(args) != spec.rows || spec.n != rows || spec.k != columns)
     return invalidArgument("kernel " + artifact.name + " is not the one for this call with " + std::to_string(args.m) +
                            " rows: use the one that kernel() gives for it");
   const LinearMemoryBytes needed = memoryBytes(kernel, args.m);

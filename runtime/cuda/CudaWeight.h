@@ -70,6 +70,23 @@ private:
   Status multiply(const LoadedCudaKernel &kernel, const LinearArgs &args, const LinearMemory &memory, const void *x,
                   int64_t xStride, cuda::Stream stream) const;
 
+  /// What the calls on one weight can vary but for m.
+  struct CallKey {
+    ElementType dataType;
+    Compute compute;
+    Activation activation;
+    bool isGradient, hasBias;
+    int activationBits;
+    std::array<int64_t, 2> patch; ///< Height and width; zeros for rows.
+
+    explicit CallKey(const LinearArgs &args);
+    explicit CallKey(const KernelSpec &spec);
+    friend bool operator==(const CallKey &l, const CallKey &r) {
+      return l.dataType == r.dataType && l.compute == r.compute && l.activation == r.activation &&
+             l.isGradient == r.isGradient && l.hasBias == r.hasBias && l.activationBits == r.activationBits &&
+             l.patch == r.patch;
+    }
+  };
   /// The kernels of one kind of calls, by cuda::kernelRows(m), for patches 0.
   struct Kind {
     ~Kind();
@@ -94,7 +111,7 @@ private:
   ZeroPointType zeroType;
   FragmentWeight::Part codes, scales, zeros, table, permutation, columnScale;
   std::string layout;
-  mutable KernelTable<uint64_t, Kind> kinds;
+  mutable KernelTable<CallKey, Kind> kinds;
 };
 
 } // namespace bq

@@ -158,3 +158,29 @@ TEST_F(CudaPatchesTest, PixelsAreRows) {
   EXPECT_EQ(spec.op, KernelSpec::Op::Linear);
   EXPECT_EQ(spec.rows, 3);
 }
+
+// Height and width may each be as large as K, and tell kernels apart in all of their bits.
+TEST_F(CudaPatchesTest, AreToldApartByTheirSize) {
+  open();
+  CanonicalWeight weight;
+  weight.format = *Format::parse("int4");
+  weight.n = 1;
+  weight.k = (int64_t{1} << 30) + 1;
+  const FragmentWeight packed(weight);
+  compilerState.artifact.layout = packed.layout().str();
+  float memory = 0;
+  const CudaWeight onDevice(packed, device(), &memory, *kernels);
+  bq::abi::Conv2dGeometry geometry;
+  geometry.multiply[0] = 2;
+  LinearArgs args;
+  args.m = 1;
+  args.geometry = &geometry;
+  for (auto [height, width] : {std::pair(weight.k, int64_t{1}), {1, weight.k}, {1, 1}}) {
+    geometry.kernelHeight = height;
+    geometry.kernelWidth = width;
+    auto kernel = onDevice.kernel(args, nullptr);
+    ASSERT_TRUE(kernel) << message(kernel);
+    const KernelSpec &spec = (*kernel)->kernel().spec();
+    EXPECT_EQ(std::pair(spec.kernelHeight, spec.kernelWidth), std::pair(height, width));
+  }
+}
