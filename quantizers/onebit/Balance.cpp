@@ -81,7 +81,8 @@ private:
 Tensor Balance::apply(const Tensor &weight) const { return (weight * rows.unsqueeze(1)).mul(columns).to(at::kFloat); }
 
 Balance bq::onebit::balance(const Tensor &weight, const BalanceOptions &options) {
-  return balance(weight, options, at::ones({weight.size(0)}, at::kDouble), at::ones({weight.size(1)}, at::kDouble));
+  const at::TensorOptions factors = weight.options().dtype(at::kDouble);
+  return balance(weight, options, at::ones({weight.size(0)}, factors), at::ones({weight.size(1)}, factors));
 }
 
 Balance bq::onebit::balance(const Tensor &weight, const BalanceOptions &options, const Tensor &rows,

@@ -35,7 +35,7 @@ struct Balance {
   BQ_TORCH_API at::Tensor apply(const at::Tensor &weight) const;
 };
 
-/// Balances `weight`, float [N, K] on the CPU, finite. Each iteration reads the weight once.
+/// Balances `weight`, float [N, K], finite, where it is. Each iteration reads the weight once.
 BQ_TORCH_API Balance balance(const at::Tensor &weight, const BalanceOptions &options);
 /// The same from factors of rows and columns that are there already, double [N] and [K], positive; the result has them
 /// in it.

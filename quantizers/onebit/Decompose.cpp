@@ -20,11 +20,6 @@ constexpr double leastImportance = 1e-8;
 
 Tensor signOf(const Tensor &weight) { return at::where(weight >= 0, 1.0f, -1.0f); }
 
-/// sqrt of squares, in double; ones where there are none.
-Tensor norms(const Tensor &squares, int64_t count) {
-  return squares.defined() ? squares.to(at::kDouble).clamp_min(leastImportance).sqrt() : at::ones({count}, at::kDouble);
-}
-
 void checkShape(const char *what, const Tensor &tensor, at::IntArrayRef shape, at::IntArrayRef weight) {
   TORCH_CHECK(!tensor.defined() || tensor.sizes() == shape, "decompose: ", what, " of a weight ", weight, " must be ",
               shape, ", got ", tensor.sizes());
@@ -34,8 +29,8 @@ class Decomposer {
 public:
   Decomposer(const Tensor &weight, const DecomposeOptions &options, const Importance &importance)
       : weight(weight), options(options), sign(signOf(weight)),
-        inputs(options.importanceScaling ? norms(inputSquares(importance), weight.size(1)) : ones(1)),
-        outputs(options.importanceScaling ? norms(importance.outputNorms, weight.size(0)) : ones(0)) {
+        inputs(options.importanceScaling ? norms(inputSquares(importance), 1) : ones(1)),
+        outputs(options.importanceScaling ? norms(importance.outputNorms, 0) : ones(0)) {
     if (!options.importanceScaling || !importance.hessian.defined() || importance.inputNorms.defined())
       return;
     objective.weight = weight;
@@ -65,7 +60,13 @@ public:
   }
 
 private:
-  Tensor ones(int64_t dimension) const { return at::ones({weight.size(dimension)}, at::kDouble); }
+  Tensor ones(int64_t dimension) const {
+    return at::ones({weight.size(dimension)}, weight.options().dtype(at::kDouble));
+  }
+  /// sqrt of squares, in double; ones where there are none.
+  Tensor norms(const Tensor &squares, int64_t dimension) const {
+    return squares.defined() ? squares.to(at::kDouble).clamp_min(leastImportance).sqrt() : ones(dimension);
+  }
   static Tensor inputSquares(const Importance &importance) {
     if (importance.inputNorms.defined())
       return importance.inputNorms;
@@ -124,7 +125,7 @@ Decomposition bq::onebit::decompose(const Tensor &weight, const DecomposeOptions
   if (options.upstreamCompatible)
     return decomposeAsUpstream(weight, options, importance);
   if (!weight.numel())
-    return {at::zeros({n}), at::zeros({k}), at::ones({n, k}, at::kBool), weight.detach().clone()};
+    return {at::zeros({n}, values.options()), at::zeros({k}, values.options()), values >= 0, weight.detach().clone()};
   Factors factors = Decomposer(values, options, importance).run();
   return {factors.a, factors.b, factors.sign > 0, factors.weight().to(weight.scalar_type())};
 }

@@ -46,7 +46,7 @@ struct Decomposition {
 /// tr(O D H D^T O), D = W - diag(a) x diag(b), where H is the Hessian, or I^2 without one. Then each round solves for
 /// a, for b and for the signs in turn, the others fixed; the error never grows, and rounds end where it no longer
 /// falls. Without a Hessian the form of |O W I| is the best there is, and neither balanced nor refined. Rows and
-/// columns of zeros get factors of 0.
+/// columns of zeros get factors of 0. All is done where the weight is, and `importance` with it.
 ///
 /// Throws c10::Error where the weight is not finite, `importance` has other shapes, or an option is out of range.
 BQ_TORCH_API Decomposition decompose(const at::Tensor &weight, const DecomposeOptions &options = {},

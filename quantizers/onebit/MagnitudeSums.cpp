@@ -3,6 +3,8 @@
 
 #include "quantizers/Tensors.h"
 
+#include <algorithm>
+
 using namespace bq;
 using namespace bq::onebit;
 
@@ -11,6 +13,8 @@ using at::Tensor;
 MagnitudeSums bq::onebit::magnitudeSums(const Tensor &weight, Magnitude magnitude, const Tensor &rowFactors,
                                         const Tensor &columnFactors, RowStep step, double floor) {
   constexpr const char *op = "magnitudeSums";
+  if (!weight.is_cpu())
+    return magnitudeSumsByTorch(weight, magnitude, rowFactors, columnFactors, step, floor);
   Tensor rowWeights = rowFactors.to(at::kFloat).contiguous(), columnWeights = columnFactors.to(at::kFloat).contiguous();
   Tensor rows = at::empty({weight.size(0)}), next = at::empty({weight.size(0)});
   MagnitudeSums sums;
@@ -31,5 +35,24 @@ MagnitudeSums bq::onebit::magnitudeSums(const Tensor &weight, Magnitude magnitud
   check(op, backend(op).magnitudeSums(args, parallelFor));
   sums.rows = rows.to(at::kDouble);
   sums.next = next.to(at::kDouble);
+  return sums;
+}
+
+MagnitudeSums bq::onebit::magnitudeSumsByTorch(const Tensor &weight, Magnitude magnitude, const Tensor &rowFactors,
+                                               const Tensor &columnFactors, RowStep step, double floor) {
+  constexpr int64_t elementsAtOnce = int64_t{1} << 22;
+  const int64_t n = weight.size(0), k = weight.size(1);
+  const int64_t rowsAtOnce = std::max<int64_t>(1, elementsAtOnce / std::max<int64_t>(1, k));
+  MagnitudeSums sums{at::empty_like(rowFactors), at::empty_like(rowFactors), at::zeros_like(columnFactors)};
+  for (int64_t first = 0; first < n; first += rowsAtOnce) {
+    auto part = [&](const Tensor &tensor) { return tensor.slice(0, first, first + rowsAtOnce); };
+    Tensor values = part(weight).to(at::kDouble);
+    values = magnitude == Magnitude::Square ? values.square_() : values.abs_();
+    const Tensor factors = part(rowFactors), rows = factors * at::mv(values, columnFactors);
+    const Tensor next = step == RowStep::Divide ? factors / rows.clamp_min(floor) : factors * rows;
+    part(sums.rows).copy_(rows);
+    part(sums.next).copy_(next);
+    sums.columns.addmv_(values.t(), next);
+  }
   return sums;
 }

@@ -18,7 +18,7 @@ enum class RowStep {
   Divide,   ///< next = factor / max(sum, floor): a step of balancing
 };
 
-/// With e the magnitudes of a weight [N, K]; all are double, on the CPU.
+/// With e the magnitudes of a weight [N, K]; all are double, where the weight is.
 struct MagnitudeSums {
   at::Tensor rows;    ///< [N]: rowFactors[n] * sum over k of e[n, k] * columnFactors[k]
   at::Tensor next;    ///< [N]: what RowStep makes of rowFactors[n] and rows[n]
@@ -26,11 +26,17 @@ struct MagnitudeSums {
 };
 
 /// All three in one read of the weight: a row's factor is made while the row is in the cache. `weight`: float [N, K],
-/// contiguous, on the CPU; factors: double [N] and [K]. The sums of a row are taken in float, those of a column in
-/// float over 64 rows and in double beyond, in an order that does not depend on the number of threads. No memory of the
-/// weight's size is used.
+/// contiguous; factors: double [N] and [K], where the weight is. The sums of a row are taken in float, those of a
+/// column in float over 64 rows and in double beyond, in an order that does not depend on the number of threads. No
+/// memory of the weight's size is used. For a weight that is not on the CPU it is magnitudeSumsByTorch().
 BQ_TORCH_API MagnitudeSums magnitudeSums(const at::Tensor &weight, Magnitude magnitude, const at::Tensor &rowFactors,
                                          const at::Tensor &columnFactors, RowStep step, double floor);
+
+/// The same by LibTorch's operators, on any device and without waiting for it: in double, of at most 2^22 elements at a
+/// time or one row.
+BQ_TORCH_API MagnitudeSums magnitudeSumsByTorch(const at::Tensor &weight, Magnitude magnitude,
+                                                const at::Tensor &rowFactors, const at::Tensor &columnFactors,
+                                                RowStep step, double floor);
 
 } // namespace bq::onebit
 

@@ -27,7 +27,7 @@ double normalize(Tensor &values) {
 
 RankOne bq::onebit::leadingTriple(const Tensor &weight, const Tensor &rowFactors, const Tensor &columnFactors) {
   RankOne triple;
-  triple.right = at::ones({weight.size(1)}, at::kDouble);
+  triple.right = at::ones_like(columnFactors);
   normalize(triple.right);
   for (int iteration = 0;; ++iteration) {
     // next = rowFactors * (rowFactors * |W| columnFactors v), so that columns are those of A^T A v.

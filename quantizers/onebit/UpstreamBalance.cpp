@@ -13,8 +13,8 @@ Balance bq::onebit::balanceAsUpstream(const Tensor &weight, const BalanceOptions
   const double alpha = options.alpha;
   const double beta = options.beta.value_or(weight.size(0) * alpha / weight.size(1));
   Balance result;
-  result.rows = at::ones({weight.size(0)});
-  result.columns = at::ones({weight.size(1)});
+  result.rows = at::ones({weight.size(0)}, at::device(weight.device()));
+  result.columns = at::ones({weight.size(1)}, at::device(weight.device()));
   auto norms = [&](int64_t dimension) {
     Tensor balanced = result.rows.unsqueeze(1) * weight * result.columns;
     return (isSquare ? balanced.square() : balanced.abs()).sum(dimension);

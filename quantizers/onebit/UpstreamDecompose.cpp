@@ -17,9 +17,9 @@ constexpr double tiny = 1e-12;
 constexpr double leastImportance = 1e-8;
 constexpr int64_t leastPowerSteps = 30;
 
-Tensor importanceOf(const Tensor &squares, int64_t count) {
+Tensor importanceOf(const Tensor &squares, const Tensor &ones) {
   if (!squares.defined())
-    return at::ones({count});
+    return ones;
   return squares.to(at::kFloat).clamp_min(leastImportance).sqrt().clamp_min(leastImportance);
 }
 
@@ -28,7 +28,7 @@ RankOne rankOneOf(const Tensor &magnitudes, const DecomposeOptions &options, con
     auto [u, sigma, vh] = at::linalg_svd(magnitudes, /*full_matrices=*/false);
     return {u.select(1, 0).abs(), vh[0].abs(), sigma[0].item<double>()};
   }
-  Tensor from = start.defined() ? start : at::randn({magnitudes.size(1)});
+  Tensor from = start.defined() ? start : at::randn({magnitudes.size(1)}).to(magnitudes.device());
   RankOne triple = powerIteration(magnitudes, from, std::max(options.iterations, leastPowerSteps));
   return {triple.left.abs(), triple.right.abs(), triple.sigma};
 }
@@ -38,7 +38,7 @@ RankOne rankOneOf(const Tensor &magnitudes, const DecomposeOptions &options, con
 Decomposition bq::onebit::decomposeAsUpstream(const Tensor &weight, const DecomposeOptions &options,
                                               const Importance &importance, const Tensor &start) {
   Tensor scaled = weight.detach().to(at::kFloat).contiguous();
-  Tensor rows = at::ones({weight.size(0)}), columns = at::ones({weight.size(1)});
+  Tensor rows = at::ones({weight.size(0)}, scaled.options()), columns = at::ones({weight.size(1)}, scaled.options());
   Balance balanced;
   if (options.balancing) {
     BalanceOptions balancing;
@@ -48,8 +48,8 @@ Decomposition bq::onebit::decomposeAsUpstream(const Tensor &weight, const Decomp
     scaled = balanced.apply(scaled);
   } else if (options.importanceScaling) {
     Tensor diagonal = importance.hessian.defined() ? importance.hessian.diagonal() : Tensor();
-    columns = importanceOf(importance.inputNorms.defined() ? importance.inputNorms : diagonal, weight.size(1));
-    rows = importanceOf(importance.outputNorms, weight.size(0));
+    columns = importanceOf(importance.inputNorms.defined() ? importance.inputNorms : diagonal, columns);
+    rows = importanceOf(importance.outputNorms, rows);
     scaled = rows.unsqueeze(1) * scaled * columns;
   }
   Decomposition result;

@@ -57,6 +57,35 @@ TEST(MagnitudeSums, DividesByNoLessThanTheFloor) {
   EXPECT_FLOAT_EQ(sums.next[1].item<double>(), 0.2f);
 }
 
+// In double, where there is no kernel for the weight's device: in parts of 2^22 elements.
+TEST(MagnitudeSums, ByLibTorchAreThose) {
+  at::manual_seed(3);
+  for (Magnitude magnitude : {Magnitude::Absolute, Magnitude::Square})
+    for (RowStep step : {RowStep::Multiply, RowStep::Divide})
+      for (auto [n, k] : {std::pair<int64_t, int64_t>(9, 33), {9, 1 << 19}, {0, 7}, {7, 0}}) {
+        const Tensor weight = at::randn({n, k}), e = magnitudes(weight, magnitude);
+        const Tensor rowFactors = at::rand({n}, at::kDouble) + 0.5, columnFactors = at::rand({k}, at::kDouble) + 0.5;
+        const MagnitudeSums sums = magnitudeSumsByTorch(weight, magnitude, rowFactors, columnFactors, step, 1e-6);
+        // K products and their sum, each rounded to double; twice that, as the expected sum is rounded, too.
+        const double bound = 2 * static_cast<double>(k + n + 5) * 0x1p-53;
+        const Tensor rows = rowFactors * at::mv(e, columnFactors);
+        EXPECT_TRUE(at::allclose(sums.rows, rows, bound, 0)) << weight.sizes();
+        const Tensor next = step == RowStep::Divide ? rowFactors / rows.clamp_min(1e-6) : rowFactors * rows;
+        EXPECT_TRUE(at::allclose(sums.next, next, bound, 0)) << weight.sizes();
+        EXPECT_TRUE(at::allclose(sums.columns, at::mv(e.t(), next), 2 * bound, 0)) << weight.sizes();
+      }
+}
+
+// A tensor without data has nothing that could come to the host.
+TEST(MagnitudeSums, StayOnTheDeviceOfTheWeight) {
+  const at::TensorOptions doubles = at::device(at::kMeta).dtype(at::kDouble);
+  const MagnitudeSums sums = magnitudeSums(at::empty({9, 33}, at::kMeta), Magnitude::Square, at::empty({9}, doubles),
+                                           at::empty({33}, doubles), RowStep::Divide, 1e-6);
+  EXPECT_TRUE(sums.rows.is_meta() && sums.next.is_meta() && sums.columns.is_meta());
+  EXPECT_EQ(sums.rows.sizes(), at::IntArrayRef({9}));
+  EXPECT_EQ(sums.columns.sizes(), at::IntArrayRef({33}));
+}
+
 TEST(MagnitudeSums, DoNotDependOnThreads) {
   at::manual_seed(2);
   Tensor weight = at::randn({300, 1000});
