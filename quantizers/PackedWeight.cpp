@@ -148,7 +148,7 @@ std::shared_ptr<const PrepackedWeight> PackedWeight::prepacked(at::Device device
 
 std::shared_ptr<const GroupedWeight> PackedWeight::grouped(const WeightLayout &layout, at::Device device) const {
   auto make = [&](const WeightTensors &tensors) {
-    return makeGrouped(className, tensors.to(at::kCPU), weightFormat, k(), layout, device);
+    return makeGrouped(className, tensors, weightFormat, k(), layout, device);
   };
   auto known = form(device, &Form::grouped, make);
   return known->layout == layout ? known : make(tensorsOf(*this));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "quantizers/WeightForms.h"
 
+#include "quantizers/CodeRows.h"
 #include "quantizers/WeightMemo.h"
 #include "quantizers/cuda/GpuMixed.h"
-#include "runtime/CodeBits.h"
 
 using namespace bq;
 
@@ -14,32 +14,6 @@ namespace {
 int64_t bytesOf(const Tensor &tensor) { return tensor.defined() ? static_cast<int64_t>(tensor.nbytes()) : 0; }
 
 bool hasGroupIndex(const WeightTensors &weight) { return weight.groupIndex && weight.groupIndex->defined(); }
-
-/// Codes [N, K], one to a byte.
-Tensor unpacked(const Tensor &codes, int bits, int64_t k) {
-  const Tensor rows = codes.contiguous(), result = at::empty({rows.size(0), k}, at::kByte);
-  const uint8_t *from = rows.const_data_ptr<uint8_t>();
-  uint8_t *to = result.mutable_data_ptr<uint8_t>();
-  const int64_t rowBytes = rows.size(1);
-  parallelFor(0, rows.size(0), std::max<int64_t>(1, (int64_t{1} << 16) / k), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row)
-      unpackCodes(from + row * rowBytes, bits, k, to + row * k);
-  });
-  return result;
-}
-
-/// The inverse; `codes` is contiguous.
-Tensor packed(const Tensor &codes, const Format &format) {
-  const int64_t k = codes.size(1), rowBytes = format.rowBytes(k);
-  const Tensor result = at::empty({codes.size(0), rowBytes}, at::kByte);
-  const uint8_t *from = codes.const_data_ptr<uint8_t>();
-  uint8_t *to = result.mutable_data_ptr<uint8_t>();
-  parallelFor(0, codes.size(0), std::max<int64_t>(1, (int64_t{1} << 16) / k), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row)
-      packCodes(from + row * k, format.bits, k, to + row * rowBytes);
-  });
-  return result;
-}
 
 std::shared_ptr<const PrepackedWeight> prepackHere(const char *op, const WeightTensors &weight, const Format &format,
                                                    int64_t k, const Tensor &factors = {}) {
@@ -105,7 +79,7 @@ public:
   }
 
   std::shared_ptr<const TransposedWeight> make() {
-    Tensor codes = unpacked(weight.codes, format.bits, k);
+    Tensor codes = unpackedCodes(weight.codes, format.bits, k);
     if (hasGroupIndex(weight)) {
       result->columns = weight.groupIndex->argsort(/*stable=*/true, 0, false);
       codes = codes.index_select(1, result->columns);
@@ -144,7 +118,7 @@ private:
   /// Of the groups from `group` on that are taken together, the rows from `first` on.
   void addPart(int64_t group, int64_t first, const Tensor &codes) {
     const int64_t rows = codes.size(0), firstOutput = group * outputs, lastOutput = (group + together) * outputs;
-    WeightTensors part{packed(codes.contiguous(), plain), {}, std::nullopt, std::nullopt};
+    WeightTensors part{packedCodes(codes.contiguous(), plain.bits), {}, std::nullopt, std::nullopt};
     Tensor factors;
     if (format.hasColumnScale()) {
       // a [N] and b [K] change places; there is one tap.
@@ -192,16 +166,45 @@ int64_t TransposedWeight::bytes() const {
   return sum;
 }
 
-std::shared_ptr<const GroupedWeight> bq::makeGrouped(const char *op, const WeightTensors &weight, const Format &format,
-                                                     int64_t k, const WeightLayout &layout, at::Device device) {
+/// What `prepack` makes of the groups of a weight that is not mixed, where it is.
+template <typename Prepack>
+static std::shared_ptr<const GroupedWeight> groupProducts(const WeightTensors &weight, const Format &format, int64_t k,
+                                                          const WeightLayout &layout, Prepack prepack) {
   auto result = std::make_shared<GroupedWeight>();
   result->layout = layout;
-  if (format.isMixed() && !device.is_cpu()) {
-    const gpu::Place place = gpu::currentPlace(op, device);
-    const gpu::GpuMixedWeight all(op, place, weight.to(device), format, k, layout);
-    result->products.assign(all.products().begin(), all.products().end());
-    return result;
+  const int64_t n = weight.codes.size(0), outputs = n / layout.groups, channels = k / layout.taps;
+  result->together = canJoin(weight, format, k) ? groupsTogether(layout.groups, outputs) : 1;
+  const int64_t rows = outputs * result->together;
+  Format joinedFormat = format;
+  int64_t joinedColumns = k;
+  Tensor codes = weight.codes;
+  if (result->together > 1) {
+    const Tensor fill = format.hasZeroPoints() ? weight.zeros->reshape({n / rows, rows, 1, 1})
+                                               : at::full({1}, zeroCode(format), codes.options());
+    joinedFormat.group = 0;
+    joinedColumns = k * result->together;
+    codes = unpackedCodes(codes, format.bits, k).view({layout.groups, outputs, layout.taps, channels});
+    codes = packedCodes(joined(codes, result->together, fill).reshape({n, joinedColumns}), format.bits);
   }
+  for (int64_t first = 0; first < n; first += rows) {
+    auto slice = [&](const Tensor &tensor) { return tensor.slice(0, first, first + rows); };
+    WeightTensors part{slice(codes), {}, weight.zeros, std::nullopt};
+    part.scales =
+        format.hasColumnScale() ? at::cat({slice(weight.scales), weight.scales.slice(0, n)}) : slice(weight.scales);
+    if (format.hasZeroPoints())
+      part.zeros = slice(*weight.zeros);
+    result->products.push_back(prepack(part, joinedFormat, joinedColumns));
+  }
+  return result;
+}
+
+std::shared_ptr<const GroupedWeight> bq::makeGrouped(const char *op, const WeightTensors &given, const Format &format,
+                                                     int64_t k, const WeightLayout &layout, at::Device device) {
+  if (device.is_cuda())
+    return gpu::makeGrouped(op, gpu::currentPlace(op, device), given, format, k, layout);
+  const WeightTensors weight = given.to(device);
+  auto result = std::make_shared<GroupedWeight>();
+  result->layout = layout;
   if (format.isMixed()) {
     BorrowedWeight borrowed = borrow(weight, format, k);
     CanonicalWeight &part = borrowed.view;
@@ -217,35 +220,29 @@ std::shared_ptr<const GroupedWeight> bq::makeGrouped(const char *op, const Weigh
       result->products.push_back(take(op, backend(op).prepack(part, parallelFor)));
     return result;
   }
-  const int64_t n = weight.codes.size(0), outputs = n / layout.groups, channels = k / layout.taps;
-  if (layout.isDirect && device.is_cpu()) {
+  if (layout.isDirect) {
     result->together = layout.groups;
     result->isDirect = true;
     result->products.push_back(prepack(op, weight, format, k, device));
     return result;
   }
-  result->together = canJoin(weight, format, k) ? groupsTogether(layout.groups, outputs) : 1;
-  const int64_t rows = outputs * result->together;
-  Format joinedFormat = format;
-  int64_t joinedColumns = k;
-  Tensor codes = weight.codes;
-  if (result->together > 1) {
-    const Tensor fill = format.hasZeroPoints() ? weight.zeros->reshape({n / rows, rows, 1, 1})
-                                               : at::full({1}, zeroCode(format), at::kByte);
-    joinedFormat.group = 0;
-    joinedColumns = k * result->together;
-    codes = unpacked(codes, format.bits, k).view({layout.groups, outputs, layout.taps, channels});
-    codes = packed(joined(codes, result->together, fill).reshape({n, joinedColumns}), joinedFormat);
-  }
-  for (int64_t first = 0; first < n; first += rows) {
-    auto slice = [&](const Tensor &tensor) { return tensor.slice(0, first, first + rows); };
-    WeightTensors part{slice(codes), {}, weight.zeros, std::nullopt};
-    part.scales =
-        format.hasColumnScale() ? at::cat({slice(weight.scales), weight.scales.slice(0, n)}) : slice(weight.scales);
-    if (format.hasZeroPoints())
-      part.zeros = slice(*weight.zeros);
-    result->products.push_back(prepack(op, part, joinedFormat, joinedColumns, device));
-  }
+  return groupProducts(weight, format, k, layout, [&](const WeightTensors &part, const Format &of, int64_t columns) {
+    return prepack(op, part, of, columns, device);
+  });
+}
+
+std::shared_ptr<const GroupedWeight> gpu::makeGrouped(const char *op, const Place &place, const WeightTensors &given,
+                                                      const Format &format, int64_t k, const WeightLayout &layout) {
+  checkNotCapturing(op, place, "a weight as its kernels read it");
+  const WeightTensors weight = given.to(place.tensors);
+  if (!format.isMixed())
+    return groupProducts(weight, format, k, layout, [&](const WeightTensors &part, const Format &of, int64_t columns) {
+      return prepack(op, place, part, of, columns);
+    });
+  auto result = std::make_shared<GroupedWeight>();
+  result->layout = layout;
+  const GpuMixedWeight all(op, place, weight, format, k, layout);
+  result->products.assign(all.products().begin(), all.products().end());
   return result;
 }
 

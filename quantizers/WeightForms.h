@@ -59,12 +59,13 @@ struct TransposedWeight {
   int64_t bytes() const;
 };
 
-/// The weight must have passed checkWeight(), be on the CPU and have rows and columns, and its rows and columns must
-/// divide as `layout` says. `device`: where the products are taken.
+/// The weight must have passed checkWeight() and have rows and columns, which must divide as `layout` says. `device`:
+/// where the products are taken, and all is done.
 std::shared_ptr<const GroupedWeight> makeGrouped(const char *op, const WeightTensors &weight, const Format &format,
                                                  int64_t k, const WeightLayout &layout, at::Device device = at::kCPU);
-/// Whether makeTransposed() can: not of mixed; where a tap's channels and a group of codes do not divide each other,
-/// and for `sign` with several taps, an output has no scale that a part's channels have in common.
+/// Whether makeTransposed() can, of a weight on the CPU: not of mixed; where a tap's channels and a group of codes do
+/// not divide each other, and for `sign` with several taps, an output has no scale that a part's channels have in
+/// common.
 bool canTranspose(const Format &format, int64_t k, const WeightLayout &layout);
 std::shared_ptr<const TransposedWeight> makeTransposed(const char *op, const WeightTensors &weight,
                                                        const Format &format, int64_t k, const WeightLayout &layout);

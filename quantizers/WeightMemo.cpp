@@ -167,7 +167,7 @@ std::shared_ptr<const PrepackedWeight> bq::prepackRemembered(const char *op, con
 std::shared_ptr<const GroupedWeight> bq::groupedRemembered(const char *op, const WeightTensors &weight,
                                                            const Format &format, int64_t k,
                                                            const WeightLayout &layout) {
-  auto make = [&] { return makeGrouped(op, weight.to(at::kCPU), format, k, layout, weight.codes.device()); };
+  auto make = [&] { return makeGrouped(op, weight, format, k, layout, weight.codes.device()); };
   return withLayout(remembered(&WeightFormSet::grouped, weight, format, k, make), layout, make);
 }
 

@@ -4,6 +4,7 @@
 #define BQ_QUANTIZERS_CUDA_GPUWEIGHT_H
 
 #include "quantizers/Tensors.h"
+#include "quantizers/WeightForms.h"
 #include "quantizers/cuda/Place.h"
 #include "runtime/cuda/CudaWeight.h"
 
@@ -60,6 +61,12 @@ private:
 /// a graph.
 BQ_TORCH_API std::shared_ptr<const PrepackedWeight>
 prepack(const char *op, const Place &place, const WeightTensors &weight, const Format &format, int64_t k);
+
+/// The products of a convolution (bq::makeGrouped()) in the same way. The host asks the device whether zero points are
+/// codes.
+BQ_TORCH_API std::shared_ptr<const GroupedWeight> makeGrouped(const char *op, const Place &place,
+                                                              const WeightTensors &weight, const Format &format,
+                                                              int64_t k, const WeightLayout &layout);
 
 } // namespace bq::gpu
 
