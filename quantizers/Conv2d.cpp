@@ -51,20 +51,6 @@ c10::SymDimVector outSizes(const Conv2dCall &call, at::SymIntArrayRef x) {
   return {x[0], call.n(), outSize(call, 0, x[2]), outSize(call, 1, x[3])};
 }
 
-/// Where there is no kernel: LibTorch's convolution of the decoded weight.
-Tensor convolveDense(const Conv2dCall &call, const Tensor &x, const std::optional<Tensor> &bias,
-                     const Conv2dWeight &weight, const LinearChoice &choice) {
-  TORCH_CHECK(choice.compute == Compute::F32 || choice.compute == Compute::BF16, call.op, ": compute ",
-              str(choice.compute), " of a convolution needs a kernel, which ", x.device(), " has not: use f32 or bf16");
-  auto rounded = [&](const Tensor &tensor) {
-    return choice.compute == Compute::BF16 ? tensor.to(at::kBFloat16).to(at::kFloat) : tensor.to(at::kFloat);
-  };
-  std::optional<Tensor> wide = bias && bias->defined() ? std::optional<Tensor>(bias->to(at::kFloat)) : std::nullopt;
-  const Tensor y = at::conv2d(rounded(x), rounded(weight.dense(at::kFloat)), wide, call.stride, call.padding,
-                              call.dilation, call.groups);
-  return activate(y, choice.activation).to(x.scalar_type());
-}
-
 } // namespace
 
 Conv2dCall::Conv2dCall(const char *op, at::IntArrayRef shape, const Conv2dSteps &steps)
@@ -107,6 +93,25 @@ Tensor bq::emptyConv2dResult(const Conv2dCall &call, const Tensor &x, const std:
   return x.dim() == 3 ? y.squeeze(0) : y;
 }
 
+Tensor bq::conv2dByTorch(const Conv2dCall &call, const Tensor &x, const std::optional<Tensor> &bias,
+                         const Conv2dWeight &weight, const LinearChoice &choice) {
+  TORCH_CHECK(choice.compute == Compute::F32 || choice.compute == Compute::BF16, call.op, ": compute ",
+              str(choice.compute), " of a convolution needs a kernel, which ", x.device(), " has not: use f32 or bf16");
+  const bool isBF16 = choice.compute == Compute::BF16;
+  auto rounded = [&](const Tensor &tensor) {
+    return isBF16 ? tensor.to(at::kBFloat16).to(at::kFloat) : tensor.to(at::kFloat);
+  };
+  std::optional<Tensor> wide = bias && bias->defined() ? std::optional<Tensor>(bias->to(at::kFloat)) : std::nullopt;
+  // cuDNN rounds operands to TF32 where LibTorch lets it, which bf16 does not feel.
+  const at::Context &context = at::globalContext();
+  const Tensor y =
+      at::_convolution(rounded(x), rounded(weight.dense(at::kFloat)), wide, call.stride, call.padding, call.dilation,
+                       /*transposed=*/false, /*output_padding=*/{0, 0}, call.groups, context.benchmarkCuDNN(),
+                       context.deterministicCuDNN() || context.deterministicAlgorithms(), context.userEnabledCuDNN(),
+                       /*allow_tf32=*/isBF16);
+  return activate(y, choice.activation).to(x.scalar_type());
+}
+
 Tensor bq::runConv2d(const Conv2dCall &call, const Tensor &x, const std::optional<Tensor> &bias,
                      const Conv2dWeight &weight, const LinearChoice &choice) {
   Tensor y = emptyConv2dResult(call, x, bias);
@@ -117,14 +122,10 @@ Tensor bq::runConv2d(const Conv2dCall &call, const Tensor &x, const std::optiona
   check(call.op, shape.verify());
   abi::Conv2dGeometry geometry = shape.forward();
   auto byTorch = [&] {
-    batched(y).copy_(convolveDense(call, images, bias, weight, choice));
+    batched(y).copy_(conv2dByTorch(call, images, bias, weight, choice));
     return y;
   };
-  // Groups of a mixed weight are not taken together: many are as many launches.
-  constexpr int64_t mostMixedProducts = 32;
-  const bool hasManyProducts =
-      weight.format.isMixed() && call.groups > mostMixedProducts && choice.compute != Compute::I8;
-  if (!x.is_cpu() && (gpu::isLeftToTorch(call.op, geometry.pixels(), choice.compute) || hasManyProducts))
+  if (!x.is_cpu() && gpu::isLeftToTorch(call.op, geometry.pixels(), call.groups, weight.format, choice.compute))
     return byTorch();
   const Tensor input = imagesOf(images),
                bias32 = bias && bias->defined() ? bias->to(at::kFloat).contiguous() : Tensor();

@@ -4,6 +4,7 @@
 #define BQ_QUANTIZERS_CONV2D_H
 
 #include "quantizers/Conv2dSteps.h"
+#include "quantizers/Export.h"
 #include "quantizers/Linear.h"
 #include "quantizers/WeightForms.h"
 #include "runtime/Conv2dShape.h"
@@ -13,7 +14,7 @@
 namespace bq {
 
 /// A convolution whose weight and steps fit each other; the images' sizes, which may be symbolic, are not part of it.
-struct Conv2dCall {
+struct BQ_TORCH_API Conv2dCall {
   const char *op;
   at::DimVector weightShape; ///< [O, I / groups, kh, kw]
   std::array<int64_t, 2> stride, padding, dilation;
@@ -44,6 +45,13 @@ struct Conv2dWeight {
   std::function<at::Tensor(at::ScalarType type)> dense;
   Format format;
 };
+
+/// activation(convolution of x [B, C, H, W] + bias) with the decoded weight by LibTorch, in the type of x, where there
+/// is no kernel: in f32 without TF32 whatever LibTorch is set to, in bf16 of operands rounded to it. Throws for compute
+/// i8 and i16.
+BQ_TORCH_API at::Tensor conv2dByTorch(const Conv2dCall &call, const at::Tensor &x,
+                                      const std::optional<at::Tensor> &bias, const Conv2dWeight &weight,
+                                      const LinearChoice &choice);
 
 /// y = activation(convolution of x + bias), in the type and memory format of x.
 at::Tensor runConv2d(const Conv2dCall &call, const at::Tensor &x, const std::optional<at::Tensor> &bias,

@@ -152,9 +152,9 @@ void gpu::makeKernels(const Place &place, const PrepackedWeight &weight, const C
   static_cast<void>(whatRunsSayToo);
 }
 
-bool gpu::isLeftToTorch(const char *op, int64_t m, Compute compute) {
+bool gpu::isLeftToTorch(const char *op, int64_t m, int64_t groups, const Format &format, Compute compute) {
   checkCompute(op, compute);
-  return takesTorch(m, compute);
+  return takesTorch(m, compute) || (format.isMixed() && groups > maxMixedGroups && compute != Compute::I8);
 }
 
 void gpu::linear(const char *op, const Place &place, const LinearRows &rows, const LinearWeight &weight,

@@ -20,6 +20,10 @@ constexpr int64_t maxKernelRows = 256;
 /// Those in f32 are LibTorch's above maxKernelRows, since it has no tensor instructions for them.
 constexpr int64_t maxGradientRows = 64;
 
+/// Above so many groups convolutions with a mixed weight in f32 and bf16 are LibTorch's. Groups of other formats are
+/// taken together, or launches are as many, too.
+constexpr int64_t maxMixedGroups = 32;
+
 /// rows.y = activation(rows.x W^T + bias), put on the stream of `place`, which is not waited for. The weight is rounded
 /// to bf16 where a sum in bf16 is LibTorch's, and table values are not rounded to 8 bits where a sum in i8 is;
 /// otherwise sums mean the same whoever takes them. One of the format `mixed` is rounded to bf16 by kernels too, in
@@ -50,8 +54,9 @@ BQ_TORCH_API at::Tensor conv2dInputGradient(const char *op, const Place &place, 
 /// `place`. Whether it was done: else nothing was written, there is no kernel, and a warning has said so once.
 BQ_TORCH_API bool conv2d(const char *op, const Place &place, const GroupedProducts &products,
                          const GroupedWeight &weight);
-/// Whether LibTorch takes a convolution of m pixels although a kernel could be made. Throws for sums in i16.
-BQ_TORCH_API bool isLeftToTorch(const char *op, int64_t m, Compute compute);
+/// Whether LibTorch takes a convolution of m pixels although kernels could be made: of a mixed weight also where groups
+/// are so many that a launch for each takes longer. Throws for sums in i16.
+BQ_TORCH_API bool isLeftToTorch(const char *op, int64_t m, int64_t groups, const Format &format, Compute compute);
 
 /// What calls to come are like, besides their weight and their rows.
 struct CallKind {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // Convolutions on a GPU as LibTorch sees them.
 #include "GpuFixture.h"
+#include "quantizers/Conv2d.h"
 #include "quantizers/cuda/GpuLinear.h"
+#include "quantizers/cuda/GpuWeight.h"
 #include "runtime/Conv2dShape.h"
 
 #include <ATen/ops/conv2d.h>
+#include <ATen/record_function.h>
 #include <gmock/gmock.h>
 
 using namespace bq;
@@ -16,9 +19,9 @@ using GpuConv2dTest = GpuTest;
 
 constexpr int64_t groups = 2, channels = 8, outputs = 12;
 
-/// A convolution of two groups, each a product with a weight of its own, beside LibTorch's in float.
+/// A convolution of two groups beside LibTorch's in float.
 struct Convolution {
-  explicit Convolution(const std::string &format) {
+  explicit Convolution(const std::string &format) : weight(format, outputs, 3 * 2 * channels / groups) {
     shape.batch = 2;
     shape.channels = channels;
     shape.height = 6, shape.width = 5;
@@ -27,8 +30,6 @@ struct Convolution {
     shape.stride = {2, 1};
     shape.padding = {1, 0};
     shape.groups = groups;
-    for (int64_t group = 0; group < groups; ++group)
-      weights.emplace_back(format, shape.groupOutputs(), shape.k());
     x = at::randn({shape.batch, shape.height, shape.width, channels});
     bias = at::randn({outputs});
     y = at::full({shape.batch, shape.outHeight(), shape.outWidth(), outputs}, NAN);
@@ -36,22 +37,17 @@ struct Convolution {
 
   /// [O, I / groups, kh, kw]
   at::Tensor decoded() const {
-    std::vector<at::Tensor> parts;
-    for (const TestWeight &weight : weights)
-      parts.push_back(weight.decoded(at::kFloat));
-    return at::cat(parts)
+    return weight.decoded(at::kFloat)
         .view({outputs, shape.kernel[0], shape.kernel[1], shape.groupChannels()})
         .permute({0, 3, 1, 2});
   }
-  at::Tensor byTorch(const at::Tensor &images, const at::Tensor &weight, const std::optional<at::Tensor> &b) const {
-    return at::conv2d(images.permute({0, 3, 1, 2}), weight, b, shape.stride, shape.padding, shape.dilation, groups)
+  at::Tensor byTorch(const at::Tensor &images, const at::Tensor &by, const std::optional<at::Tensor> &b) const {
+    return at::conv2d(images.permute({0, 3, 1, 2}), by, b, shape.stride, shape.padding, shape.dilation, groups)
         .permute({0, 2, 3, 1});
   }
 
   bool run(const gpu::Place &place, Compute compute) {
-    GroupedWeight forms;
-    for (TestWeight &weight : weights)
-      forms.products.push_back(weight.onGpu(place).prepacked());
+    forms = gpu::makeGrouped("test", place, weight.tensors, weight.format, shape.k(), {6, groups});
     const bq::abi::Conv2dGeometry geometry = shape.forward();
     GroupedProducts products;
     products.args.x = x.const_data_ptr();
@@ -62,23 +58,24 @@ struct Convolution {
     products.args.activation = Activation::Relu;
     products.args.y = y.mutable_data_ptr();
     products.args.yStride = outputs;
-    products.biasStep = shape.groupOutputs();
-    products.xStep = shape.groupChannels() * static_cast<int64_t>(sizeof(float));
-    products.yStep = shape.groupOutputs() * static_cast<int64_t>(sizeof(float));
-    return gpu::conv2d("test", place, products, forms);
+    products.biasStep = shape.groupOutputs() * forms->together;
+    products.xStep = shape.groupChannels() * forms->together * static_cast<int64_t>(sizeof(float));
+    products.yStep = products.biasStep * static_cast<int64_t>(sizeof(float));
+    return gpu::conv2d("test", place, products, *forms);
   }
 
   Conv2dShape shape;
-  std::vector<TestWeight> weights;
+  TestWeight weight;
+  std::shared_ptr<const GroupedWeight> forms;
   at::Tensor x, bias, y;
 };
 
 } // namespace
 
-// How far a sum may be from that in float, relative to max|x| sum|W|: by what x is rounded to, in bf16 also W, and by
-// the 40 roundings of a sum of at most 24 products.
+// Small groups whose rows have one scale are one product. How far a sum may be from that in float, relative to max|x|
+// sum|W|: by what x is rounded to, in bf16 also W, and by the 40 roundings of a sum of at most 24 products.
 TEST_F(GpuConv2dTest, AgreesWithLibTorch) {
-  for (const char *format : {"int4", "uint4:g8", "nf4"})
+  for (const char *format : {"int4", "uint3", "uint4:g8", "nf4"})
     for (auto [compute, tolerance] :
          {std::pair(Compute::F32, 40 * 6e-8), std::pair(Compute::BF16, 2.0 / 512 + 40 * 6e-8),
           std::pair(Compute::I8, 1.0 / 254 + 1.0 / 127 + 40 * 6e-8)}) {
@@ -86,7 +83,8 @@ TEST_F(GpuConv2dTest, AgreesWithLibTorch) {
       Convolution conv(format);
       const int before = fake.launches;
       ASSERT_TRUE(conv.run(place(), compute)) << fake.fault;
-      EXPECT_GE(fake.launches, before + 2 * groups);
+      EXPECT_EQ(conv.forms->products.size(), conv.weight.format.group ? groups : 1);
+      EXPECT_GE(fake.launches, before + 2 * static_cast<int>(conv.forms->products.size()));
       const at::Tensor weight = conv.decoded();
       const at::Tensor expected = at::relu(conv.byTorch(conv.x, weight, conv.bias));
       const at::Tensor bound =
@@ -97,7 +95,27 @@ TEST_F(GpuConv2dTest, AgreesWithLibTorch) {
 }
 
 TEST_F(GpuConv2dTest, LibTorchTakesManyPixelsInFloat) {
-  EXPECT_FALSE(gpu::isLeftToTorch("test", gpu::maxKernelRows, Compute::F32));
-  EXPECT_TRUE(gpu::isLeftToTorch("test", gpu::maxKernelRows + 1, Compute::BF16));
-  EXPECT_FALSE(gpu::isLeftToTorch("test", gpu::maxKernelRows + 1, Compute::I8));
+  auto isLeft = [](int64_t m, Compute compute) {
+    return gpu::isLeftToTorch("test", m, groups, *Format::parse("int4"), compute);
+  };
+  EXPECT_FALSE(isLeft(gpu::maxKernelRows, Compute::F32));
+  EXPECT_TRUE(isLeft(gpu::maxKernelRows + 1, Compute::BF16));
+  EXPECT_FALSE(isLeft(gpu::maxKernelRows + 1, Compute::I8));
+}
+
+// cuDNN would round floats to TF32 unless told otherwise.
+TEST_F(GpuConv2dTest, LibTorchTakesFloatsAsTheyAre) {
+  static std::vector<bool> allowed;
+  const auto handle = at::addThreadLocalCallback(
+      at::RecordFunctionCallback([](const at::RecordFunction &call) -> std::unique_ptr<at::ObserverContext> {
+        if (std::string_view(call.name()) == "aten::_convolution")
+          allowed.push_back(call.inputs().back().toBool());
+        return nullptr;
+      }).needsInputs(true));
+  const Conv2dCall call("test", {4, 2, 1, 1}, {1, 0, 1});
+  const Conv2dWeight weight{{}, {}, [](at::ScalarType type) { return at::randn({4, 2, 1, 1}, type); }, {}};
+  for (Compute compute : {Compute::F32, Compute::BF16})
+    conv2dByTorch(call, at::randn({1, 2, 3, 3}), {}, weight, {compute});
+  at::removeCallback(handle);
+  EXPECT_EQ(allowed, (std::vector<bool>{false, true}));
 }

@@ -3,6 +3,7 @@
 #include "quantizers/cuda/GpuMixed.h"
 #include "GpuFixture.h"
 #include "dialect/core/CudaMixedAbi.h"
+#include "quantizers/Conv2d.h"
 #include "quantizers/Mixed.h"
 #include "quantizers/cuda/GpuLinear.h"
 #include "quantizers/cuda/GpuRows.h"
@@ -33,6 +34,8 @@ Tensor bitsOf(const Case &c) {
   const int64_t groups = MixedStream::groupCount(c.n * c.k, c.groupSize);
   return at::randint(c.least, c.most + 1, {groups}, at::kByte);
 }
+
+WeightTensors tensorsOf(const MixedWeight &weight) { return {weight.codes, weight.scales, std::nullopt, std::nullopt}; }
 
 /// A mixed weight as the linear operator takes it, prepacked for a place.
 struct Layer {
@@ -79,7 +82,70 @@ struct Layer {
   std::shared_ptr<const PrepackedWeight> prepacked;
 };
 
-WeightTensors tensorsOf(const MixedWeight &weight) { return {weight.codes, weight.scales, std::nullopt, std::nullopt}; }
+/// A convolution with a mixed weight.
+struct Convolution {
+  explicit Convolution(int64_t groups) {
+    shape.batch = 2;
+    shape.channels = 2 * groups;
+    shape.height = 6, shape.width = 5;
+    shape.outChannels = 5 * groups;
+    shape.kernel = {3, 2};
+    shape.padding = {1, 0};
+    shape.groups = groups;
+    weight = quantizeMixed(at::randn({shape.outChannels, 2, 3, 2}),
+                           at::randint(1, 9, {(60 * groups + 7) / 8}, at::kByte), 8);
+    format = *Format::parse(weight.format());
+    x = at::randn({shape.batch, shape.height, shape.width, shape.channels});
+  }
+
+  gpu::GpuMixedWeight onGpu(const gpu::Place &place) const {
+    return {"test", place, tensorsOf(weight), format, shape.k(), {6, shape.groups}};
+  }
+  Tensor byKernels(const gpu::Place &place, Compute compute) const {
+    const Tensor y = at::full({shape.batch, shape.outHeight(), shape.outWidth(), shape.outChannels}, NAN);
+    const gpu::GpuMixedWeight onDevice = onGpu(place);
+    GroupedWeight forms;
+    forms.products.assign(onDevice.products().begin(), onDevice.products().end());
+    const bq::abi::Conv2dGeometry geometry = shape.forward();
+    GroupedProducts products;
+    products.args.x = x.const_data_ptr();
+    products.args.m = geometry.pixels();
+    products.args.geometry = &geometry;
+    products.args.compute = compute;
+    products.args.y = y.mutable_data_ptr();
+    products.args.yStride = shape.outChannels;
+    products.xStep = shape.groupChannels() * static_cast<int64_t>(sizeof(float));
+    products.yStep = shape.groupOutputs() * static_cast<int64_t>(sizeof(float));
+    EXPECT_TRUE(gpu::conv2d("test", place, products, forms));
+    return y;
+  }
+  Tensor byTorch(Compute compute) const {
+    const Conv2dCall call("test", weight.shape, {shape.stride, shape.padding, shape.dilation, shape.groups});
+    const Conv2dWeight forms{{}, {}, [&](at::ScalarType type) { return dequantizeMixed(weight).to(type); }, format};
+    return conv2dByTorch(call, x.permute({0, 3, 1, 2}), {}, forms, {compute}).permute({0, 2, 3, 1});
+  }
+
+  /// Sums of 12 products, of min and t. In bf16 both operands are rounded; in i8 weights are, and activations to half a
+  /// code of the greatest.
+  void expectAgrees(const Tensor &y, Compute compute) const {
+    const bool isI8 = compute == Compute::I8;
+    const double rounding = isI8 ? 1.0 / 254 + 0x1.1p-8 : compute == Compute::BF16 ? 0x1.01p-7 : 0.0;
+    const Tensor values = dequantizeMixed(weight).to(at::kDouble), images = x.permute({0, 3, 1, 2}).to(at::kDouble);
+    auto convolve = [&](const Tensor &input, const Tensor &by) {
+      return at::conv2d(input, by, {}, shape.stride, shape.padding, shape.dilation, shape.groups).permute({0, 2, 3, 1});
+    };
+    const Tensor most = isI8 ? at::full_like(images, images.abs().max().item<double>()) : images.abs();
+    const Tensor sizes = convolve(most, values.abs() + 2 * weight.scales[0].abs());
+    const Tensor error = (y - convolve(images, values)).abs();
+    EXPECT_TRUE(error.le(sizes * (rounding + 54 * 0x1p-24)).all().item<bool>())
+        << str(compute) << " " << (error / sizes).max();
+  }
+
+  Conv2dShape shape;
+  MixedWeight weight;
+  Format format;
+  Tensor x;
+};
 
 } // namespace
 
@@ -136,47 +202,33 @@ TEST_F(GpuMixedTest, MultipliesTheCodesOrTheDequantizedWeight) {
 TEST_F(GpuMixedTest, ConvolvesTheCodes) {
   at::manual_seed(3);
   constexpr int64_t groups = 2;
-  Conv2dShape shape;
-  shape.batch = 2;
-  shape.channels = 2 * groups;
-  shape.height = 6, shape.width = 5;
-  shape.outChannels = 5 * groups;
-  shape.kernel = {3, 2};
-  shape.padding = {1, 0};
-  shape.groups = groups;
-  const MixedWeight weight =
-      quantizeMixed(at::randn({shape.outChannels, shape.groupChannels(), 3, 2}), at::randint(1, 9, {15}, at::kByte), 8);
-  const Format format = *Format::parse(weight.format());
-  const gpu::GpuMixedWeight onGpu("test", place(), tensorsOf(weight), format, shape.k(), {6, groups});
-  GroupedWeight forms;
-  forms.products.assign(onGpu.products().begin(), onGpu.products().end());
+  Convolution conv(groups);
+  const gpu::GpuMixedWeight onGpu = conv.onGpu(place());
   EXPECT_EQ(onGpu.products().back()->bytes(), 0) << "groups share the memory of the first";
-
-  const Tensor x = at::randn({shape.batch, shape.height, shape.width, shape.channels});
-  const Tensor y = at::full({shape.batch, shape.outHeight(), shape.outWidth(), shape.outChannels}, NAN);
-  const bq::abi::Conv2dGeometry geometry = shape.forward();
-  GroupedProducts products;
-  products.args.x = x.const_data_ptr();
-  products.args.m = geometry.pixels();
-  products.args.geometry = &geometry;
-  products.args.y = y.mutable_data_ptr();
-  products.args.yStride = shape.outChannels;
-  products.xStep = shape.groupChannels() * static_cast<int64_t>(sizeof(float));
-  products.yStep = shape.groupOutputs() * static_cast<int64_t>(sizeof(float));
-  const Tensor values = dequantizeMixed(weight).to(at::kDouble), images = x.permute({0, 3, 1, 2}).to(at::kDouble);
-  auto convolve = [&](const Tensor &input, const Tensor &by) {
-    return at::conv2d(input, by, {}, shape.stride, shape.padding, shape.dilation, groups).permute({0, 2, 3, 1});
-  };
-  // Both operands are rounded to bf16, or neither; sums of 12 products, of min and t.
-  for (auto [compute, tolerance] : {std::pair(Compute::F32, 0.0), std::pair(Compute::BF16, 0x1.01p-7)}) {
+  for (Compute compute : {Compute::F32, Compute::BF16, Compute::I8}) {
     const int before = fake.launches;
-    products.args.compute = compute;
-    ASSERT_TRUE(gpu::conv2d("test", place(), products, forms)) << fake.fault;
+    conv.expectAgrees(conv.byKernels(place(), compute), compute);
     EXPECT_EQ(fake.launches - before, compute == Compute::F32 ? groups : 2 * groups);
-    const Tensor sizes = convolve(images.abs(), values.abs() + 2 * weight.scales[0].abs());
-    const Tensor error = (y - convolve(images, values)).abs();
-    EXPECT_TRUE(error.le(sizes * (tolerance + 54 * 0x1p-24)).all().item<bool>()) << (error / sizes).max();
   }
+  EXPECT_EQ(fake.fault, "");
+}
+
+// A launch for each of many groups would take longer than LibTorch, which has no sums in i8.
+TEST_F(GpuMixedTest, ManyGroupsAreConvolvedByLibTorch) {
+  at::manual_seed(4);
+  constexpr int64_t groups = gpu::maxMixedGroups + 1;
+  Convolution conv(groups);
+  auto isLeft = [&](int64_t count, Compute compute) {
+    return gpu::isLeftToTorch("test", 1, count, conv.format, compute);
+  };
+  for (Compute compute : {Compute::F32, Compute::BF16}) {
+    EXPECT_FALSE(isLeft(groups - 1, compute));
+    EXPECT_TRUE(isLeft(groups, compute));
+    EXPECT_FALSE(gpu::isLeftToTorch("test", 1, groups, *Format::parse("int4"), compute));
+    conv.expectAgrees(conv.byTorch(compute), compute);
+  }
+  EXPECT_FALSE(isLeft(groups, Compute::I8));
+  conv.expectAgrees(conv.byKernels(place(), Compute::I8), Compute::I8);
   EXPECT_EQ(fake.fault, "");
 }
 
