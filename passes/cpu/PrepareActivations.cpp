@@ -111,11 +111,13 @@ private:
   /// The row in f32, in the order of the layout's segments, zeros where padded, to scratch; the bits of max|x|.
   Value writeGather(Value r) {
     const Layout &layout = plan.layout;
-    Value most = b.zero(i32x16());
-    if (patches)
-      most = patches->gather(b.add(firstRow, r), row, patchBase(plan), most);
-    if (isPatchRow(plan))
-      return vector::ReductionOp::create(b, vector::CombiningKind::MAXUI, most);
+    const Value none = b.zero(i32x16());
+    if (patches) {
+      // That of a patch counts where it is the row; else its columns have yet to meet their scales.
+      Value ofPatch = patches->gather(b.add(firstRow, r), row, patchBase(plan), none);
+      if (isPatchRow(plan))
+        return vector::ReductionOp::create(b, vector::CombiningKind::MAXUI, ofPatch);
+    }
     auto gather = [&](Value segment, ValueRange most) {
       Value group = b.div(segment, layout.segmentsPerGroup);
       Value part = b.rem(segment, layout.segmentsPerGroup);
@@ -133,7 +135,7 @@ private:
       b.loop(length, b.index(layout.segmentSize), 1, [&](Value i) { b.storeScalar(b.f32(0.0f), row, b.add(base, i)); });
       return seen;
     };
-    Value greatest = b.loop(b.index(0), b.index(layout.segments()), 1, ValueRange{most}, gather)[0];
+    Value greatest = b.loop(b.index(0), b.index(layout.segments()), 1, ValueRange{none}, gather)[0];
     return vector::ReductionOp::create(b, vector::CombiningKind::MAXUI, greatest);
   }
 
