@@ -89,24 +89,24 @@ struct Sums {
 class Bound {
 public:
   explicit Bound(const LinearProblem &problem)
-      : problem(problem), k(problem.weight->shape().k), tableMax(problem.weight->tableMax()) {
-    const Format &format = problem.weight->shape().format;
+      : problem(problem), k(problem.weight.shape().k), tableMax(problem.weight.tableMax()) {
+    const Format &format = problem.weight.shape().format;
     const int64_t group = format.groupSize(k), groups = format.groupCount(k);
     if (problem.summation == Summation::Gpu) {
       const int64_t longest = format.bits == 1 ? 256 : 128, units = (std::min(group, longest) + 31) / 32;
-      const int64_t inSegment = problem.compute == Compute::F32 ? 8 * units : fixedPoint() ? 0 : 2 * units;
+      const int64_t inSegment = problem.args.compute == Compute::F32 ? 8 * units : fixedPoint() ? 0 : 2 * units;
       roundings = static_cast<double>(groups * ((group + longest - 1) / longest) + inSegment + 24);
     } else {
       roundings = static_cast<double>(fixedPoint() ? groups * (1 + (group + 255) / 256) + 8 : k + 8);
     }
-    xIsRounded = problem.dataType != ElementType::BF16 || problem.weight->hasColumnScale();
+    xIsRounded = problem.args.dataType != ElementType::BF16 || problem.weight.hasColumnScale();
   }
 
   /// Tables::offset.
   double codeOffset() const {
-    const Format &format = problem.weight->shape().format;
-    const bool isOffset = problem.summation == Summation::Gpu && problem.compute == Compute::BF16 && format.bits < 8 &&
-                          !format.isTable() && !format.hasColumnScale();
+    const Format &format = problem.weight.shape().format;
+    const bool isOffset = problem.summation == Summation::Gpu && problem.args.compute == Compute::BF16 &&
+                          format.bits < 8 && !format.isTable() && !format.hasColumnScale();
     return isOffset ? 2 * 128 : 0;
   }
 
@@ -117,14 +117,14 @@ public:
     if (problem.summation == Summation::Exact)
       return sums.terms * 0x1p-52 * static_cast<double>(k + 8);
     const double flushed = FLT_MIN * static_cast<double>(k) * (1 + greatest) * flush * (fixedPoint() ? levels() : 1);
-    if (problem.compute == Compute::F32)
+    if (problem.args.compute == Compute::F32)
       return gamma(roundings) * sums.terms + flushed;
-    if (problem.compute == Compute::BF16) {
+    if (problem.args.compute == Compute::BF16) {
       const double relative = (1 + (xIsRounded ? 0x1p-8 : 0)) * (1 + (tableMax > 0 ? 0x1p-8 : 0)) - 1;
       return relative * sums.size + gamma(roundings) * sums.terms * (1 + relative) + flushed;
     }
     double error = (0.5 + 6 * levels() * e32) * step(greatest) * sums.weight + gamma(roundings) * sums.terms;
-    error += sums.scaled * tableMax / (problem.compute == Compute::I16 ? 65534 : 254);
+    error += sums.scaled * tableMax / (problem.args.compute == Compute::I16 ? 65534 : 254);
     if (greatest < levels() * FLT_MIN && !isStatic())
       error += sums.size;
     return error + flushed;
@@ -133,13 +133,13 @@ public:
   Expectation ofResult(const Sums &sums, double sumError, double bias) const {
     Expectation expected;
     const double sum = sums.value + bias;
-    expected.value = activate(problem.activation, sum);
-    double error = lipschitz(problem.activation) * sumError;
+    expected.value = activate(problem.args.activation, sum);
+    double error = lipschitz(problem.args.activation) * sumError;
     if (problem.summation != Summation::Exact) {
-      error += lipschitz(problem.activation) * e32 * std::fabs(bias);
-      error += problem.activation == Activation::None ? 0 : 8 * e32 * (std::fabs(sum) + sumError);
+      error += lipschitz(problem.args.activation) * e32 * std::fabs(bias);
+      error += problem.args.activation == Activation::None ? 0 : 8 * e32 * (std::fabs(sum) + sumError);
     }
-    const ElementType type = problem.dataType;
+    const ElementType type = problem.args.dataType;
     expected.tolerance = error + roundoff(type) * (std::fabs(expected.value) + error) + floorOf(type);
     expected.mayOverflow = std::fabs(expected.value) + expected.tolerance >= maxFinite(type);
     expected.isAsked = sums.terms <= FLT_MAX / 8;
@@ -147,9 +147,9 @@ public:
   }
 
 private:
-  bool isStatic() const { return problem.activationScale != 0; }
-  bool fixedPoint() const { return problem.compute == Compute::I16 || problem.compute == Compute::I8; }
-  double levels() const { return problem.compute == Compute::I16 ? 16256 : 127; }
+  bool isStatic() const { return problem.args.activationScale; }
+  bool fixedPoint() const { return problem.args.compute == Compute::I16 || problem.args.compute == Compute::I8; }
+  double levels() const { return problem.args.compute == Compute::I16 ? 16256 : 127; }
 
   const LinearProblem &problem;
   int64_t k;
@@ -159,10 +159,10 @@ private:
 
 /// How far a sum of a gradient may be from its exact value, but for what is flushed, before the column scale.
 double gradientError(const LinearProblem &problem, const Sums &sums) {
-  const int64_t n = problem.weight->shape().n;
+  const int64_t n = problem.weight.shape().n;
   if (problem.summation == Summation::Exact)
     return sums.terms * 0x1p-52 * static_cast<double>(n + 8);
-  const bool isBF16 = problem.compute == Compute::BF16, isTable = problem.weight->tableMax() > 0;
+  const bool isBF16 = problem.args.compute == Compute::BF16, isTable = problem.weight.tableMax() > 0;
   const double relative = isBF16 ? (1 + 0x1p-8) * (1 + (isTable ? 0x1p-8 : 0)) - 1 : 0;
   return relative * sums.size + gamma(static_cast<double>(4 * ((n + 63) / 64) + 28)) * sums.terms * (1 + relative);
 }
@@ -170,14 +170,14 @@ double gradientError(const LinearProblem &problem, const Sums &sums) {
 } // namespace
 
 std::vector<Expectation> bq::conformance::expectLinear(const LinearProblem &problem) {
-  const Weight &weight = *problem.weight;
+  const Weight &weight = problem.weight;
   const int64_t n = weight.shape().n, k = weight.shape().k;
   const Bound bound(problem);
   const Tables tables(weight, bound.codeOffset());
-  const double unit = problem.activationScale != 0 ? problem.activationScale : 1;
+  const double unit = problem.args.activationScale ? *problem.args.activationScale : 1;
   std::vector<Expectation> expectations;
   std::vector<double> x(static_cast<size_t>(k));
-  for (int64_t i = 0; i < problem.m; ++i) {
+  for (int64_t i = 0; i < problem.args.m; ++i) {
     double greatest = 0;
     bool finite = true;
     for (int64_t c = 0; c < k; ++c) {
@@ -197,8 +197,8 @@ std::vector<Expectation> bq::conformance::expectLinear(const LinearProblem &prob
         sums.weight += std::fabs(w[c]);
         sums.scaled += scale[c] * (size + step);
       }
-      Expectation expected =
-          bound.ofResult(sums, bound.ofSum(sums, greatest, tables.flush[j]), problem.bias ? problem.bias[j] : 0);
+      Expectation expected = bound.ofResult(sums, bound.ofSum(sums, greatest, tables.flush[j]),
+                                            problem.args.bias ? problem.args.bias[j] : 0);
       expected.isAsked &= greatest <= FLT_MAX;
       expected.rowIsFinite = finite;
       expectations.push_back(expected);
@@ -208,7 +208,7 @@ std::vector<Expectation> bq::conformance::expectLinear(const LinearProblem &prob
 }
 
 std::vector<Expectation> bq::conformance::expectGradient(const LinearProblem &problem) {
-  const Weight &weight = *problem.weight;
+  const Weight &weight = problem.weight;
   const int64_t n = weight.shape().n, k = weight.shape().k;
   const Bound bound(problem);
   const Tables tables(weight, 0);
@@ -218,7 +218,7 @@ std::vector<Expectation> bq::conformance::expectGradient(const LinearProblem &pr
   const double mostFlushed =
       4 * 8 * FLT_MIN * static_cast<double>(n) * *std::max_element(tables.flush.begin(), tables.flush.end());
   std::vector<Expectation> expectations;
-  for (int64_t i = 0; i < problem.m; ++i) {
+  for (int64_t i = 0; i < problem.args.m; ++i) {
     const float *x = problem.x + i * n;
     const bool finite = std::all_of(x, x + n, [](float value) { return std::isfinite(value); });
     double greatest = 0;

@@ -72,16 +72,11 @@ struct Expectation {
 };
 
 struct LinearProblem {
-  const Weight *weight = nullptr;
-  int64_t m = 0;
-  /// [m, k], for gradients [m, n], contiguous; codes of activations where those have one scale.
-  const float *x = nullptr;
-  double activationScale = 0;  ///< That scale, or 0.
-  const float *bias = nullptr; ///< [n], or null
-  ElementType dataType = ElementType::F32;
-  Compute compute = Compute::F32;
-  Activation activation = Activation::None;
-  Summation summation = Summation::Cpu;
+  const Weight &weight;
+  const LinearArgs &args;
+  /// [args.m, k], for gradients [args.m, n], contiguous; codes of activations where those have one scale.
+  const float *x;
+  Summation summation;
 };
 
 /// [m, n].

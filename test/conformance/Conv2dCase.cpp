@@ -53,14 +53,67 @@ std::vector<int64_t> bq::conformance::patchPixels(const Conv2dCase &c) {
   return pixels;
 }
 
-void bq::conformance::setGeometry(Conv2dShape &shape, Pair size, Pair kernel, Pair stride, Pair padding,
-                                  Pair dilation) {
-  shape.height = size.y;
-  shape.width = size.x;
-  shape.kernel = {kernel.y, kernel.x};
-  shape.stride = {stride.y, stride.x};
-  shape.padding = {padding.y, padding.x};
-  shape.dilation = {dilation.y, dilation.x};
+std::vector<int> GeometryLevels::counts() const {
+  std::vector<int> result;
+  for (const std::vector<Pair> *levels : {&sizes, &kernels, &strides, &paddings, &dilations})
+    result.push_back(static_cast<int>(levels->size()));
+  return result;
+}
+
+void GeometryLevels::apply(const int *levels, Conv2dShape &shape) const {
+  shape.height = sizes[levels[0]][0];
+  shape.width = sizes[levels[0]][1];
+  shape.kernel = kernels[levels[1]];
+  shape.stride = strides[levels[2]];
+  shape.padding = paddings[levels[3]];
+  shape.dilation = dilations[levels[4]];
+}
+
+void bq::conformance::forEachConv2dCase(const Subject &subject, const GeometryLevels &geometry,
+                                        const std::vector<int64_t> &formatGroups, const std::vector<int> &own,
+                                        uint64_t seed,
+                                        const std::function<void(Conv2dCase &c, const std::vector<int> &own)> &body) {
+  enum { Geometry, Kind = 5, Comp, FormatGroup, Gradient, Data, Scale, Bias, Act, StrideX, Factors, Static, NaN, Par };
+  std::vector<int> levels = geometry.counts();
+  const std::vector<int> ofCases = {static_cast<int>(weightKinds().size()),
+                                    static_cast<int>(subject.computes.size()),
+                                    static_cast<int>(formatGroups.size()),
+                                    2,
+                                    elementTypes.size(),
+                                    elementTypes.size(),
+                                    2,
+                                    activations.size(),
+                                    2,
+                                    subject.hasFactors ? 2 : 1,
+                                    activationBits.size(),
+                                    2,
+                                    parallelForCount};
+  levels.insert(levels.end(), ofCases.begin(), ofCases.end());
+  levels.insert(levels.end(), own.begin(), own.end());
+  size_t number = 0;
+  for (const std::vector<int> &row : coverPairs(levels, {}, seed)) {
+    Conv2dCase c;
+    geometry.apply(&row[Geometry], c.shape);
+    const WeightKind &kind = weightKinds()[row[Kind]];
+    c.isGradient = row[Gradient];
+    c.weight.format = kind.grouped(formatGroups[row[FormatGroup]]);
+    c.weight.zeroType = kind.zeroType;
+    c.weight.scaleType = elementTypes[row[Scale]];
+    c.compute = subject.computes[row[Comp]];
+    c.dataType = elementTypes[row[Data]];
+    c.hasBias = row[Bias];
+    c.activation = activations[row[Act]];
+    c.stridedX = row[StrideX];
+    const bool mayHaveScale = c.compute == Compute::I8 && !c.weight.format.hasColumnScale();
+    c.staticBits = mayHaveScale ? activationBits[row[Static]] : 0;
+    // Padding of binary convolutions may count as -1.
+    c.padCode = c.staticBits && row[Bias] ? -1 : 0;
+    c.weight.columnFactors = row[Factors] && !c.staticBits && !c.weight.format.hasColumnScale();
+    c.hasNaN = row[NaN];
+    c.parallel = row[Par];
+    c.seed = caseSeed(seed, number++);
+    body(c, {row.begin() + Par + 1, row.end()});
+  }
 }
 
 void bq::conformance::padToKernel(Conv2dShape &shape) {
@@ -76,10 +129,7 @@ static void runProduct(const Subject &subject, const Conv2dCase &c, int64_t grou
                        const std::vector<int64_t> &pixels, float scale, Random &random) {
   const Weight weight(c.weight, random);
   const int64_t n = c.weight.n, k = c.weight.k, channels = c.inputChannels();
-  GuardedBuffer bias(c.hasBias ? n * 4 : 0);
-  const float *biasValues = c.hasBias ? reinterpret_cast<const float *>(bias.data()) : nullptr;
-  for (int64_t j = 0; c.hasBias && j < n; ++j)
-    storeElement(ElementType::F32, bias.data(), j, random.unit());
+  const Bias bias(c.hasBias ? n : 0, random);
   auto prepacked = subject.backend->prepack(weight.canonical(), parallelFor(c.parallel));
   ASSERT_TRUE(prepacked) << prepacked.error().message;
 
@@ -89,18 +139,15 @@ static void runProduct(const Subject &subject, const Conv2dCase &c, int64_t grou
   geometry.batchStride = geometry.height * geometry.rowStride;
   geometry.padCode = c.padCode;
   geometry.groups = c.isDirect ? c.shape.groups : 1;
-  LinearArgs args;
-  args.dataType = c.dataType;
+  LinearArgs args = argsOf(x, y);
   args.x = x.address(0, group * channels);
-  args.m = y.m;
   args.geometry = &geometry;
-  args.bias = biasValues;
+  args.bias = bias.values();
   args.compute = c.compute;
   args.activation = c.activation;
   args.activationBits = c.staticBits;
   args.activationScale = c.staticBits ? &scale : nullptr;
   args.y = y.address(0, group * n);
-  args.yStride = y.stride;
   const Status status = subject.backend->linear(**prepacked, args, parallelFor(c.parallel));
   ASSERT_TRUE(status) << status.error().message;
 
@@ -115,17 +162,7 @@ static void runProduct(const Subject &subject, const Conv2dCase &c, int64_t grou
                          ? static_cast<float>(c.padCode)
                          : activationCode(x.at(pixel, (group + g) * channels + i % channels), c.staticBits, scale));
     }
-    LinearProblem problem;
-    problem.weight = &weight;
-    problem.m = y.m;
-    problem.x = rows.data();
-    problem.activationScale = scale;
-    problem.bias = biasValues;
-    problem.dataType = c.dataType;
-    problem.compute = c.compute;
-    problem.activation = c.activation;
-    problem.summation = subject.summation;
-    const std::vector<Expectation> ofGroup = expectLinear(problem);
+    const std::vector<Expectation> ofGroup = expectLinear({weight, args, rows.data(), subject.summation});
     for (int64_t i = 0; i < y.m; ++i)
       std::copy_n(ofGroup.begin() + i * n + g * outputs, outputs, expected.begin() + i * n + g * outputs);
   }

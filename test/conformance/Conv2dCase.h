@@ -6,6 +6,8 @@
 #include "runtime/Conv2dShape.h"
 #include "test/conformance/Matrix.h"
 
+#include <array>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -36,11 +38,22 @@ struct Conv2dCase {
 /// the gradient takes the one for the other. Entries are pixels of the images, or -1.
 std::vector<int64_t> patchPixels(const Conv2dCase &c);
 
-/// Of lines and columns.
-struct Pair {
-  int64_t y, x;
+/// Levels of a convolution's geometry, of lines and columns: five factors of coverPairs().
+struct GeometryLevels {
+  using Pair = std::array<int64_t, 2>;
+  std::vector<Pair> sizes, kernels, strides, paddings, dilations;
+
+  /// How many each has.
+  std::vector<int> counts() const;
+  /// Gives `shape` the level of each.
+  void apply(const int *levels, Conv2dShape &shape) const;
 };
-void setGeometry(Conv2dShape &shape, Pair size, Pair kernel, Pair stride, Pair padding, Pair dilation);
+
+/// body(case, own) for cases in which every pair of levels occurs, without batch, channels and groups, and so without n
+/// and k of the weight. `own`: how many levels each factor has that only this part has, and then the level of each.
+void forEachConv2dCase(const Subject &subject, const GeometryLevels &geometry, const std::vector<int64_t> &formatGroups,
+                       const std::vector<int> &own, uint64_t seed,
+                       const std::function<void(Conv2dCase &c, const std::vector<int> &own)> &body);
 
 /// Enlarges the padding where the kernel is larger than the image.
 void padToKernel(Conv2dShape &shape);

@@ -3,6 +3,7 @@
 #ifndef BQ_TEST_CONFORMANCE_COVER_H
 #define BQ_TEST_CONFORMANCE_COVER_H
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -22,6 +23,9 @@ public:
 private:
   uint64_t state;
 };
+
+/// The seed of case `number` of a part of the suite.
+inline uint64_t caseSeed(uint64_t seed, size_t number) { return seed * 1000003 + number; }
 
 /// Rows of one level for each factor (`levels`: how many each has), such that every combination of levels of any two
 /// factors, and of the factors of each of `together`, is in some row. Greedy; the same for the same seed.

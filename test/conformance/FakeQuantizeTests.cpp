@@ -57,7 +57,7 @@ std::vector<FakeQuantizeCase> fakeQuantizeCases(uint64_t seed) {
       c.zero = static_cast<Zero>(row[ZeroOf]);
     c.values = static_cast<Values>(row[Value]);
     c.parallel = row[Par];
-    c.seed = seed * 1000003 + cases.size();
+    c.seed = caseSeed(seed, cases.size());
     cases.push_back(c);
   }
   return cases;

@@ -54,7 +54,7 @@ std::vector<MagnitudeCase> magnitudeCases(uint64_t seed) {
     c.divide = row[Divide];
     c.values = static_cast<Values>(row[Value]);
     c.parallel = row[Par];
-    c.seed = seed * 1000003 + cases.size();
+    c.seed = caseSeed(seed, cases.size());
     cases.push_back(c);
   }
   return cases;

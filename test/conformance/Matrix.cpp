@@ -20,6 +20,11 @@ float Matrix::at(int64_t i, int64_t j) const { return loadElement(type, buffer.d
 
 void Matrix::set(int64_t i, int64_t j, float value) { storeElement(type, buffer.data(), i * stride + j, value); }
 
+void Matrix::set(const std::vector<float> &values) {
+  for (int64_t i = 0; i < m * columns; ++i)
+    set(i / columns, i % columns, values[i]);
+}
+
 uint8_t *Matrix::address(int64_t i, int64_t j) const { return buffer.data() + (i * stride + j) * sizeOf(type); }
 
 bool Matrix::intactAround() const {
@@ -29,6 +34,22 @@ bool Matrix::intactAround() const {
     for (int64_t byte = (i * stride + columns) * size; byte < (i + 1) * stride * size; ++byte)
       intact &= buffer.data()[byte] == GuardedBuffer::filler;
   return intact;
+}
+
+LinearArgs conformance::argsOf(const Matrix &x, const Matrix &y) {
+  LinearArgs args;
+  args.dataType = x.type;
+  args.x = x.buffer.data();
+  args.m = y.m;
+  args.xStride = x.stride;
+  args.y = y.buffer.data();
+  args.yStride = y.stride;
+  return args;
+}
+
+Bias::Bias(int64_t n, Random &random) : matrix(ElementType::F32, 1, n, n) {
+  for (int64_t j = 0; j < n; ++j)
+    matrix.set(0, j, random.unit());
 }
 
 void conformance::checkResults(const Subject &subject, Compute compute, const std::vector<Expectation> &expected,

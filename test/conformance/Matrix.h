@@ -20,10 +20,27 @@ struct Matrix {
   Matrix(ElementType type, int64_t m, int64_t columns, int64_t stride);
   float at(int64_t i, int64_t j) const;
   void set(int64_t i, int64_t j, float value);
+  /// All of it, to values [m, columns].
+  void set(const std::vector<float> &values);
   /// Element j of row i, for a call that begins there.
   uint8_t *address(int64_t i, int64_t j) const;
   /// Whether nothing was written before the matrix or between its rows.
   bool intactAround() const;
+};
+
+/// The arguments of a product of x that goes to y.
+LinearArgs argsOf(const Matrix &x, const Matrix &y);
+
+/// Random f32 in guarded memory; a null pointer where there are none.
+class Bias {
+public:
+  Bias(int64_t n, Random &random);
+  const float *values() const {
+    return matrix.columns ? reinterpret_cast<const float *>(matrix.buffer.data()) : nullptr;
+  }
+
+private:
+  Matrix matrix;
 };
 
 /// Fails the test where columns [firstColumn, firstColumn + n) of `y` are not as expected, [y.m, n], and notes how near

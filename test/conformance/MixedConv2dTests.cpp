@@ -17,11 +17,11 @@ using namespace bq::conformance;
 
 namespace {
 
-constexpr Pair kernels[] = {{1, 1}, {3, 3}, {2, 5}, {1, 2}};
-constexpr Pair sizes[] = {{1, 1}, {5, 7}, {13, 3}, {8, 8}};
-constexpr Pair strides[] = {{1, 1}, {2, 2}, {3, 1}};
-constexpr Pair paddings[] = {{0, 0}, {1, 1}, {0, 6}};
-constexpr Pair dilations[] = {{1, 1}, {2, 1}};
+const GeometryLevels geometry = {{{1, 1}, {5, 7}, {13, 3}, {8, 8}},
+                                 {{1, 1}, {3, 3}, {2, 5}, {1, 2}},
+                                 {{1, 1}, {2, 2}, {3, 1}},
+                                 {{0, 0}, {1, 1}, {0, 6}},
+                                 {{1, 1}, {2, 1}}};
 constexpr int64_t channelCounts[] = {1, 3, 8, 17, 64};
 constexpr int64_t outputCounts[] = {1, 5, 16, 70};
 constexpr int64_t formatGroups[] = {0, 7, 8, 32};
@@ -44,27 +44,20 @@ void run(const Subject &subject, const MixedConvolution &c) {
     x.set(i / channels, i % channels, roundTo(mixed.dataType, random.unit()));
   if (c.layer.hasNaN)
     x.set(random.below(images), random.below(channels), NAN);
-  std::vector<float> bias(static_cast<size_t>(mixed.n));
-  for (float &value : bias)
-    value = random.unit();
+  const Bias bias(mixed.hasBias ? mixed.n : 0, random);
   auto prepacked = subject.backend->prepack(weight.canonical(), parallelFor(mixed.parallel));
   ASSERT_TRUE(prepacked) << prepacked.error().message;
 
   bq::abi::Conv2dGeometry geometry = shape.forward();
   geometry.padCode = c.layer.padCode;
   const float scale = mixed.staticBits ? activationScale(mixed.staticBits, random) : 1;
-  LinearArgs args;
-  args.dataType = mixed.dataType;
-  args.x = x.buffer.data();
-  args.m = mixed.m;
+  LinearArgs args = argsOf(x, y);
   args.geometry = &geometry;
-  args.bias = mixed.hasBias ? bias.data() : nullptr;
+  args.bias = bias.values();
   args.compute = mixed.compute;
   args.activation = mixed.activation;
   args.activationBits = mixed.staticBits;
   args.activationScale = mixed.staticBits ? &scale : nullptr;
-  args.y = y.buffer.data();
-  args.yStride = mixed.n;
   const Status status = subject.backend->linear(**prepacked, args, parallelFor(mixed.parallel));
   ASSERT_TRUE(status) << status.error().message;
   EXPECT_TRUE(y.intactAround()) << "memory around y was written";
@@ -81,45 +74,25 @@ void run(const Subject &subject, const MixedConvolution &c) {
 }
 
 std::vector<MixedConvolution> convolutions(const Subject &subject, uint64_t seed) {
-  enum {
-    Comp,
-    Size,
-    Kernel,
-    Stride,
-    Padding,
-    Dilation,
-    Channels,
-    Outputs,
-    Group,
-    Widths,
-    Data,
-    Bias,
-    Part,
-    Static,
-    NaN
-  };
-  const std::vector<int> levels = {static_cast<int>(subject.computes.size()),
-                                   std::size(sizes),
-                                   std::size(kernels),
-                                   std::size(strides),
-                                   std::size(paddings),
-                                   std::size(dilations),
-                                   std::size(channelCounts),
-                                   std::size(outputCounts),
-                                   std::size(formatGroups),
-                                   std::size(mixedWidths),
-                                   elementTypes.size(),
-                                   2,
-                                   2,
-                                   2,
-                                   2};
+  enum { Geometry, Kernel, Comp = 5, Channels, Outputs, Group, Widths, Data, Bias, Part, Static, NaN };
+  std::vector<int> levels = geometry.counts();
+  const std::vector<int> ofCases = {static_cast<int>(subject.computes.size()),
+                                    std::size(channelCounts),
+                                    std::size(outputCounts),
+                                    std::size(formatGroups),
+                                    std::size(mixedWidths),
+                                    elementTypes.size(),
+                                    2,
+                                    2,
+                                    2,
+                                    2};
+  levels.insert(levels.end(), ofCases.begin(), ofCases.end());
   std::vector<MixedConvolution> cases;
   for (const std::vector<int> &row : coverPairs(levels, {{Comp, Kernel, Group}}, seed)) {
     MixedConvolution c;
     Conv2dShape &shape = c.layer.shape;
     shape.batch = 2;
-    setGeometry(shape, sizes[row[Size]], kernels[row[Kernel]], strides[row[Stride]], paddings[row[Padding]],
-                dilations[row[Dilation]]);
+    geometry.apply(&row[Geometry], shape);
     shape.channels = channelCounts[row[Channels]];
     shape.outChannels = outputCounts[row[Outputs]];
     padToKernel(shape);
@@ -139,7 +112,7 @@ std::vector<MixedConvolution> convolutions(const Subject &subject, uint64_t seed
     mixed.isPart = row[Part];
     mixed.staticBits = row[Static] && mixed.compute == Compute::I8 ? 4 : 0;
     mixed.hasPatches = true;
-    mixed.seed = seed * 1000003 + cases.size();
+    mixed.seed = caseSeed(seed, cases.size());
     c.layer.padCode = mixed.staticBits && row[Bias] ? -1 : 0;
     cases.push_back(c);
   }

@@ -81,7 +81,7 @@ void bq::conformance::addMixedQuantizeTests(const Subject &subject, uint64_t see
                   seed)) {
     const int *widths = widthRanges[row[Widths]];
     const LevelCase c{weightCounts[row[Count]], groupSizes[row[Group]], widths[0], widths[1], elementTypes[row[Data]],
-                      row[HasRange] == 0,       seed * 1000003 + index};
+                      row[HasRange] == 0,       caseSeed(seed, index)};
     addTest(subject, "MixedQuantize", numbered(index++) + "_" + c.name(), [=] { runLevels(*quantizer, c); });
   }
 }

@@ -49,26 +49,17 @@ void runLinear(const Subject &subject, const MixedCase &c) {
   const MixedWeightCase weight(c, random);
   const std::vector<float> values = makeX(c, random);
   Matrix x(c.dataType, c.m, c.k, c.k), y(c.dataType, c.m, c.n, c.n);
-  for (int64_t i = 0; i < c.m * c.k; ++i)
-    x.set(i / c.k, i % c.k, values[i]);
-  std::vector<float> bias(static_cast<size_t>(c.n));
-  for (float &value : bias)
-    value = random.unit();
+  x.set(values);
+  const Bias bias(c.hasBias ? c.n : 0, random);
   auto prepacked = subject.backend->prepack(weight.canonical(), parallelFor(c.parallel));
   ASSERT_TRUE(prepacked) << prepacked.error().message;
   EXPECT_EQ((*prepacked)->n(), c.n);
   EXPECT_EQ((*prepacked)->k(), c.k);
 
-  LinearArgs args;
-  args.dataType = c.dataType;
-  args.x = x.buffer.data();
-  args.m = c.m;
-  args.xStride = c.k;
-  args.bias = c.hasBias ? bias.data() : nullptr;
+  LinearArgs args = argsOf(x, y);
+  args.bias = bias.values();
   args.compute = c.compute;
   args.activation = c.activation;
-  args.y = y.buffer.data();
-  args.yStride = c.n;
   const float scale = c.staticBits ? activationScale(c.staticBits, random) : 1;
   args.activationBits = c.staticBits;
   args.activationScale = c.staticBits ? &scale : nullptr;
@@ -138,7 +129,7 @@ std::vector<MixedCase> mixedCases(const Subject &subject, uint64_t seed) {
     c.isKept = row[Kept];
     c.staticBits = row[Static] && c.compute == Compute::I8 ? 4 : 0;
     c.parallel = row[Par];
-    c.seed = seed * 1000003 + cases.size();
+    c.seed = caseSeed(seed, cases.size());
     cases.push_back(c);
   }
   // Whole groups have kernels of their own: of one row of activations, and of several, whose sums have parts.
@@ -154,7 +145,7 @@ std::vector<MixedCase> mixedCases(const Subject &subject, uint64_t seed) {
         c.least = cases.size() % 4 ? 1 : 3;
         c.greatest = greatest;
         c.x = cases.size() % 5 ? XKind::Normal : XKind::Spike;
-        c.seed = seed * 1000003 + cases.size();
+        c.seed = caseSeed(seed, cases.size());
         cases.push_back(c);
       }
   // The greatest sums of a row's products: 516 of them fit the 32 bits of one of the two lanes of such groups, 520 do
@@ -168,7 +159,7 @@ std::vector<MixedCase> mixedCases(const Subject &subject, uint64_t seed) {
       c.k = k;
       c.least = c.greatest = 8;
       c.isGreatest = true;
-      c.seed = seed * 1000003 + cases.size();
+      c.seed = caseSeed(seed, cases.size());
       cases.push_back(c);
     }
   return cases;

@@ -48,7 +48,7 @@ std::vector<NoiseCase> noiseCases(uint64_t seed) {
     c.noise = static_cast<NoiseKind>(row[Kind]);
     c.rounds = roundCounts[row[Rounds]];
     c.parallel = row[Par];
-    c.seed = seed * 1000003 + cases.size();
+    c.seed = caseSeed(seed, cases.size());
     cases.push_back(c);
   }
   return cases;

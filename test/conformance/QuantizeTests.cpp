@@ -63,7 +63,7 @@ std::vector<QuantizeCase> quantizeCases(uint64_t seed) {
     c.strided = row[Strided];
     c.values = static_cast<Values>(row[Value]);
     c.parallel = row[Par];
-    c.seed = seed * 1000003 + cases.size();
+    c.seed = caseSeed(seed, cases.size());
     cases.push_back(c);
   }
   for (const WeightKind &kind : kinds) {
@@ -75,7 +75,7 @@ std::vector<QuantizeCase> quantizeCases(uint64_t seed) {
     c.k = row.k;
     c.dataType = elementTypes[index % elementTypes.size()];
     c.scaleType = elementTypes[(index + 1) % elementTypes.size()];
-    c.seed = seed * 1000003 + index;
+    c.seed = caseSeed(seed, index);
     cases.push_back(c);
   }
   return cases;

@@ -56,7 +56,7 @@ std::vector<RowCase> rowCases(bool embedding, uint64_t seed) {
                 static_cast<WeightValues>(row[Values])};
     c.indices = embedding ? embeddedCounts[row[Count]] : -1;
     c.parallel = row[Par];
-    c.seed = seed * 1000003 + cases.size();
+    c.seed = caseSeed(seed, cases.size());
     cases.push_back(c);
   }
   for (const WeightKind &kind : weightKinds()) {
@@ -65,7 +65,7 @@ std::vector<RowCase> rowCases(bool embedding, uint64_t seed) {
     RowCase c;
     c.weight = {kind.grouped(row.group), 2, row.k, elementTypes[index % elementTypes.size()], kind.zeroType};
     c.indices = embedding ? 3 : -1;
-    c.seed = seed * 1000003 + index;
+    c.seed = caseSeed(seed, index);
     cases.push_back(c);
   }
   return cases;

@@ -78,7 +78,7 @@ std::vector<UpdateCase> packedCases(uint64_t seed) {
     MomentType moments = momentTypes[row[Moment]];
     if (w.format.kind == Format::Kind::Sign && moments == MomentType::None)
       moments = MomentType::F32;
-    setCommon(c, moments, elementTypes[row[Data]], row[Corrected], row[Par], seed * 1000003 + cases.size());
+    setCommon(c, moments, elementTypes[row[Data]], row[Corrected], row[Par], caseSeed(seed, cases.size()));
     cases.push_back(c);
   }
   return cases;
@@ -94,7 +94,7 @@ std::vector<UpdateCase> denseCases(uint64_t seed) {
     c.args.k = denseCounts[row[Count]];
     c.args.weightType = elementTypes[row[Weight]];
     setCommon(c, momentTypes[row[Moment]], elementTypes[row[Data]], row[Corrected], row[Par],
-              seed * 1000003 + cases.size());
+              caseSeed(seed, cases.size()));
     cases.push_back(c);
   }
   return cases;
