@@ -4,6 +4,7 @@
 // and then multiplies the two: by tensor instructions, to which weights go rounded to bf16, or by multiply-adds. The
 // codes of a thread's next piece of eight columns are on their way while one is decoded, and what says where codes are
 // is one piece further ahead.
+#include "passes/gpu/Lane.h"
 #include "passes/gpu/MixedDecoder.h"
 #include "passes/gpu/StagedActivations.h"
 
@@ -19,13 +20,11 @@ public:
         isWhole(MixedDecoder::hasWholePieces(plan.format, plan.layout.k)), pieces((plan.layout.k + 7) / 8),
         segmentPieces(plan.layout.segmentSize / 8), turns(plan.tileColumns() * segmentPieces / FragmentPlan::threads),
         stride(plan.stagedStride(plan.layout.segmentSize)), staged(b, plan, buffers),
-        decoder(b, plan.format, plan.layout.k, {buffers.codes, buffers.scales, buffers.zeros, buffers.table}) {
+        decoder(b, plan.format, plan.layout.k, {buffers.codes, buffers.scales, buffers.zeros, buffers.table}), lane(b) {
     Value thread = b.thread();
     ownRow = b.div(thread, segmentPieces);
     ownPiece = b.rem(thread, segmentPieces);
     firstRow = b.mul(b.block(gpu::Dimension::Y), plan.tileColumns());
-    lane = b.rem(thread, 32);
-    warp = b.div(thread, 32);
     panel = b.shared(b.getI32Type(), std::max(plan.tileColumns() * stride, resultWords(plan)));
   }
 
@@ -103,20 +102,19 @@ private:
   // By tensor instructions: a warp has sixteen rows of the weight
   //===--------------------------------------------------------------------===//
 
-  /// Of a unit of 32 columns a lane = 4 g + t has columns 8 t .. 8 t + 7, of rows g and g + 8 of the weight as operand
+  /// Of a unit of 32 columns a lane has columns 8 t .. 8 t + 7, of rows g and g + 8 of the weight as operand
   /// A, and of row g of each eight rows of activations as operand B: words 2 s and 2 s + 1 for step s of two.
   SmallVector<Value> addFragments(const StagedActivations::Segment &segment, ValueRange before) {
     constexpr int64_t unitWords = FragmentLayout::unitCodes / 2;
-    Value g = b.div(lane, 4), t = b.rem(lane, 4);
-    Value row = b.add(b.mul(warp, FragmentLayout::blockRows), g);
+    Value row = b.add(b.mul(lane.warp, FragmentLayout::blockRows), lane.g);
     return b.loop(b.i32(0), b.i32(plan.layout.units()), b.i32(1), before, [&](Value unit, ValueRange state) {
       SmallVector<Value> sums(state);
-      Value column = b.add(b.mul(unit, unitWords), b.mul(t, 4));
+      Value column = b.add(b.mul(unit, unitWords), b.mul(lane.t, 4));
       auto load = [&](Value memory, Value at) { return b.load(b.vec(b.getI32Type(), 4), memory, b.add(at, column)); };
       Value lower = load(panel, b.mul(row, stride)), upper = load(panel, b.mul(b.add(row, 8), stride));
       SmallVector<Value> x;
       for (int64_t tile = 0; tile < plan.tiles(); ++tile)
-        x.push_back(load(segment.memory, b.add(segment.first, b.mul(b.add(g, 8 * tile), segment.stride))));
+        x.push_back(load(segment.memory, b.add(segment.first, b.mul(b.add(lane.g, 8 * tile), segment.stride))));
       for (int64_t step = 0; step < 2; ++step) {
         auto word = [&](Value four, int64_t i) { return b.element(four, 2 * step + i); };
         Value a = b.pack({word(lower, 0), word(upper, 0), word(lower, 1), word(upper, 1)});
@@ -132,9 +130,8 @@ private:
     SmallVector<Partial> partials;
     for (int64_t tile = 0; tile < plan.tiles(); ++tile)
       for (int64_t i = 0; i < 4; ++i) {
-        Value column = b.add(b.mul(warp, FragmentLayout::blockRows), b.add(b.div(lane, 4), i / 2 * 8));
-        Value row = b.add(b.mul(b.rem(lane, 4), 2), 8 * tile + i % 2);
-        partials.push_back({b.element(sums[tile], i), row, column, {}});
+        Value column = b.add(b.mul(lane.warp, FragmentLayout::blockRows), lane.sumRow(b, i));
+        partials.push_back({b.element(sums[tile], i), lane.sumColumn(b, tile, i), column, {}});
       }
     return partials;
   }
@@ -182,7 +179,8 @@ private:
   const int64_t stride;                ///< Words from one row of the panel to the next.
   StagedActivations staged;
   MixedDecoder decoder;
-  Value ownRow, ownPiece, firstRow, lane, warp, panel;
+  const Lane lane;
+  Value ownRow, ownPiece, firstRow, panel;
 };
 
 } // namespace

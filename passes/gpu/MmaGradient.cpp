@@ -2,8 +2,9 @@
 // Products with the transposed weight, from the words that products with the weight read: decoded to the same operand
 // A, whose 8x8 matrices are transposed in registers. What rows of the weight have of their own meets the gradient
 // before it becomes operand B: its products with their scales are rounded to bf16, or are three bf16 that together are
-// an f32. Zero points are taken off in f32: each time that operand B says, so that what cancels does.
+// an f32. Zero points are taken off in f32, times what operand B was rounded to, so that what cancels does.
 #include "passes/gpu/FragmentDecoder.h"
+#include "passes/gpu/Lane.h"
 
 using namespace mlir;
 using namespace bq;
@@ -13,16 +14,11 @@ namespace {
 class MmaGradient {
 public:
   MmaGradient(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers)
-      : b(b), plan(plan), layout(plan.layout), buffers(buffers), decoder(b, plan, buffers) {
-    Value thread = b.thread();
-    lane = b.rem(thread, 32);
-    g = b.div(lane, 4);
-    t = b.rem(lane, 4);
-    warp = b.div(thread, 32);
+      : b(b), plan(plan), layout(plan.layout), buffers(buffers), decoder(b, plan, buffers), lane(b) {
     firstSegment = b.mul(b.block(gpu::Dimension::Y), plan.blocks);
     // Rows after the last repeat it: their results are not stored.
     for (int64_t tile = 0; tile < plan.tiles(); ++tile) {
-      Value row = b.add(b.mul(b.block(gpu::Dimension::X), plan.rows), b.add(g, 8 * tile));
+      Value row = b.add(b.mul(b.block(gpu::Dimension::X), plan.rows), b.add(lane.g, 8 * tile));
       rowStarts.push_back(b.mul(b.wide(b.min(row, b.sub(buffers.m, 1))), buffers.xStride));
     }
   }
@@ -33,7 +29,7 @@ public:
       first = b.mul(b.block(gpu::Dimension::Z), plan.blocksPerSplit());
       end = b.min(b.add(first, plan.blocksPerSplit()), end);
     }
-    first = b.add(first, warp);
+    first = b.add(first, lane.warp);
     Value last = b.sub(end, 1);
 
     SmallVector<Value> carried(sumCount(), b.splat(b.f32(0.0f), 4));
@@ -75,13 +71,14 @@ private:
     SmallVector<Value> loaded;
     for (Value start : rowStarts)
       for (int64_t row = 0; row < 4; ++row)
-        loaded.push_back(loadGradient(start, b.add(b.mul(block, 16), b.add(b.mul(t, 2), row % 2 + row / 2 * 8))));
+        loaded.push_back(loadGradient(start, b.add(b.mul(block, 16), b.add(b.mul(lane.t, 2), row % 2 + row / 2 * 8))));
     for (int64_t segment = 0; segment < plan.blocks; ++segment) {
       // The last blocks of threads may have fewer segments: they read the last one again, and do not store.
       Value index = b.add(firstSegment, segment);
       if (layout.segments() % plan.blocks)
         index = b.min(index, b.i32(layout.segments() - 1));
-      Value rows = b.add(b.mul(b.add(b.mul(b.wide(block), layout.segments()), b.wide(index)), 16), b.wide(b.mul(t, 4)));
+      Value rows =
+          b.add(b.mul(b.add(b.mul(b.wide(block), layout.segments()), b.wide(index)), 16), b.wide(b.mul(lane.t, 4)));
       if (plan.scaleType.isF32())
         loaded.push_back(b.load(b.vec(b.getF32Type(), 4), buffers.scales, rows));
       else
@@ -90,7 +87,7 @@ private:
         loaded.push_back(b.load(b.vec(b.getF32Type(), 4), buffers.zeros, rows));
       for (int64_t pair = 0; plan.zero == ZeroPointType::U8 && pair < 2; ++pair)
         loaded.push_back(b.load(buffers.zeros, b.add(b.div(rows, 2), pair)));
-      loaded.append(decoder.load(b.wide(block), b.wide(index), lane));
+      loaded.append(decoder.load(b.wide(block), b.wide(index), lane.number));
     }
     return loaded;
   }
@@ -219,17 +216,17 @@ private:
   /// their sums.
   void takeOffZeros(MutableArrayRef<Value> sums, ArrayRef<Value> zeroSums) {
     Value memory = b.shared(b.getF32Type(), FragmentPlan::warps * zeroSumCount() * 8);
-    Value first = b.mul(warp, zeroSumCount() * 8);
+    Value first = b.mul(lane.warp, zeroSumCount() * 8);
     for (auto [i, part] : llvm::enumerate(zeroSums)) {
       Value sum = part;
       for (int64_t mask : {1, 2})
         sum = b.addF(sum, b.shuffleXor(sum, mask));
-      b.when(b.equal(t, b.i32(0)), [&, i = i] { b.store(sum, memory, b.add(b.add(first, g), i * 8)); });
+      b.when(b.equal(lane.t, b.i32(0)), [&, i = i] { b.store(sum, memory, b.add(b.add(first, lane.g), i * 8)); });
     }
     b.barrier();
     for (int64_t segment = 0; segment < plan.blocks; ++segment)
       for (int64_t tile = 0; tile < plan.tiles(); ++tile) {
-        Value at = b.add(b.add(first, b.mul(t, 2)), (segment * plan.tiles() + tile) * 8);
+        Value at = b.add(b.add(first, b.mul(lane.t, 2)), (segment * plan.tiles() + tile) * 8);
         Value pair = b.load(b.vec(b.getF32Type(), 2), memory, at);
         for (int64_t fragment = 0; fragment < fragments(); ++fragment) {
           Value &sum = sums[sumAt(segment, fragment, tile)];
@@ -244,14 +241,14 @@ private:
   /// Rows of the transposed operand A are the columns that FragmentLayout gives to lanes, two by two.
   SmallVector<Partial> partials(ArrayRef<Value> sums) {
     SmallVector<Partial> result;
-    Value lanes = b.add(b.mul(b.div(g, 2), 8), b.rem(g, 2));
+    Value lanes = b.add(b.mul(b.div(lane.g, 2), 8), b.rem(lane.g, 2));
     for (int64_t segment = 0; segment < plan.blocks; ++segment)
       for (int64_t fragment = 0; fragment < fragments(); ++fragment)
         for (int64_t tile = 0; tile < plan.tiles(); ++tile)
           for (int64_t i = 0; i < 4; ++i) {
             const int64_t before = segment * layout.segmentSize + fragment / 2 * FragmentLayout::unitCodes;
             Value column = b.add(lanes, before + fragment % 2 * 4 + i / 2 * 2);
-            Value row = b.add(b.mul(t, 2), 8 * tile + i % 2);
+            Value row = lane.sumColumn(b, tile, i);
             Value isKept = plan.rows % 8 ? b.lessThan(row, b.i32(plan.rows)) : Value();
             result.push_back({b.element(sums[sumAt(segment, fragment, tile)], i), row, column, isKept});
           }
@@ -263,7 +260,8 @@ private:
   const FragmentLayout &layout;
   const FragmentBuffers &buffers;
   FragmentDecoder decoder;
-  Value lane, warp, g, t, firstSegment;
+  const Lane lane;
+  Value firstSegment;
   SmallVector<Value> rowStarts; ///< Of each tile, where the lane's row is in x.
 };
 

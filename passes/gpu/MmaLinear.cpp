@@ -3,6 +3,7 @@
 // goes along K segment by segment, with the words of the next one on their way. Activations, operand B, are in shared
 // memory in their natural order: staged by the threads from x, or copied asynchronously from a prepared panel.
 #include "passes/gpu/FragmentDecoder.h"
+#include "passes/gpu/Lane.h"
 #include "passes/gpu/StagedActivations.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -15,14 +16,9 @@ namespace {
 class MmaLinear {
 public:
   MmaLinear(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers)
-      : b(b), plan(plan), layout(plan.layout), buffers(buffers), decoder(b, plan, buffers),
+      : b(b), plan(plan), layout(plan.layout), buffers(buffers), decoder(b, plan, buffers), lane(b),
         isInteger(plan.form == FragmentPlan::Form::I8) {
-    Value thread = b.thread();
-    lane = b.rem(thread, 32);
-    g = b.div(lane, 4);
-    t = b.rem(lane, 4);
-    warp = b.div(thread, 32);
-    firstBlock = b.mul(b.add(b.mul(b.block(gpu::Dimension::Y), FragmentPlan::warps), warp), plan.blocks);
+    firstBlock = b.mul(b.add(b.mul(b.block(gpu::Dimension::Y), FragmentPlan::warps), lane.warp), plan.blocks);
     if (decoder.hasOffset())
       ones = b.splat(b.i32(isInteger ? 0x01010101 : 0x3f803f80), 4);
   }
@@ -31,7 +27,7 @@ public:
     SmallVector<Value> carried(plan.blocks * plan.tiles(), b.splat(b.f32(0.0f), 4));
     StagedActivations staged(b, plan, buffers);
     for (int64_t block = 0; block < plan.blocks; ++block)
-      carried.append(decoder.load(blockAt(block), staged.begin(), lane));
+      carried.append(decoder.load(blockAt(block), staged.begin(), lane.number));
     carried = staged.forEachSegment(carried, [&](const StagedActivations::Segment &segment, ValueRange state) {
       return multiplySegment(segment, b.min(b.add(segment.index, 1), b.sub(staged.end(), 1)), state);
     });
@@ -40,9 +36,9 @@ public:
     for (int64_t block = 0; block < plan.blocks; ++block)
       for (int64_t tile = 0; tile < plan.tiles(); ++tile)
         for (int64_t i = 0; i < 4; ++i) {
-          Value blockInTile = b.add(b.mul(warp, plan.blocks), block);
-          Value column = b.add(b.mul(blockInTile, FragmentLayout::blockRows), b.add(g, i / 2 * 8));
-          Value row = b.add(b.mul(t, 2), 8 * tile + i % 2);
+          Value blockInTile = b.add(b.mul(lane.warp, plan.blocks), block);
+          Value column = b.add(b.mul(blockInTile, FragmentLayout::blockRows), lane.sumRow(b, i));
+          Value row = lane.sumColumn(b, tile, i);
           Value isKept = plan.rows % 8 ? b.lessThan(row, b.i32(plan.rows)) : Value();
           partials.push_back({b.element(carried[block * plan.tiles() + tile], i), row, column, isKept});
         }
@@ -66,10 +62,11 @@ private:
     SmallVector<SmallVector<Value>> result;
     const int64_t unitWords = FragmentLayout::unitCodes * plan.activationBytes() / 4, each = unitWords / 4;
     for (int64_t tile = 0; tile < plan.tiles(); ++tile) {
-      Value row = b.add(g, 8 * tile);
+      Value row = b.add(lane.g, 8 * tile);
       if (plan.rows % 8)
         row = b.min(row, b.i32(plan.rows - 1));
-      Value at = b.add(b.add(segment.first, b.mul(row, segment.stride)), b.add(b.mul(t, each), b.mul(unit, unitWords)));
+      Value at =
+          b.add(b.add(segment.first, b.mul(row, segment.stride)), b.add(b.mul(lane.t, each), b.mul(unit, unitWords)));
       Value loaded = b.load(b.vec(b.getI32Type(), each), segment.memory, at);
       result.emplace_back();
       for (int64_t step = 0; step < each / 2; ++step)
@@ -90,15 +87,15 @@ private:
     SmallVector<FragmentDecoder::Pair> scales, zeros;
     for (int64_t block = 0; block < plan.blocks; ++block) {
       Value at = blockAt(block);
-      scales.push_back(decoder.loadScales(at, segment.index, g));
-      zeros.push_back(decoder.loadZeros(at, segment.index, g));
+      scales.push_back(decoder.loadScales(at, segment.index, lane.g));
+      zeros.push_back(decoder.loadZeros(at, segment.index, lane.g));
       weights.push_back(decoder.words(state.slice(sumCount + block * loads, loads)));
     }
     const int64_t atATime = decoder.unitsAtATime(std::max<int64_t>(1, maxUnitTiles() / sumCount));
     const bool isUnrolled = atATime == layout.units();
     // The words of the next segment: where it can be, each is loaded when what is in its registers has been used up.
     SmallVector<Value> following(plan.blocks * loads);
-    auto load = [&](int64_t i) { following[i] = decoder.loadPiece(blockAt(i / loads), next, lane, i % loads); };
+    auto load = [&](int64_t i) { following[i] = decoder.loadPiece(blockAt(i / loads), next, lane.number, i % loads); };
     for (int64_t i = 0; !isUnrolled && i < plan.blocks * loads; ++i)
       load(i);
 
@@ -159,8 +156,9 @@ private:
   const FragmentLayout &layout;
   const FragmentBuffers &buffers;
   FragmentDecoder decoder;
+  const Lane lane;
   const bool isInteger;
-  Value lane, warp, g, t, firstBlock, ones;
+  Value firstBlock, ones;
 };
 
 } // namespace

@@ -2,6 +2,7 @@
 // Products in f32, which tensor instructions do not have: the same packed weights, decoded in registers, and
 // multiply-adds. A lane has columns 8 t .. 8 t + 7 of each unit, of rows g and g + 8; four lanes share a sum.
 #include "passes/gpu/FragmentDecoder.h"
+#include "passes/gpu/Lane.h"
 #include "passes/gpu/StagedActivations.h"
 
 using namespace mlir;
@@ -12,13 +13,8 @@ namespace {
 class SimtLinear {
 public:
   SimtLinear(GpuBuilder &b, const FragmentPlan &plan, const FragmentBuffers &buffers)
-      : b(b), plan(plan), layout(plan.layout), buffers(buffers), decoder(b, plan, buffers) {
-    Value thread = b.thread();
-    lane = b.rem(thread, 32);
-    g = b.div(lane, 4);
-    t = b.rem(lane, 4);
-    warp = b.div(thread, 32);
-    block = b.add(b.mul(b.block(gpu::Dimension::Y), FragmentPlan::warps), warp);
+      : b(b), plan(plan), layout(plan.layout), buffers(buffers), decoder(b, plan, buffers), lane(b) {
+    block = b.add(b.mul(b.block(gpu::Dimension::Y), FragmentPlan::warps), lane.warp);
   }
 
   void write() {
@@ -26,7 +22,7 @@ public:
     Value readBlock = layout.blocks() % FragmentPlan::warps ? b.min(block, b.i32(layout.blocks() - 1)) : block;
     StagedActivations staged(b, plan, buffers);
     SmallVector<Value> carried(2 * plan.rows, b.f32(0.0f));
-    carried.append(decoder.load(readBlock, staged.begin(), lane));
+    carried.append(decoder.load(readBlock, staged.begin(), lane.number));
     carried = staged.forEachSegment(carried, [&](const StagedActivations::Segment &segment, ValueRange state) {
       return multiplySegment(readBlock, segment, b.min(b.add(segment.index, 1), b.sub(staged.end(), 1)), state);
     });
@@ -38,8 +34,8 @@ public:
         for (int64_t mask : {1, 2})
           sum = b.addF(sum, b.shuffleXor(sum, mask));
         // One of the four lanes that now have the sum keeps it.
-        Value column = b.add(b.mul(warp, FragmentLayout::blockRows), b.add(g, 8 * upper));
-        partials.push_back({sum, b.i32(row), column, b.equal(t, b.i32(row % 4))});
+        Value column = b.add(b.mul(lane.warp, FragmentLayout::blockRows), b.add(lane.g, 8 * upper));
+        partials.push_back({sum, b.i32(row), column, b.equal(lane.t, b.i32(row % 4))});
       }
     writeResults(b, plan, buffers, partials);
   }
@@ -53,9 +49,9 @@ private:
 
   SmallVector<Value> multiplySegment(Value readBlock, const StagedActivations::Segment &segment, Value next,
                                      ValueRange state) {
-    SmallVector<Value> following = decoder.load(readBlock, next, lane);
-    FragmentDecoder::Pair scales = decoder.loadScales(readBlock, segment.index, g);
-    FragmentDecoder::Pair zeros = decoder.loadZeros(readBlock, segment.index, g);
+    SmallVector<Value> following = decoder.load(readBlock, next, lane.number);
+    FragmentDecoder::Pair scales = decoder.loadScales(readBlock, segment.index, lane.g);
+    FragmentDecoder::Pair zeros = decoder.loadZeros(readBlock, segment.index, lane.g);
     Words words = decoder.words(state.drop_front(2 * plan.rows));
     SmallVector<Value> sums(2 * plan.rows, b.f32(0.0f));
     const int64_t atATime = decoder.unitsAtATime(std::max<int64_t>(1, maxRowUnits / plan.rows));
@@ -75,7 +71,7 @@ private:
   /// Adds what unit `first + unit`, the words' `unit`, gives to sums [row][upper].
   void multiplyUnit(const StagedActivations::Segment &segment, Value first, int64_t unit, const Words &words,
                     const FragmentDecoder::Pair &zeros, SmallVectorImpl<Value> &sums) {
-    Value column = b.add(b.mul(b.add(first, unit), FragmentLayout::unitCodes), b.mul(t, 8));
+    Value column = b.add(b.mul(b.add(first, unit), FragmentLayout::unitCodes), b.mul(lane.t, 8));
     Value x = b.add(segment.first, column);
     SmallVector<Value> codes;
     for (int64_t reg = 0; reg < 4; ++reg)
@@ -115,7 +111,8 @@ private:
   const FragmentLayout &layout;
   const FragmentBuffers &buffers;
   FragmentDecoder decoder;
-  Value lane, warp, g, t, block;
+  const Lane lane;
+  Value block;
 };
 
 } // namespace
