@@ -179,6 +179,9 @@ def BQ_LinearInputGradientOp : BQ_Op<"linear_input_gradient", [Pure]> {
     once, to the element type of `result`. With `permuted`, column k of the weight is column `permutation[k]` of the
     result, as in `bq.linear`.
 
+    A gradient may meet the scale before the code. Where that product overflows, results that it takes part in are
+    infinite or NaN, also where a code of zero would take it out of the sum.
+
     Constraints:
 
     - (C1) `gradient` is 2-D with as many columns as `weight` has rows, whose number is static.
