@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "tools/bqc/LayerArguments.h"
+#include "tools/bqc/Arguments.h"
 
 using namespace bq;
 using namespace bq::cli;
@@ -11,7 +12,7 @@ void cli::addLayer(CLI::App &command, LayerOptions &layer) {
   command.add_flag("--bias", layer.bias, "Add a bias");
 }
 
-static CLI::Range sizes() { return CLI::Range(int64_t{1}, int64_t{1} << 31); }
+static CLI::Range sizes() { return CLI::Range(int64_t{1}, greatestSize); }
 
 void cli::addSizes(CLI::App &command, LayerOptions &layer) {
   command.add_option("--m", layer.m, "Rows of the input")->check(sizes())->capture_default_str();

@@ -25,8 +25,9 @@ Progress::~Progress() {
 void Progress::step(size_t done, size_t total, std::string_view name, std::string_view detail) {
   if (silent)
     return;
+  const std::string what = detail.empty() ? std::string(name) : fmt::format("{} {}", name, detail);
   if (!bar) {
-    fmt::print(stderr, "{} {}/{} {} {}\n", label, done, total, name, detail);
+    fmt::print(stderr, "{} {}/{} {}\n", label, done, total, what);
     return;
   }
   winsize window{};
@@ -34,7 +35,7 @@ void Progress::step(size_t done, size_t total, std::string_view name, std::strin
   constexpr size_t width = 24;
   const size_t filled = total ? width * done / total : width;
   std::string text =
-      fmt::format("{} {:#<{}}{:.<{}} {}/{} {} {}", label, "", filled, "", width - filled, done, total, name, detail);
+      fmt::format("{} {:#<{}}{:.<{}} {}/{} {}", label, "", filled, "", width - filled, done, total, what);
   // A line that wraps could not be drawn over.
   text.resize(std::min(text.size(), columns - 1));
   if (colourOnStderr())

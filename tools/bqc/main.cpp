@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "codegen/Compiler.h"
-#include "tools/bqc/Commands.h"
+#include "tools/bqc/Arguments.h"
 #include "tools/bqc/LayerArguments.h"
-#include "tools/bqc/Output.h"
-
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <functional>
 #include <iostream>
 #include <system_error>
 
@@ -20,29 +14,6 @@ using namespace bq;
 using namespace bq::cli;
 
 namespace {
-
-/// The command that was chosen.
-using Run = std::function<int()>;
-
-/// Leaves `--json` to the caller: one command gives it a value.
-void addCommon(CLI::App &command, OutputOptions &output) {
-  command.add_flag("-q,--quiet", output.quiet, "Write nothing to stderr but errors");
-  command.add_flag("-v,--verbose", output.verbose, "Say more; may be repeated");
-}
-
-void addOutput(CLI::App &command, OutputOptions &output) {
-  command.add_flag("--json", output.json, "Write one JSON object to stdout");
-  addCommon(command, output);
-}
-
-void addDevice(CLI::App &command, std::string &device, const char *meaning) {
-  command.add_option("--device", device, meaning)->check(CLI::IsMember({"cpu", "cuda"}))->capture_default_str();
-}
-
-int withTorch(const std::function<int(const TorchCommands &)> &run) {
-  const Expected<const TorchCommands *> commands = torchCommands();
-  return commands ? run(**commands) : fail(commands.error());
-}
 
 void addCalibration(CLI::App &command, CalibrationOptions &options) {
   CLI::Option *data = command.add_option("--calibrate", options.data,
@@ -81,11 +52,11 @@ void addQuantize(CLI::App &app, QuantizeOptions &options, Run &run) {
   command
       ->add_option("--format", options.formats,
                    "[REGEX=]FORMAT, such as int4:g128 or word_embeddings=uint8; the last that matches a layer wins")
+      ->check(isRule())
       ->required();
   command->add_option("--compute", options.compute, "How sums are taken: f32, bf16, i16 or i8")->capture_default_str();
   addDevice(*command, options.device, "Where weights are quantized: cpu or cuda; the model stays on the cpu");
-  command->add_option("--include", options.include, "Only layers whose name matches one of these patterns");
-  command->add_option("--exclude", options.exclude, "Not the layers whose name matches one of these patterns");
+  addPatterns(*command, options.include, options.exclude);
   addCalibration(*command, options.calibration);
   command
       ->add_option("--target-bits", options.targetBits,
@@ -94,11 +65,10 @@ void addQuantize(CLI::App &app, QuantizeOptions &options, Run &run) {
       ->needs("--calibrate");
   command->add_option("--report", options.reports,
                       "Files for the report: JSON, or a page where the name ends in .html");
-  command->add_option("--threads", options.threads, "Threads to use")->check(CLI::Range(1, 1024));
+  addThreads(*command, options.threads);
   command->add_flag("--dry-run", options.dryRun, "Check everything and print the plan, but write nothing");
   addOutput(*command, options.output);
-  command->callback(
-      [&] { run = [&] { return withTorch([&](const TorchCommands &torch) { return torch.quantize(options); }); }; });
+  command->callback([&] { run = byTorch(&TorchCommands::quantize, options); });
 }
 
 void addCompare(CLI::App &app, CompareOptions &options, Run &run) {
@@ -110,199 +80,12 @@ void addCompare(CLI::App &app, CompareOptions &options, Run &run) {
       ->expected(0, 1)
       ->type_name("[FILE]");
   addDevice(*command, options.device, "Where the models run: cpu or cuda");
-  command->add_option("--threads", options.threads, "Threads to use")->check(CLI::Range(1, 1024));
+  addThreads(*command, options.threads);
   addCommon(*command, options.output);
   command->callback([&, command] {
     options.output.json = command->count("--json") > 0;
-    run = [&] { return withTorch([&](const TorchCommands &torch) { return torch.compare(options); }); };
+    run = byTorch(&TorchCommands::compare, options);
   });
-}
-
-/// What describes a run of training.
-void addTrainSettings(CLI::App &command, TrainOptions &options) {
-  const auto choice = [&](const char *name, std::string &value, const char *meaning, std::vector<std::string> names) {
-    command.add_option(name, value, meaning)->check(CLI::IsMember(names))->capture_default_str();
-  };
-  command.add_option("--data", options.data, "digits, a CSV file, or a .pt file of tensors x and y")
-      ->capture_default_str();
-  command.add_option("--label", options.label, "Label column of a CSV file, by name or number from 0; else the last");
-  command.add_option("--image", options.image, "The image that an example is, such as 8x8 or 3x32x32");
-  command.add_option("--test-share", options.testShare, "Share of the examples that only test")->capture_default_str();
-  command
-      .add_option("--model", options.model, "mlp[:SIZE,...], conv[:CHANNELS,...], or the file of a TorchScript model")
-      ->capture_default_str();
-  choice("--layer", options.layer, "Kind of the layers: nbit, binary, mpq or float",
-         {"nbit", "binary", "mpq", "float"});
-  command.add_option("--weight-bits", options.weightBits, "Of nbit and mpq layers")
-      ->check(CLI::Range(1, 8))
-      ->capture_default_str();
-  command.add_option("--activation-bits", options.activationBits, "Of nbit layers; 16: floats as they are")
-      ->check(CLI::Range(1, 16))
-      ->capture_default_str();
-  choice("--optimizer", options.optimizer, "diodemix, adamw or sgd", {"diodemix", "adamw", "sgd"});
-  choice("--rounding", options.rounding, "How packed weights keep small steps: residual or stochastic",
-         {"residual", "stochastic"});
-  choice("--moments", options.moments, "Type of the optimizer's moments: f32, bf16 or i8", {"f32", "bf16", "i8"});
-  command.add_option("--lr", options.lr, "Learning rate")->capture_default_str();
-  choice("--schedule", options.schedule, "Of the learning rate: constant, cosine or step",
-         {"constant", "cosine", "step"});
-  command.add_option("--batch", options.batch, "Examples in a step, or a few more")
-      ->check(CLI::Range(2, 1 << 20))
-      ->capture_default_str();
-  command.add_option("--seed", options.seed, "Of the split, the first weights and the order")->capture_default_str();
-  command.add_option("--threads", options.threads, "Threads to use")->check(CLI::Range(1, 1024))->capture_default_str();
-}
-
-/// How bits are learned.
-void addBitSettings(CLI::App &command, TrainOptions &options) {
-  command.add_option("--quantizer", options.quantizer, "none, or diffq: learn the bits of groups of weights")
-      ->check(CLI::IsMember({"none", "diffq"}))
-      ->capture_default_str();
-  command.add_option("--penalty", options.penalty, "What a MB of the model adds to the loss")->capture_default_str();
-  command.add_option("--target-size", options.targetSize,
-                     "MB of the packed state as a file, to reach by steering the penalty");
-  command.add_option("--group-size", options.groupSize, "Weights that share a number of bits; 0: a whole parameter")
-      ->check(CLI::Range(0, 1 << 30))
-      ->capture_default_str();
-  command.add_option("--noise", options.noise, "In place of rounding: gaussian or uniform")
-      ->check(CLI::IsMember({"gaussian", "uniform"}))
-      ->capture_default_str();
-  command.add_option("--init-bits", options.initBits, "Bits to begin with")->capture_default_str();
-  command.add_option("--bits-lr", options.bitsLr, "Learning rate of the bits")->capture_default_str();
-  command.add_option("--min-size", options.minSize, "MB of floats up to which a parameter stays as it is")
-      ->capture_default_str();
-  command.add_option("--report", options.report, "File for a page of HTML on bits and sizes");
-}
-
-void addTrain(CLI::App &app, TrainOptions &options, Run &run) {
-  CLI::App *command = app.add_subcommand("train", "Train a classifier with quantized layers");
-  addTrainSettings(*command, options);
-  command->add_option("--epochs", options.epochs, "Passes over the data")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  addBitSettings(*command, options);
-  command->add_option("-o,--out", options.out, "File for the model with packed weights, as TorchScript");
-  CLI::Option *checkpoint = command->add_option("--checkpoint", options.checkpoint, "File to write after each epoch");
-  command->add_flag("--resume", options.resume, "Go on from the checkpoint, with its settings")->needs(checkpoint);
-  command->add_flag("--dry-run", options.dryRun, "Check everything and print the plan, but train and write nothing");
-  addOutput(*command, options.output);
-  command->callback([&, command] {
-    for (const CLI::Option *option : command->get_options())
-      if (option->count())
-        options.given.push_back(option->get_single_name());
-    run = [&] { return withTorch([&](const TorchCommands &torch) { return torch.train(options); }); };
-  });
-}
-
-void addBenchOneBit(CLI::App &bench, BenchOneBitOptions &options, Run &run) {
-  CLI::App *command = bench.add_subcommand("onebit", "Balancing and decomposition of a weight, beside eager LibTorch");
-  command->add_option("--n", options.n, "Rows")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  command->add_option("--k", options.k, "Columns")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  command->add_option("--threads", options.threads, "Threads to use")->check(CLI::Range(1, 1024));
-  addOutput(*command, options.output);
-  command->callback(
-      [&] { run = [&] { return withTorch([&](const TorchCommands &torch) { return torch.benchOneBit(options); }); }; });
-}
-
-void addDistill(CLI::App &app, DistillOptions &options, Run &run) {
-  CLI::App *command = app.add_subcommand("distill", "Train a TorchScript model's linear layers at one bit a weight");
-  command->add_option("teacher", options.teacher, "TorchScript model")->required();
-  command->add_option("-o,--out", options.out, "File for the model with packed signs, as TorchScript")->required();
-  command->add_option("--data", options.data, "Inputs to train on: what torch.save wrote of a list of input tuples")
-      ->required();
-  command->add_option("--test", options.test, "Inputs, in the same form, on which the models are compared");
-  command->add_option("--include", options.include, "Only layers whose name matches one of these patterns");
-  command->add_option("--exclude", options.exclude, "Not the layers whose name matches one of these patterns");
-  command->add_option("--compute", options.compute, "How packed layers take sums: f32, bf16, i16 or i8")
-      ->capture_default_str();
-  command->add_option("--loss", options.loss, "Between results: cosine, mse, or kl for logits")
-      ->check(CLI::IsMember({"cosine", "mse", "kl"}))
-      ->capture_default_str();
-  command->add_option("--output-weight", options.outputWeight, "Of the loss between results")->capture_default_str();
-  command->add_option("--hidden-weight", options.hiddenWeight, "Of the loss between the layers' outputs")
-      ->capture_default_str();
-  command->add_option("--calibrate", options.calibrate, "How many inputs calibrate the start; 0: none")
-      ->check(CLI::Range(0, 1 << 20))
-      ->capture_default_str();
-  command->add_option("--lr", options.lr, "Learning rate")->capture_default_str();
-  command->add_option("--epochs", options.epochs, "Passes over the data")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  CLI::Option *steps = command->add_option("--steps", options.steps, "Steps, one input tuple each, in place of epochs")
-                           ->check(CLI::Range(1, 1 << 30));
-  command->add_option("--minutes", options.minutes, "As many steps as fit, by the time of the first")
-      ->check(CLI::PositiveNumber)
-      ->excludes(steps);
-  command->add_option("--seed", options.seed, "Of the order of the data")->capture_default_str();
-  command->add_option("--threads", options.threads, "Threads to use")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  command->add_option("--report", options.report, "File for the report, as JSON");
-  CLI::Option *checkpoint = command->add_option("--checkpoint", options.checkpoint, "File from which --resume goes on");
-  command->add_option("--checkpoint-steps", options.checkpointSteps, "Steps from one writing of it to the next")
-      ->check(CLI::Range(1, 1 << 30))
-      ->needs(checkpoint)
-      ->capture_default_str();
-  command->add_flag("--resume", options.resume, "Go on from the checkpoint, with the same options")->needs(checkpoint);
-  command->add_flag("--dry-run", options.dryRun, "Check everything and print the plan, but train and write nothing");
-  addOutput(*command, options.output);
-  command->callback(
-      [&] { run = [&] { return withTorch([&](const TorchCommands &torch) { return torch.distill(options); }); }; });
-}
-
-void addBenchNoise(CLI::App &bench, BenchNoiseOptions &options, Run &run) {
-  CLI::App *command = bench.add_subcommand("noise", "A weight with DiffQ's noise, beside LibTorch's operators");
-  command->add_option("--parameters", options.parameters, "Elements of the weight")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 31))
-      ->capture_default_str();
-  command->add_option("--group", options.group, "Elements that share a number of bits; 0 = all")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 31))
-      ->capture_default_str();
-  command->add_option("--noise", options.noise, "gaussian or uniform")
-      ->check(CLI::IsMember({"gaussian", "uniform"}))
-      ->capture_default_str();
-  command->add_option("--threads", options.threads, "Threads to use")->check(CLI::Range(1, 1024));
-  addOutput(*command, options.output);
-  command->callback(
-      [&] { run = [&] { return withTorch([&](const TorchCommands &torch) { return torch.benchNoise(options); }); }; });
-}
-
-void addBench(CLI::App &app, BenchOptions &options, BenchUpdateOptions &update, BenchNoiseOptions &noise,
-              BenchOneBitOptions &oneBit, TrainOptions &train, Run &run) {
-  CLI::App *command = app.add_subcommand("bench", "Measure one kernel beside LibTorch's own and the machine's limits");
-  command->require_subcommand(1);
-  CLI::App *linear = command->add_subcommand("linear", "A linear layer");
-  CLI::App *conv2d = command->add_subcommand("conv2d", "A convolution");
-  addSizes(*linear, options.layer);
-  addConv2dSizes(*conv2d, options.layer.conv);
-  addDevice(*linear, options.device, "Where the layer runs: cpu or cuda");
-  for (const char *size : {"--m", "--n", "--k"})
-    linear->get_option(size)->required();
-  for (CLI::App *layer : {linear, conv2d}) {
-    addLayer(*layer, options.layer);
-    layer->get_option("--compute")->required();
-    layer->add_option("--threads", options.threads, "Threads to use")->check(CLI::Range(1, 1024));
-    addOutput(*layer, options.output);
-    layer->callback([&, layer] {
-      options.layer.op = layer->get_name();
-      run = [&] { return withTorch([&](const TorchCommands &torch) { return torch.bench(options); }); };
-    });
-  }
-  CLI::App *step = command->add_subcommand("update", "Steps of an optimizer, beside LibTorch's");
-  step->add_option("--parameters", update.parameters, "Elements of the weight")
-      ->check(CLI::Range(int64_t{4096}, int64_t{1} << 31))
-      ->capture_default_str();
-  step->add_option("--threads", update.threads, "Threads to use")->check(CLI::Range(1, 1024));
-  addOutput(*step, update.output);
-  step->callback(
-      [&] { run = [&] { return withTorch([&](const TorchCommands &torch) { return torch.benchUpdate(update); }); }; });
-  addBenchNoise(*command, noise, run);
-  addBenchOneBit(*command, oneBit, run);
-  CLI::App *training = command->add_subcommand("train", "Steps of training, beside the same model in float");
-  addTrainSettings(*training, train);
-  addOutput(*training, train.output);
-  training->callback(
-      [&] { run = [&] { return withTorch([&](const TorchCommands &torch) { return torch.benchTrain(train); }); }; });
 }
 
 void addExplain(CLI::App &app, ExplainOptions &options, Run &run) {
@@ -369,12 +152,18 @@ void addLoadKernel(CLI::App &app, LoadKernelOptions &options, Run &run) {
   command->callback([&] { run = [&] { return runLoadKernel(options); }; });
 }
 
-/// What is wrong with a command line. CLI11 asks for a command before it looks at the words that are none.
+/// What is wrong with a command line, and which command's help says what is right. CLI11 asks for a command before it
+/// looks at the words that are none.
 std::string usageText(const CLI::App &app, const CLI::ParseError &error) {
+  std::string command = app.get_name();
+  for (const CLI::App *chosen = &app; !chosen->get_subcommands().empty();) {
+    chosen = chosen->get_subcommands().back();
+    command += " " + chosen->get_name();
+  }
   const std::vector<std::string> unknown = app.remaining(/*recurse=*/true);
-  if (dynamic_cast<const CLI::RequiredError *>(&error) && !unknown.empty())
-    return "'" + unknown.front() + "' is not a command";
-  return error.what();
+  const bool isUnknown = dynamic_cast<const CLI::RequiredError *>(&error) && !unknown.empty();
+  return (isUnknown ? "'" + unknown.front() + "' is not a command" : error.what()) + " (" + command +
+         " --help lists what is accepted)";
 }
 
 /// `code`, or Failed with a message where results did not reach stdout.
@@ -422,7 +211,7 @@ int main(int argc, char **argv) {
     app.exit(help);
     return flushed(Done);
   } catch (const CLI::ParseError &error) {
-    return failUsage(usageText(app, error) + " (bqc --help lists what is accepted)");
+    return failUsage(usageText(app, error));
   }
   try {
     return flushed(run());
