@@ -2,9 +2,8 @@
 #include "tools/bqc/BenchConv2d.h"
 #include "tools/bqc/BenchGpu.h"
 #include "tools/bqc/Device.h"
-#include "tools/bqc/KernelTimes.h"
 #include "tools/bqc/LayerSpec.h"
-#include "tools/bqc/Measure.h"
+#include "tools/bqc/LayerTimes.h"
 #include "tools/bqc/Output.h"
 #include "tools/bqc/PrintResult.h"
 #include "tools/bqc/TorchCommands.h"
@@ -29,24 +28,13 @@ constexpr int64_t maxStreamedRows = bq::abi::maxExactRows;
 /// Bytes of weights to go through in turn.
 int64_t bytesFor(int64_t m) { return m <= maxStreamedRows ? rotatedBytes : 0; }
 
-void parallelFor(int64_t begin, int64_t end, int64_t grain, const std::function<void(int64_t, int64_t)> &body) {
-  at::parallel_for(begin, end, grain, body);
-}
-
-template <typename Function>
-double microseconds(const Function &function) {
-  const double start = now();
-  function();
-  return (now() - start) * 1e6;
-}
-
 /// A layer, and its weight so often that no cache holds all of them.
 class RotatedLayer {
 public:
   static Expected<RotatedLayer> make(Backend &backend, const KernelSpec &spec, int64_t m) {
     RotatedLayer made(backend, spec, m);
     for (int64_t held = 0; made.weights.empty() || held < bytesFor(m); held += made.layer->weightBytes()) {
-      Expected<std::shared_ptr<const PrepackedWeight>> weight = backend.prepack(made.layer->weight(), parallelFor);
+      Expected<std::shared_ptr<const PrepackedWeight>> weight = backend.prepack(made.layer->weight(), torchParallelFor);
       if (!weight)
         return weight.error();
       made.weights.push_back(std::move(*weight));
@@ -54,7 +42,7 @@ public:
     return made;
   }
 
-  Status run() { return backend->linear(*weights[next++ % weights.size()], layer->args(), parallelFor); }
+  Status run() { return backend->linear(*weights[next++ % weights.size()], layer->args(), torchParallelFor); }
   /// Runs for 10 ms or more; adds the microseconds of each call.
   Status time(Samples &samples) {
     const double start = now();
@@ -86,12 +74,9 @@ KernelSpec evenSpec(const KernelSpec &spec) {
   return even;
 }
 
-/// Times in microseconds, rates in operations or bytes a second.
-struct Measurements {
-  Samples kernel, torchF32, torchBF16;
-  Samples even; ///< Of mixed: 4 bits in every group.
-  double peak = 0, readRate = 0;
-  int64_t rounds = 0;
+struct Measurements : LayerTimes {
+  Samples even;        ///< Microseconds; of mixed: 4 bits in every group.
+  double readRate = 0; ///< Bytes a second.
 };
 
 /// Everything in turn, round after round, so that a change of the machine's speed meets all of it.
@@ -112,12 +97,12 @@ Expected<Measurements> measure(RotatedLayer &kernel, RotatedLayer *even, const s
       result = Measurements();
       start = now();
     }
-    reading.run(parallelFor, threads);
+    reading.run(torchParallelFor, threads);
     if (Status status = kernel.time(result.kernel); !status)
       return status.error();
     if (Status status = even ? even->time(result.even) : Status(); !status)
       return status.error();
-    result.peak = std::max(result.peak, measurePeak(arithmetic, parallelFor, threads));
+    result.peak = std::max(result.peak, measurePeak(arithmetic, torchParallelFor, threads));
     result.torchF32.add(microseconds([&] { torchF32.run(); }));
     result.torchBF16.add(microseconds([&] { torchBF16.run(); }));
     ++result.rounds;
@@ -128,13 +113,7 @@ Expected<Measurements> measure(RotatedLayer &kernel, RotatedLayer *even, const s
 
 void printText(const Json &json) {
   const auto value = [&](const char *key) { return json[key].get<double>(); };
-  fmt::print("kernel      {}\n", json["kernel"].get<std::string>());
-  fmt::print("target      {}, {} threads\n", json["target"].get<std::string>(), json["threads"].get<int>());
-  fmt::print("time        {:.1f} us (median {:.1f})\n", value("time_us"), value("time_median_us"));
-  fmt::print("torch f32   {:.1f} us (median {:.1f}), {:.2f}x\n", value("torch_f32_us"), value("torch_f32_median_us"),
-             value("torch_f32_us") / value("time_us"));
-  fmt::print("torch bf16  {:.1f} us (median {:.1f}), {:.2f}x\n", value("torch_bf16_us"), value("torch_bf16_median_us"),
-             value("torch_bf16_us") / value("time_us"));
+  printLayerTimes(json);
   if (json.contains("even_us"))
     fmt::print("{:<10}  {:.1f} us (median {:.1f}), {:.2f}x; its weights {}\n", json["even_format"].get<std::string>(),
                value("even_us"), value("even_median_us"), value("even_us") / value("time_us"),
@@ -142,11 +121,7 @@ void printText(const Json &json) {
   fmt::print("weights     {} at {:.1f} GB/s, {:.2f} of {:.1f} GB/s read\n",
              sizeText(json["weight_bytes"].get<int64_t>()), value("gb_per_s"), value("fraction_of_read"),
              value("read_gb_per_s"));
-  fmt::print("arithmetic  {:.1f} GOP/s, {:.2f} of {:.1f} GOP/s ({})\n", value("gop_per_s"), value("fraction_of_peak"),
-             value("peak_gop_per_s"), json["peak_instruction"].get<std::string>());
-  fmt::print("error       {:.2e} of max|x| sum|W| + |bias|\n", value("max_rel_err"));
-  fmt::print("compile     {:.1f} ms cold, {:.1f} ms with the compiler loaded, {:.2f} ms from disk\n",
-             value("cold_compile_ms"), value("warm_compile_ms"), value("disk_load_ms"));
+  printLayerPeaks(json);
 }
 
 } // namespace
@@ -203,8 +178,8 @@ int cli::runBench(const BenchOptions &command) {
 
   const double time = measured->kernel.minimum();
   const double bytesPerSecond = static_cast<double>(layer.weightBytes()) / time * 1e6;
-  const double operations = 2.0 * static_cast<double>(layer.rows()) * static_cast<double>(spec->n) *
-                            static_cast<double>(spec->k) / time * 1e6;
+  const double operations =
+      2.0 * static_cast<double>(layer.rows()) * static_cast<double>(spec->n) * static_cast<double>(spec->k);
   Json json{{"op", "linear"},
             {"m", layer.rows()},
             {"n", spec->n},
@@ -217,27 +192,13 @@ int cli::runBench(const BenchOptions &command) {
             {"threads", threads},
             {"target", target->str()},
             {"kernel", spec->name()},
-            {"time_us", time},
-            {"time_median_us", measured->kernel.median()},
             {"weight_bytes", layer.weightBytes()},
             {"prepacked_bytes", kernel->weights[0]->bytes()},
             {"rotated_weights", kernel->weights.size()},
             {"gb_per_s", bytesPerSecond / 1e9},
             {"read_gb_per_s", measured->readRate / 1e9},
-            {"fraction_of_read", bytesPerSecond / measured->readRate},
-            {"gop_per_s", operations / 1e9},
-            {"peak_gop_per_s", measured->peak / 1e9},
-            {"peak_instruction", arithmetic.name},
-            {"fraction_of_peak", operations / measured->peak},
-            {"torch_f32_us", measured->torchF32.minimum()},
-            {"torch_f32_median_us", measured->torchF32.median()},
-            {"torch_bf16_us", measured->torchBF16.minimum()},
-            {"torch_bf16_median_us", measured->torchBF16.median()},
-            {"max_rel_err", *error},
-            {"cold_compile_ms", times->coldCompile},
-            {"warm_compile_ms", times->warmCompile},
-            {"disk_load_ms", times->diskLoad},
-            {"rounds", measured->rounds}};
+            {"fraction_of_read", bytesPerSecond / measured->readRate}};
+  json.update(layerJson(*measured, *times, arithmetic, operations, *error));
   if (even) {
     json["even_format"] = evenSpec(*spec).format.str();
     json["even_us"] = measured->even.minimum();

@@ -4,9 +4,8 @@
 #include "quantizers/Linear.h"
 #include "runtime/Conv2dShape.h"
 #include "tools/bqc/BenchLayer.h"
-#include "tools/bqc/KernelTimes.h"
 #include "tools/bqc/LayerSpec.h"
-#include "tools/bqc/Measure.h"
+#include "tools/bqc/LayerTimes.h"
 #include "tools/bqc/Output.h"
 #include "tools/bqc/PrintResult.h"
 #include "tools/bqc/TorchLayer.h"
@@ -24,10 +23,6 @@ using namespace bq::cli;
 using Json = nlohmann::ordered_json;
 
 namespace {
-
-void parallelFor(int64_t begin, int64_t end, int64_t grain, const std::function<void(int64_t, int64_t)> &body) {
-  at::parallel_for(begin, end, grain, body);
-}
 
 /// The geometry of the products that a kernel of this spec does.
 abi::Conv2dGeometry geometryOf(const KernelSpec &spec, const Conv2dShape &shape) {
@@ -49,7 +44,7 @@ public:
   }
 
   Status prepack(Backend &backend) {
-    auto packed = backend.prepack(group.weight(), parallelFor);
+    auto packed = backend.prepack(group.weight(), torchParallelFor);
     if (!packed)
       return packed.error();
     weight = std::move(*packed);
@@ -60,7 +55,7 @@ public:
   int64_t products() const { return shape.groups / geometry.groups; }
   Status run(Backend &backend) {
     for (int64_t g = 0; g < products(); ++g)
-      if (Status status = backend.linear(*weight, args(g, geometry, y.data()), parallelFor); !status)
+      if (Status status = backend.linear(*weight, args(g, geometry, y.data()), torchParallelFor); !status)
         return status;
     return {};
   }
@@ -146,60 +141,35 @@ private:
   std::optional<at::Tensor> bias;
 };
 
-struct Measurements {
-  Samples kernel, torchF32, torchBF16;
-  double peak = 0;
-  int64_t rounds = 0;
-};
-
-template <typename Function>
-void add(Samples &samples, const Function &function) {
-  const double start = now();
-  function();
-  samples.add((now() - start) * 1e6);
-}
-
 /// Everything in turn, round after round, so that a change of the machine's speed meets all of it.
-Expected<Measurements> measure(Backend &backend, BenchConv2d &conv, const std::vector<float> &dequantized,
-                               const ArithmeticClass &arithmetic, int threads) {
+Expected<LayerTimes> measure(Backend &backend, BenchConv2d &conv, const std::vector<float> &dequantized,
+                             const ArithmeticClass &arithmetic, int threads) {
   constexpr int minRounds = 20, maxRounds = 300;
   constexpr double seconds = 3;
   const TorchConv2d torchF32(conv, dequantized, at::kFloat), torchBF16(conv, dequantized, at::kBFloat16);
-  Measurements result;
+  LayerTimes result;
   double start = 0;
   // The first two rounds only warm up.
   for (int round = -2; round < maxRounds && (round < minRounds || now() - start < seconds); ++round) {
     if (round == 0) {
-      result = Measurements();
+      result = LayerTimes();
       start = now();
     }
     Status status;
-    add(result.kernel, [&] { status = conv.run(backend); });
+    result.kernel.add(microseconds([&] { status = conv.run(backend); }));
     if (!status)
       return status.error();
-    result.peak = std::max(result.peak, measurePeak(arithmetic, parallelFor, threads));
-    add(result.torchF32, [&] { torchF32.run(); });
-    add(result.torchBF16, [&] { torchBF16.run(); });
+    result.peak = std::max(result.peak, measurePeak(arithmetic, torchParallelFor, threads));
+    result.torchF32.add(microseconds([&] { torchF32.run(); }));
+    result.torchBF16.add(microseconds([&] { torchBF16.run(); }));
     ++result.rounds;
   }
   return result;
 }
 
 void printText(const Json &json) {
-  const auto value = [&](const char *key) { return json[key].get<double>(); };
-  fmt::print("kernel      {}\n", json["kernel"].get<std::string>());
-  fmt::print("target      {}, {} threads\n", json["target"].get<std::string>(), json["threads"].get<int>());
-  fmt::print("time        {:.1f} us (median {:.1f})\n", value("time_us"), value("time_median_us"));
-  for (const char *type : {"f32", "bf16"}) {
-    const std::string key = fmt::format("torch_{}_us", type), median = fmt::format("torch_{}_median_us", type);
-    fmt::print("{:<12}{:.1f} us (median {:.1f}), {:.2f}x\n", fmt::format("torch {}", type), value(key.c_str()),
-               value(median.c_str()), value(key.c_str()) / value("time_us"));
-  }
-  fmt::print("arithmetic  {:.1f} GOP/s, {:.2f} of {:.1f} GOP/s ({})\n", value("gop_per_s"), value("fraction_of_peak"),
-             value("peak_gop_per_s"), json["peak_instruction"].get<std::string>());
-  fmt::print("error       {:.2e} of max|x| sum|W| + |bias|\n", value("max_rel_err"));
-  fmt::print("compile     {:.1f} ms cold, {:.1f} ms with the compiler loaded, {:.2f} ms from disk\n",
-             value("cold_compile_ms"), value("warm_compile_ms"), value("disk_load_ms"));
+  printLayerTimes(json);
+  printLayerPeaks(json);
 }
 
 /// The kernel that the runtime takes: a linear layer's where patches are pixels.
@@ -266,31 +236,15 @@ int cli::benchConv2d(const BenchOptions &command) {
   if (!error)
     return fail(error.error());
   const ArithmeticClass arithmetic = arithmeticClass(spec->compute, *target);
-  const Expected<Measurements> measured = measure(**backend, conv, *dequantized, arithmetic, threads);
+  const Expected<LayerTimes> measured = measure(**backend, conv, *dequantized, arithmetic, threads);
   if (!measured)
     return fail(measured.error());
 
-  const double time = measured->kernel.minimum();
-  const double operations = 2.0 * static_cast<double>(conv.geometry.pixels() * shape.outChannels) *
-                            static_cast<double>(shape.k()) / time * 1e6;
+  const double operations =
+      2.0 * static_cast<double>(conv.geometry.pixels() * shape.outChannels) * static_cast<double>(shape.k());
   Json json = describe(conv, used);
-  json.update({{"threads", threads},
-               {"target", target->str()},
-               {"time_us", time},
-               {"time_median_us", measured->kernel.median()},
-               {"weight_bytes", conv.products() * conv.group.weightBytes()},
-               {"gop_per_s", operations / 1e9},
-               {"peak_gop_per_s", measured->peak / 1e9},
-               {"peak_instruction", arithmetic.name},
-               {"fraction_of_peak", operations / measured->peak},
-               {"torch_f32_us", measured->torchF32.minimum()},
-               {"torch_f32_median_us", measured->torchF32.median()},
-               {"torch_bf16_us", measured->torchBF16.minimum()},
-               {"torch_bf16_median_us", measured->torchBF16.median()},
-               {"max_rel_err", *error},
-               {"cold_compile_ms", times->coldCompile},
-               {"warm_compile_ms", times->warmCompile},
-               {"disk_load_ms", times->diskLoad},
-               {"rounds", measured->rounds}});
+  json.update(
+      {{"threads", threads}, {"target", target->str()}, {"weight_bytes", conv.products() * conv.group.weightBytes()}});
+  json.update(layerJson(*measured, *times, arithmetic, operations, *error));
   return printResult(command.output, json, printText);
 }

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-/// What this machine can do: read bandwidth and arithmetic peaks, measured beside the kernels that are judged by them.
+/// Clocks, samples, and the read bandwidth of this machine, measured beside the kernels that are judged by it.
 #ifndef BQ_TOOLS_BQC_MEASURE_H
 #define BQ_TOOLS_BQC_MEASURE_H
 
-#include "dialect/core/CpuTarget.h"
-#include "dialect/core/Types.h"
 #include "runtime/Backend.h"
 
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 #include <vector>
 
 namespace bq::cli {
 
 /// Seconds of a clock that never goes back.
 double now();
+
+/// Takes results, so that the work for them is not optimised away.
+void consume(const uint64_t *results, int count);
 
 /// Times of one thing, in the unit they were added in. Not for several threads at once.
 class Samples {
@@ -73,20 +73,6 @@ private:
   const char *data = nullptr;
   std::vector<double> seconds; ///< Least for each part.
 };
-
-/// A class of arithmetic instructions: the fastest of `target` for a kind of sum of products.
-struct ArithmeticClass {
-  std::string_view name;           ///< Of the instruction, such as "vpdpbusd zmm".
-  double operationsPerStep = 0;    ///< Multiplications and additions of one step().
-  void (*step)(int64_t) = nullptr; ///< Does `count` steps of independent chains.
-};
-
-/// The class that kernels of this compute use on `target`: int8 dot product for i8 and i16, bf16 dot product, f32 FMA.
-/// Where the target has no bf16 products, bf16 uses f32 FMA. The target must be one that this machine can run.
-ArithmeticClass arithmeticClass(Compute compute, const CpuTarget &target);
-
-/// Operations a second of a short burst (about 2 ms) of `threads` threads of `parallel`.
-double measurePeak(const ArithmeticClass &arithmetic, ParallelFor parallel, int threads);
 
 } // namespace bq::cli
 

@@ -37,13 +37,7 @@ struct Steps {
 };
 
 Expected<Steps> open(const TrainOptions &options) {
-  const Expected<DataSet> data = loadDataSet(options);
-  if (!data)
-    return data.error();
-  Expected<Split> split = splitData(*data, options.testShare, options.seed);
-  if (!split)
-    return split.error();
-  Expected<Trainer> trainer = Trainer::create(options, std::move(*split));
+  Expected<Trainer> trainer = Trainer::open(options);
   if (!trainer)
     return trainer.error();
   const int64_t rows = std::min(options.batch, trainer->data.train.x.size(0));

@@ -63,13 +63,7 @@ Expected<Trainer> openRun(TrainOptions options) {
   if (Status status = checkFiles(options); !status)
     return status.error();
   at::set_num_threads(options.threads);
-  const Expected<DataSet> data = loadDataSet(options);
-  if (!data)
-    return data.error();
-  Expected<Split> split = splitData(*data, options.testShare, options.seed);
-  if (!split)
-    return split.error();
-  Expected<Trainer> trainer = Trainer::create(options, std::move(*split));
+  Expected<Trainer> trainer = Trainer::open(options);
   if (trainer && checkpoint)
     if (Status status = checkpoint->restore(*trainer); !status)
       return status.error();

@@ -30,8 +30,14 @@ void setLearningRates(Trainer &trainer, double factor) {
 
 Trainer::Trainer(TrainOptions options, Split data) : options(std::move(options)), data(std::move(data)) {}
 
-Expected<Trainer> Trainer::create(const TrainOptions &options, Split data) {
-  Trainer trainer(options, std::move(data));
+Expected<Trainer> Trainer::open(const TrainOptions &options) {
+  const Expected<DataSet> data = loadDataSet(options);
+  if (!data)
+    return data.error();
+  Expected<Split> split = splitData(*data, options.testShare, options.seed);
+  if (!split)
+    return split.error();
+  Trainer trainer(options, std::move(*split));
   torch::manual_seed(options.seed);
   Expected<std::shared_ptr<TrainModel>> model = makeTrainModel(options, trainer.data.train);
   if (!model)

@@ -27,8 +27,8 @@ struct EpochResult {
 /// Not for several threads at once; uses LibTorch's default generator.
 class Trainer {
 public:
-  /// Seeds LibTorch's default generator and makes the model and its optimizer.
-  static Expected<Trainer> create(const TrainOptions &options, Split data);
+  /// Loads and splits the data, seeds LibTorch's default generator and makes the model and its optimizer.
+  static Expected<Trainer> open(const TrainOptions &options);
 
   /// One pass over the share that trains, in an order of its own, then a test. The error names epoch and step where the
   /// loss is not finite.
