@@ -46,14 +46,16 @@ struct GpuLowerLinear : bq::impl::GpuLowerLinearBase<GpuLowerLinear> {
   LogicalResult lowerGradient(func::FuncOp func, LinearInputGradientOp op) {
     ScheduleAttr schedule = *op.getSchedule();
     const Format &format = op.getWeight().getType().getFormat();
-    if (schedule.getAlgorithm() != "gradient" || format.isMixed() ||
-        (op.getCompute().getValue() == Compute::F32 && !format.isExactInBF16()))
+    const Compute compute = op.getCompute().getValue();
+    if (schedule.getAlgorithm() != "gradient" || !FragmentPlan::hasGradient(format, compute))
       return op->emitError() << "no lowering for schedule '" << schedule.getAlgorithm() << "' with compute "
-                             << str(op.getCompute().getValue()) << " and format " << format.str();
+                             << str(compute) << " and format " << format.str();
     const FragmentPlan plan = FragmentPlan::get(op);
-    if (plan.rows < 1 || plan.rows > cuda::maxExactRows || plan.blocks < 1 || plan.tileColumns() > 256)
-      return op->emitError() << "schedule 'gradient' takes 1 to 16 rows and up to 256 columns in vectors, got "
-                             << plan.rows << " and " << plan.tileColumns();
+    if (plan.rows < 1 || plan.rows > cuda::maxExactRows || plan.blocks < 1 ||
+        plan.tileColumns() > FragmentPlan::maxGradientColumns)
+      return op->emitError() << "schedule 'gradient' takes 1 to " << cuda::maxExactRows << " rows and up to "
+                             << FragmentPlan::maxGradientColumns << " columns in vectors, got " << plan.rows << " and "
+                             << plan.tileColumns();
     if (plan.splits < 1 || (plan.splits - 1) * plan.blocksPerSplit() >= plan.layout.blocks())
       return op->emitError() << "schedule 'gradient' cannot part " << plan.layout.blocks() << " blocks of rows into "
                              << plan.splits;

@@ -41,9 +41,15 @@ struct FragmentPlan {
   static constexpr int64_t stages = 4;
   /// Shared memory for activations, at most, where they are staged by the threads: what every GPU has without asking.
   static constexpr int64_t stagedBytes = 32 << 10;
+  /// Of a gradient, columns that a block of threads may have.
+  static constexpr int64_t maxGradientColumns = 256;
 
   static FragmentPlan get(ProductLayer op);
   static FragmentPlan get(LinearInputGradientOp op);
+  /// Whether a gradient's sums can be of this weight's codes: they are operands in bf16.
+  static bool hasGradient(const Format &format, Compute compute) {
+    return !format.isMixed() && (compute == Compute::BF16 || format.isExactInBF16());
+  }
   /// The layout of a layer's weight and activations; where a panel is made of a weight of the format `mixed`, in
   /// segments of so many columns as are in it at once.
   static FragmentLayout layoutOf(ProductLayer op, bool isStreamed);

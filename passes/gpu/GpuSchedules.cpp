@@ -157,8 +157,9 @@ ScheduleAttr proposeGradient(Operation *op, const Target &target, std::string &r
   const Format &format = weight.getFormat();
   const Compute compute = gradient.getCompute().getValue();
   const bool isF32 = compute == Compute::F32;
-  if (format.isMixed() || (isF32 && !format.isExactInBF16())) {
-    reason = "operands are bf16, in which codes of format " + format.str() + " are not exact";
+  if (!FragmentPlan::hasGradient(format, compute)) {
+    reason = format.isMixed() ? "codes of mixed weights are not prepacked"
+                              : "operands are bf16, in which codes of format " + format.str() + " are not exact";
     return {};
   }
   const FragmentLayout layout = FragmentLayout::get(format, weight.getN(), weight.getK());

@@ -32,3 +32,11 @@ func.func @gradient_of_a_table(%dy: tensor<3x64xf32>, %w: !bq.weight<64x256, "nf
   %dx = bq.linear_input_gradient %dy, %w {compute = #bq.compute<f32>} : (tensor<3x64xf32>, !bq.weight<64x256, "nf4:g128", f16>) -> tensor<3x256xf32>
   return %dx : tensor<3x256xf32>
 }
+
+// -----
+
+func.func @gradient_of_a_mixed_weight(%dy: tensor<3x64xf32>, %w: !bq.weight<64x256, "mixed:g8", f32>) -> tensor<3x256xf32> {
+  // expected-error@+1 {{schedule 'gradient' refuses: codes of mixed weights are not prepacked}}
+  %dx = bq.linear_input_gradient %dy, %w {compute = #bq.compute<bf16>} : (tensor<3x64xf32>, !bq.weight<64x256, "mixed:g8", f32>) -> tensor<3x256xf32>
+  return %dx : tensor<3x256xf32>
+}
