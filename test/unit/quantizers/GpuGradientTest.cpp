@@ -21,16 +21,30 @@ struct Case {
   bool hasGroupIndex = false;
 };
 
+/// |u| + |z| times the scale, of each weight s (u - z).
+at::Tensor termsOf(const TestWeight &weight, const at::Tensor &decoded) {
+  if (!weight.format.hasZeroPoints())
+    return decoded.abs();
+  const WeightTensors &tensors = weight.tensors;
+  const at::Tensor offsets = tensors.scales.to(at::kDouble) * tensors.zeros->to(at::kDouble);
+  const at::Tensor groups = tensors.groupIndex && tensors.groupIndex->defined()
+                                ? tensors.groupIndex->to(at::kLong)
+                                : at::arange(weight.k).floor_divide(weight.format.groupSize(weight.k));
+  return decoded.abs() + 2 * offsets.abs().index_select(1, groups);
+}
+
 /// How far dx by a kernel may be from product(dy, w), of doubles: products of dy and scales, and tables, are rounded in
-/// bf16, and test/conformance/Bounds.h has what up to 64 rows of the weight sum to, whose terms zero points leave below
-/// four times the greatest |w|; patches meet in up to six summands; dx is rounded to its type.
+/// bf16; sums over up to 64 rows of the weight, in one part, are what test/conformance/Bounds.h has less its 15 of
+/// parts; `meetings` more are of patches that meet; dx is rounded to its type.
 template <typename Product>
-at::Tensor boundOf(Product product, const at::Tensor &dy, const at::Tensor &w, bool isBF16, at::ScalarType type) {
-  const at::Tensor size = product(dy.abs(), w.abs());
-  const at::Tensor terms = product(dy.abs(), at::full_like(w, 4 * w.abs().max().item<double>()));
-  const at::Tensor error = (isBF16 ? 0x1.01p-7 : 0) * size + 1.01 * (32 + 6) * 0x1p-24 * terms;
+at::Tensor boundOf(Product product, const at::Tensor &dy, const at::Tensor &w, const at::Tensor &terms, int meetings,
+                   bool isBF16) {
+  const at::Tensor size = product(dy.abs().to(at::kDouble), w.abs());
+  const at::Tensor sums = 1.01 * (32 - 15 + meetings) * 0x1p-24 * product(dy.abs().to(at::kDouble), terms);
+  const at::Tensor error = (isBF16 ? 0x1.01p-7 : 0) * size + sums;
+  const at::ScalarType type = dy.scalar_type();
   const double ofResult = type == at::kFloat ? 0 : type == at::kHalf ? 0x1p-11 : 0x1p-8;
-  return error + ofResult * (product(dy, w).abs() + error);
+  return error + ofResult * (product(dy.to(at::kDouble), w).abs() + error);
 }
 
 void expectAgrees(const gpu::Place &place, const Case &test, bool isBF16) {
@@ -43,9 +57,9 @@ void expectAgrees(const gpu::Place &place, const Case &test, bool isBF16) {
   EXPECT_TRUE(gpu::linearInputGradient("test", place, rows, weight.onGpu(place), test.forward)) << test.format;
 
   auto product = [](const at::Tensor &gradient, const at::Tensor &w) { return at::matmul(gradient, w); };
-  const at::Tensor decoded = weight.decoded(at::kFloat).to(at::kDouble), dy64 = dy.to(at::kDouble);
-  const at::Tensor distance = (rows.y.to(at::kDouble) - product(dy64, decoded)).abs();
-  const at::Tensor ratios = distance / boundOf(product, dy64, decoded, isBF16, test.type);
+  const at::Tensor decoded = weight.decoded(at::kFloat).to(at::kDouble);
+  const at::Tensor distance = (rows.y.to(at::kDouble) - product(dy.to(at::kDouble), decoded)).abs();
+  const at::Tensor ratios = distance / boundOf(product, dy, decoded, termsOf(weight, decoded), /*meetings=*/0, isBF16);
   EXPECT_TRUE(ratios.le(1).all().item<bool>())
       << test.format << " m " << test.m << ": " << ratios.max().item<double>() << " of the bound";
   if (isBF16)
@@ -108,8 +122,8 @@ TEST_F(GpuGradientTest, AConvolutionIsThatOfItsPatches) {
         return std::get<0>(at::convolution_backward(gradient, like, w, std::nullopt, shape.stride, shape.padding,
                                                     shape.dilation, false, {0, 0}, 1, {true, false, false}));
       };
-      const at::Tensor dy64 = dy.to(at::kDouble), distance = (dx - product(dy64, decoded)).abs();
-      const at::Tensor bound = boundOf(product, dy64, decoded, forward == Compute::BF16, type);
+      const at::Tensor distance = (dx - product(dy.to(at::kDouble), decoded)).abs();
+      const at::Tensor bound = boundOf(product, dy, decoded, decoded.abs(), /*meetings=*/6, forward == Compute::BF16);
       EXPECT_TRUE(distance.le(bound).all().item<bool>()) << (distance / bound).max().item<double>() << " of the bound";
     }
   EXPECT_EQ(fake.launches, 16) << "weights are prepacked, and each gradient is one kernel";
