@@ -51,6 +51,17 @@ c10::SymDimVector outSizes(const Conv2dCall &call, at::SymIntArrayRef x) {
   return {x[0], call.n(), outSize(call, 0, x[2]), outSize(call, 1, x[3])};
 }
 
+/// LibTorch's convolution, or where `rest` is given the transposed one that leaves so much. cuDNN rounds operands to
+/// TF32 where LibTorch lets it, which may be in bf16 alone.
+Tensor convolve(const Conv2dCall &call, const Tensor &x, const Tensor &weight, const std::optional<Tensor> &bias,
+                Compute compute, std::optional<std::array<int64_t, 2>> rest = std::nullopt) {
+  const at::Context &context = at::globalContext();
+  return at::_convolution(x, weight, bias, call.stride, call.padding, call.dilation, rest.has_value(),
+                          rest.value_or(std::array<int64_t, 2>{0, 0}), call.groups, context.benchmarkCuDNN(),
+                          context.deterministicCuDNN() || context.deterministicAlgorithms(), context.userEnabledCuDNN(),
+                          /*allow_tf32=*/compute == Compute::BF16);
+}
+
 } // namespace
 
 Conv2dCall::Conv2dCall(const char *op, at::IntArrayRef shape, const Conv2dSteps &steps)
@@ -102,14 +113,13 @@ Tensor bq::conv2dByTorch(const Conv2dCall &call, const Tensor &x, const std::opt
     return isBF16 ? tensor.to(at::kBFloat16).to(at::kFloat) : tensor.to(at::kFloat);
   };
   std::optional<Tensor> wide = bias && bias->defined() ? std::optional<Tensor>(bias->to(at::kFloat)) : std::nullopt;
-  // cuDNN rounds operands to TF32 where LibTorch lets it, which bf16 does not feel.
-  const at::Context &context = at::globalContext();
-  const Tensor y =
-      at::_convolution(rounded(x), rounded(weight.dense(at::kFloat)), wide, call.stride, call.padding, call.dilation,
-                       /*transposed=*/false, /*output_padding=*/{0, 0}, call.groups, context.benchmarkCuDNN(),
-                       context.deterministicCuDNN() || context.deterministicAlgorithms(), context.userEnabledCuDNN(),
-                       /*allow_tf32=*/isBF16);
+  const Tensor y = convolve(call, rounded(x), rounded(weight.dense(at::kFloat)), wide, choice.compute);
   return activate(y, choice.activation).to(x.scalar_type());
+}
+
+Tensor bq::conv2dInputGradientByTorch(const Conv2dCall &call, const Tensor &gradient, const Conv2dShape &shape,
+                                      const Conv2dWeight &weight, Compute compute) {
+  return convolve(call, gradient, weight.dense(gradient.scalar_type()), std::nullopt, compute, shape.rest());
 }
 
 Tensor bq::runConv2d(const Conv2dCall &call, const Tensor &x, const std::optional<Tensor> &bias,
@@ -207,6 +217,8 @@ Tensor bq::runConv2dInputGradient(const Conv2dCall &call, const Tensor &gradient
       target.copy_(done);
       return dx;
     }
+    target.copy_(conv2dInputGradientByTorch(call, dy, shape, weight, compute));
+    return dx;
   }
   const Tensor dense = weight.dense(gradient.scalar_type());
   target.copy_(std::get<0>(at::convolution_backward(dy, target, dense, std::nullopt, call.stride, call.padding,

@@ -57,6 +57,12 @@ BQ_TORCH_API at::Tensor conv2dByTorch(const Conv2dCall &call, const at::Tensor &
 at::Tensor runConv2d(const Conv2dCall &call, const at::Tensor &x, const std::optional<at::Tensor> &bias,
                      const Conv2dWeight &weight, const LinearChoice &choice);
 
+/// The gradient with respect to x, given that of y [B, O, OH, OW], in its type, in the same way: without TF32 but in
+/// bf16. `compute` is that of the forward call.
+BQ_TORCH_API at::Tensor conv2dInputGradientByTorch(const Conv2dCall &call, const at::Tensor &gradient,
+                                                   const Conv2dShape &shape, const Conv2dWeight &weight,
+                                                   Compute compute);
+
 /// An uninitialized gradient with respect to an x of `inputShape`, given that of y; sizes may be symbolic. Throws where
 /// they do not fit.
 at::Tensor emptyConv2dInputGradient(const Conv2dCall &call, const at::Tensor &gradient, at::SymIntArrayRef inputShape);

@@ -71,15 +71,9 @@ Tensor bq::conv2dInputGradient(const char *op, const Tensor &gradient, const Con
     const int64_t parts = weight.offset.size(2);
     const Tensor kernel =
         weight.offset.view({shape.outChannels, shape.kernel[0], shape.kernel[1], parts}).permute({0, 3, 1, 2});
-    auto rest = [&](int axis, int64_t size, int64_t outSize) {
-      return size - ((outSize - 1) * shape.stride[axis] - 2 * shape.padding[axis] +
-                     shape.dilation[axis] * (shape.kernel[axis] - 1) + 1);
-    };
     // [B, groups * parts, H, W]
-    const Tensor taken =
-        at::conv_transpose2d(dy.permute({0, 3, 1, 2}), kernel, {}, shape.stride, shape.padding,
-                             {rest(0, shape.height, shape.outHeight()), rest(1, shape.width, shape.outWidth())},
-                             shape.groups, shape.dilation);
+    const Tensor taken = at::conv_transpose2d(dy.permute({0, 3, 1, 2}), kernel, {}, shape.stride, shape.padding,
+                                              shape.rest(), shape.groups, shape.dilation);
     dx.view({shape.batch, shape.height, shape.width, -1, weight.partChannels})
         .sub_(taken.permute({0, 2, 3, 1}).unsqueeze(-1));
   }

@@ -28,6 +28,11 @@ struct Conv2dShape {
 
   int64_t outHeight() const { return outSize(0, height); }
   int64_t outWidth() const { return outSize(1, width); }
+  /// Lines and pixels of x, with padding, that no patch reaches: what a transposed convolution of y has to add.
+  std::array<int64_t, 2> rest() const {
+    auto of = [this](int axis, int64_t size) { return size - reach(axis, outSize(axis, size)); };
+    return {of(0, height), of(1, width)};
+  }
   int64_t groupChannels() const { return channels / groups; }
   int64_t groupOutputs() const { return outChannels / groups; }
   int64_t k() const { return kernel[0] * kernel[1] * groupChannels(); }
@@ -44,6 +49,10 @@ struct Conv2dShape {
   abi::Conv2dGeometry inputGradient() const;
 
 private:
+  /// Lines or pixels that so many patches reach over, without padding.
+  int64_t reach(int axis, int64_t patches) const {
+    return (patches - 1) * stride[axis] - 2 * padding[axis] + dilation[axis] * (kernel[axis] - 1) + 1;
+  }
   int64_t outSize(int axis, int64_t size) const {
     const int64_t steps = size + 2 * padding[axis] - dilation[axis] * (kernel[axis] - 1) - 1;
     return steps < 0 ? 0 : steps / stride[axis] + 1;

@@ -7,6 +7,7 @@
 #include "runtime/Conv2dShape.h"
 
 #include <ATen/ops/conv2d.h>
+#include <ATen/ops/convolution_backward.h>
 #include <ATen/record_function.h>
 #include <gmock/gmock.h>
 
@@ -114,8 +115,28 @@ TEST_F(GpuConv2dTest, LibTorchTakesFloatsAsTheyAre) {
       }).needsInputs(true));
   const Conv2dCall call("test", {4, 2, 1, 1}, {1, 0, 1});
   const Conv2dWeight weight{{}, {}, [](at::ScalarType type) { return at::randn({4, 2, 1, 1}, type); }, {}};
-  for (Compute compute : {Compute::F32, Compute::BF16})
+  for (Compute compute : {Compute::F32, Compute::BF16}) {
     conv2dByTorch(call, at::randn({1, 2, 3, 3}), {}, weight, {compute});
+    conv2dInputGradientByTorch(call, at::randn({1, 4, 3, 3}), call.shape({1, 2, 3, 3}), weight, compute);
+  }
   at::removeCallback(handle);
-  EXPECT_EQ(allowed, (std::vector<bool>{false, true}));
+  EXPECT_EQ(allowed, (std::vector<bool>{false, false, true, true}));
+}
+
+// Sums of at most 120 terms, which come in another order: twice what their roundings make.
+TEST_F(GpuConv2dTest, LibTorchsGradientIsThatOfTheConvolution) {
+  for (auto [height, stride, padding, dilation] : {std::array{7, 1, 0, 1}, {8, 2, 1, 1}, {9, 3, 2, 2}}) {
+    const at::Tensor dense = at::randn({40, 3, 3, 2}), x = at::randn({2, 6, height, 6});
+    const at::Tensor dy = at::randn(at::conv2d(x, dense, {}, stride, padding, dilation, 2).sizes());
+    const std::array<int64_t, 2> steps{stride, stride}, border{padding, padding}, spread{dilation, dilation};
+    auto gradient = [&](const at::Tensor &of, const at::Tensor &by) {
+      return std::get<0>(at::convolution_backward(of, x, by, std::nullopt, steps, border, spread, /*transposed=*/false,
+                                                  {0, 0}, 2, {true, false, false}));
+    };
+    const Conv2dCall call("test", dense.sizes(), {steps, border, spread, 2});
+    const Conv2dWeight weight{{}, {}, [&](at::ScalarType type) { return dense.to(type); }, {}};
+    const at::Tensor dx = conv2dInputGradientByTorch(call, dy, call.shape(x.sizes()), weight, Compute::F32);
+    const at::Tensor bound = gradient(dy.abs(), dense.abs()) * (2 * 122 * 0x1p-24);
+    EXPECT_TRUE((dx - gradient(dy, dense)).abs().le(bound).all().item<bool>()) << stride;
+  }
 }
