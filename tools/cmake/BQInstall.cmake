@@ -54,6 +54,7 @@ if(BQ_ENABLE_TORCH)
     quantizers/Mixed.h
     quantizers/Modules.h
     quantizers/PackedWeight.h
+    quantizers/Prepare.h
     quantizers/SafeTensors.h
     quantizers/StaticActivations.h
     quantizers/Tensors.h
