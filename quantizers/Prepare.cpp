@@ -3,6 +3,7 @@
 
 #include "quantizers/WeightMemo.h"
 #include "quantizers/cuda/GpuLinear.h"
+#include "quantizers/nbit/Parameters.h"
 
 #include <torch/csrc/autograd/autograd.h>
 
@@ -24,9 +25,9 @@ void runOnce(at::IntArrayRef shape, const at::TensorOptions &options, bool input
 /// Whether gradients of a layer's input are expected.
 bool isTrained(const torch::nn::Module &layer) { return layer.is_training() && at::GradMode::is_enabled(); }
 
-template <typename Layer>
-at::TensorOptions inputOf(const Layer &layer, std::optional<at::ScalarType> dtype) {
-  return layer->codes.options().dtype(dtype.value_or(layer->scales.scalar_type()));
+/// Of calls of a layer with these tensors.
+at::TensorOptions inputOf(const at::Tensor &scales, std::optional<at::ScalarType> dtype) {
+  return scales.options().dtype(dtype.value_or(scales.scalar_type()));
 }
 
 /// One linear layer to be prepared.
@@ -35,7 +36,7 @@ struct Layer {
   LinearChoice choice;
   bool hasBias, inputGradient;
   at::TensorOptions x;
-  std::function<std::shared_ptr<const PrepackedWeight>()> prepacked;
+  std::function<std::shared_ptr<const PrepackedWeight>()> prepacked; ///< Empty where calls are LibTorch's.
   std::function<at::Tensor(const at::Tensor &x)> run;
 
   void prepare(at::IntArrayRef rows) const {
@@ -43,7 +44,7 @@ struct Layer {
       TORCH_CHECK(m > 0, op, ": expected positive numbers of rows, got ", m);
     const gpu::CallKind calls{choice, elementType(op, "x", c10::typeMetaToScalarType(x.dtype())), hasBias,
                               inputGradient};
-    if (x.device().is_cuda() && n && k)
+    if (x.device().is_cuda() && n && k && prepacked)
       gpu::makeKernels(gpu::currentPlace(op, x.device()), *prepacked(), calls, rows);
     for (int64_t m : rows)
       runOnce({m, k}, x, inputGradient, run);
@@ -78,7 +79,7 @@ void bq::prepare(nn::QuantizedLinear layer, at::IntArrayRef rows, std::optional<
         LinearChoice::parse(op, options.compute(), options.activation()),
         layer->bias.defined(),
         isTrained(*layer),
-        inputOf(layer, dtype),
+        inputOf(layer->scales, dtype),
         [&] {
           return prepackRemembered(op, {layer->codes, layer->scales, zeros, std::nullopt},
                                    take(op, Format::parse(options.format())), options.in_features());
@@ -87,7 +88,26 @@ void bq::prepare(nn::QuantizedLinear layer, at::IntArrayRef rows, std::optional<
       .prepare(rows);
 }
 
+void bq::prepare(nn::MPQLinear layer, at::IntArrayRef rows, std::optional<at::ScalarType> dtype) {
+  const auto &options = layer->options;
+  Layer linear{options.out_features(),
+               options.in_features(),
+               LinearChoice::parse(op, options.compute(), "none"),
+               layer->bias.defined(),
+               isTrained(*layer),
+               inputOf(layer->scales, dtype),
+               [&] {
+                 return prepackRemembered(op, {layer->weight, layer->scales, layer->zeros, std::nullopt},
+                                          nn::QuantizedParameter(layer->weight).contents().format,
+                                          options.in_features());
+               },
+               [&](const at::Tensor &input) { return layer->forward(input); }};
+  if (options.upstream_compatible())
+    linear.prepacked = nullptr;
+  linear.prepare(rows);
+}
+
 void bq::prepare(nn::QuantizedConv2d layer, at::IntArrayRef imageShape, std::optional<at::ScalarType> dtype) {
-  runOnce(imageShape, inputOf(layer, dtype), isTrained(*layer),
+  runOnce(imageShape, inputOf(layer->scales, dtype), isTrained(*layer),
           [&](const at::Tensor &images) { return layer->forward(images); });
 }

@@ -6,6 +6,7 @@
 #include "quantizers/Export.h"
 #include "quantizers/Modules.h"
 #include "quantizers/PackedWeight.h"
+#include "quantizers/nbit/MpqLinear.h"
 
 namespace bq {
 
@@ -30,6 +31,9 @@ BQ_TORCH_API void prepare(const PackedWeight &weight, at::IntArrayRef rows, cons
 /// layer in training mode, which a new one is until eval(), for gradients with respect to x, too. What is prepacked is
 /// found again as long as the layer's tensors are not changed and at most 1024 weights are used in turn.
 BQ_TORCH_API void prepare(nn::QuantizedLinear layer, at::IntArrayRef rows,
+                          std::optional<at::ScalarType> dtype = std::nullopt);
+/// The same where packed weights train. They get no gradient here; each step on them prepacks them anew.
+BQ_TORCH_API void prepare(nn::MPQLinear layer, at::IntArrayRef rows,
                           std::optional<at::ScalarType> dtype = std::nullopt);
 /// The same for images of this size, [B, C, H, W] or [C, H, W].
 BQ_TORCH_API void prepare(nn::QuantizedConv2d layer, at::IntArrayRef imageShape,

@@ -3,6 +3,7 @@
 #include "quantizers/Prepare.h"
 #include "quantizers/Statistics.h"
 #include "quantizers/Tensors.h"
+#include "quantizers/nbit/Parameters.h"
 
 #include <gtest/gtest.h>
 
@@ -62,6 +63,16 @@ TEST(Prepare, ATrainingStepFindsAllOfItsKernels) {
   before = misses();
   layer->forward(x).sum().backward();
   EXPECT_EQ(misses(), before);
+
+  for (bool upstream : {false, true}) {
+    nn::MPQLinear packed(nn::MPQLinearOptions(64, 32).group_size(32).upstream_compatible(upstream));
+    prepare(packed, {4});
+    EXPECT_FALSE(nn::QuantizedParameter(packed->weight).grad().defined());
+    before = misses();
+    packed->forward(at::randn({4, 64}).requires_grad_()).sum().backward();
+    EXPECT_EQ(misses(), before);
+    EXPECT_TRUE(nn::QuantizedParameter(packed->weight).grad().defined());
+  }
 
   nn::QuantizedConv2d conv(nn::QuantizedConv2dOptions(16, 24, 3, "uint4:g16").compute("i8").activation("relu"));
   prepare(conv, {2, 16, 8, 9});
