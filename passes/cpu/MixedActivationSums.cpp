@@ -33,15 +33,14 @@ MixedActivationSums::MixedActivationSums(KernelBuilder &b, const LinearPlan &pla
   total = b.loop(b.index(0), b.index(plan.layout.k / size), 1, ValueRange{b.f32(0.0f)}, sumGroup)[0];
 }
 
-Value MixedActivationSums::excess(Value i, MixedDecoder &decoder, MixedLists &lists) const {
+Value MixedActivationSums::withoutExcess(Value sum, Value i, MixedDecoder &decoder, MixedLists &lists) const {
   SmallVector<float> factors(abi::MixedIndex::widths, 0.0f);
-  for (int64_t width = 1; width < 8; ++width)
-    factors[width] = static_cast<float>(1 << width) / static_cast<float>((1 << width) - 1);
+  for (int64_t width = 1; width <= 8; ++width)
+    factors[width] = -static_cast<float>(1 << width) / static_cast<float>((1 << width) - 1);
   if (isBF16)
-    factors[8] = 272.0f / 255.0f;
+    factors[8] = -272.0f / 255.0f;
   Value table = arith::ConstantOp::create(b, DenseElementsAttr::get(b.f32s(), ArrayRef<float>(factors)));
-  Value sum = b.splat(0.0f);
   for (int64_t group = 0; group < groups; group += b.lanes)
     sum = b.fma(decoder.lookup(table, lists.widthsFrom(i, group)), b.load(b.f32s(), sums, b.index(group)), sum);
-  return reduce(b, sum);
+  return sum;
 }

@@ -8,7 +8,7 @@
 namespace bq {
 
 /// Makes up for what products with floats have too much or too little where the weight is min + range * level / (2^bits
-/// - 1), and a level is multiplied as 1 + level / 2^bits (MixedDecoder::floats), or one of 8 bits in bf16 as 17 + level
+/// - 1), and a level is multiplied as 1 + level / 2^bits (MixedDecoder::narrow), or one of 8 bits in bf16 as 17 + level
 /// / 16. For one row of activations in f32 or bf16, of one segment.
 class MixedActivationSums {
 public:
@@ -20,9 +20,9 @@ public:
 
   /// Sum of all activations: an f32.
   mlir::Value all() const { return total; }
-  /// The sum of activations times the factor of their group, 2^bits / (2^bits - 1) or in bf16 272 / 255, over the
-  /// groups of up to seven bits, or in bf16 eight, in row `i` of those whose widths are kept.
-  mlir::Value excess(mlir::Value i, MixedDecoder &decoder, MixedLists &lists) const;
+  /// `sum`, in 16 parts, of row `i` of those whose widths are kept, less activations times the factor of their group,
+  /// 2^bits / (2^bits - 1) or in bf16 272 / 255 of 8, over the groups of up to 8 bits.
+  mlir::Value withoutExcess(mlir::Value sum, mlir::Value i, MixedDecoder &decoder, MixedLists &lists) const;
 
 private:
   KernelBuilder &b;

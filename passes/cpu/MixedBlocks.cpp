@@ -61,12 +61,12 @@ public:
   MixedBlocks(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers)
       : b(b), plan(plan), size(plan.format.group), places(plan), frame(b, plan, buffers), decoder(b, buffers.codes),
         lists(b, plan, buffers, frame, decoder, places.bytes),
-        wideSums(b, plan, frame, decoder, lists, /*isOfLevels=*/true), partial(plan.isInteger() ? b.i32s() : b.f32s()) {
+        wideSums(b, plan, frame, decoder, lists, /*isOfLevels=*/true), partial(plan.isInteger() ? b.i32s() : b.f32s()),
+        steps(b, plan, frame, decoder) {
     after = frame.scratch(partial.getElementType(), places.planes * planeLanes());
     sums = frame.scratch(b.getF32Type(), blockRows * 16, places.sums);
     ends = frame.scratch(b.getI64Type(), blockRows, places.ends);
     list = frame.scratch(b.getI8Type(), places.bytes - places.list, places.list);
-    steps.emplace(b, plan, frame, decoder, list);
     for (int64_t plane = 0; plane < places.planes; ++plane)
       for (int64_t lane = 0; lane < strideLanes(); lane += 16)
         b.store(b.zero(partial), after, b.index(plane * planeLanes() + lane));
@@ -111,9 +111,12 @@ private:
     b.loop(lists.firstWidth(), b.min(lists.endWidth(), b.index(maxNarrow + 1)), 1, ValueRange{state[1]},
            [&](Value width, ValueRange total) { return SmallVector<Value>{addWidth(width, total[0], count)}; });
     b.loop(b.index(0), count, 1, [&](Value i) {
-      Value sum = b.addF(reduce(b.load(floats(), sums, b.mul(i, 16))), sumWide(i, isWide));
+      Value parts = b.load(b.f32s(), sums, b.mul(i, 16));
       if (activations)
-        sum = b.fma(b.subF(sum, activations->excess(i, decoder, lists)), frame.range(), leastPart);
+        parts = activations->withoutExcess(parts, i, decoder, lists);
+      Value sum = b.addF(reduce(parts), sumWide(i, isWide));
+      if (activations)
+        sum = b.fma(sum, frame.range(), leastPart);
       frame.keep(0, b.add(inTask, i), sum);
     });
   }
@@ -145,14 +148,14 @@ private:
     b.store(b.splat(b.vec(b.getI8Type(), listSlack), places.groups), list, total);
     Value begin = b.loadScalar(frame.positions(), width), bits = b.mulI(toI64(total), i64(size));
     b.storeScalar(b.addI(begin, b.mulI(bits, toI64(width))), frame.positions(), width);
-    sumSteps(steps->widths(), width, total, toIndex(arith::ShRUIOp::create(b, begin, i64(3))));
+    sumSteps(steps.widths(), width, total, toIndex(arith::ShRUIOp::create(b, begin, i64(3))));
     return addRows(width, count);
   }
 
   /// The code for `width`, which is one of these.
   void sumSteps(ArrayRef<MixedSteps::Widths> widths, Value width, Value total, Value byte) {
     if (widths.size() == 1) {
-      steps->begin(widths[0], width);
+      steps.begin(widths[0], width);
       return sumSteps(widths[0].last, b.mul(width, step / 8), total, byte);
     }
     Value isFirst = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, width, b.index(widths[0].last));
@@ -172,16 +175,16 @@ private:
     // Sums of planes and chains, the byte of the stream, the place of the next sums.
     SmallVector<Value> state(planes * planeVectors, b.zero(partial));
     state.append({byte, b.index(strideLanes())});
-    auto stride = [&](Value entry, Value inGroup, ValueRange before) {
+    auto stride = [&](ArrayRef<Value> groups, Value inGroup, ValueRange before) {
       SmallVector<Value> next(before);
       MutableArrayRef<Value> sums = MutableArrayRef<Value>(next).drop_back(2);
       Value &byte = next[sums.size()], &to = next[sums.size() + 1];
       prefetch(byte, step / 8 * width * chains);
       for (int64_t chain = 0; chain < chains; ++chain, byte = b.addI(byte, stepBytes)) {
-        const SmallVector<Value> decoded = steps->decode(byte);
+        const SmallVector<Value> decoded = steps.decode(byte);
         for (int64_t plane = 0; plane < planes; ++plane)
-          steps->add(sums.slice(plane * planeVectors + chain * vectors, vectors), plane, decoded,
-                     b.add(entry, chain * parts), inGroup);
+          steps.add(sums.slice(plane * planeVectors + chain * vectors, vectors), plane, decoded,
+                    groups.slice(chain * parts, parts), inGroup);
       }
       for (int64_t plane = 0; plane < places.planes; ++plane)
         for (int64_t i = 0; i < planeVectors; ++i) {
@@ -194,10 +197,11 @@ private:
       return next;
     };
     b.loop(b.index(0), total, chains * parts, state, [&](Value entry, ValueRange before) -> SmallVector<Value> {
+      const SmallVector<Value> groups = steps.groupsFrom(list, entry, chains);
       if (size <= step)
-        return stride(entry, b.index(0), before);
+        return stride(groups, b.index(0), before);
       return b.loop(b.index(0), b.index(size), step, before,
-                    [&](Value inGroup, ValueRange inner) { return stride(entry, inGroup, inner); });
+                    [&](Value inGroup, ValueRange inner) { return stride(groups, inGroup, inner); });
     });
   }
 
@@ -219,9 +223,11 @@ private:
     Value next = bytesOf(b.add(width, 1)), power = arith::ShLIOp::create(b, i64(1), toI64(width));
     auto toFloat = [&](Value value) -> Value { return arith::UIToFPOp::create(b, b.getF32Type(), value); };
     Value levels = toFloat(b.sub(power, i64(1))), one = b.f32(1.0f);
-    if (!plan.isInteger()) {
+    if (!plan.isInteger())
+      one = toFloat(power);
+    if (isBF16()) {
       Value isByte = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, width, b.index(maxNarrow));
-      one = b.select(isByte, isBF16() ? b.f32(16.0f) : one, toFloat(power));
+      one = b.select(isByte, b.f32(16.0f), one);
     }
     for (int64_t plane = 0; plane < planes; ++plane)
       units.push_back(b.broadcast(floats(), b.divF(planes - plane == 2 ? b.f32(128.0f) : one, levels)));
@@ -257,7 +263,7 @@ private:
   MixedLists lists;
   MixedRowSums wideSums;
   const VectorType partial; ///< Sums of a step: i32, or f32.
-  std::optional<MixedSteps> steps;
+  MixedSteps steps;
   std::optional<MixedActivationSums> activations; ///< With floats.
   Value leastPart;                                ///< With floats what the least value adds to each row.
   Value after;                                    ///< Of partial's type, its vectors after each stride.

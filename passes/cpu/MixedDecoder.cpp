@@ -16,6 +16,24 @@ Value intrinsic(KernelBuilder &b, StringRef name, ValueRange operands) {
   return LLVM::CallIntrinsicOp::create(b, type, b.getStringAttr(name), operands).getResult(0);
 }
 
+/// Whether codes of up to `most` bits, so many in a row, lie in `bytes` bytes wherever they begin in a quad.
+bool fit(int64_t codes, int64_t most, int64_t bytes) {
+  for (int64_t width = 1; width <= most; ++width)
+    for (int64_t quad = 0; quad < 8; ++quad)
+      if (quad * codes * width % 8 + codes * width > 8 * bytes)
+        return false;
+  return true;
+}
+
+/// Bytes of a quad.
+template <typename Byte>
+int64_t quadOf(Byte byte) {
+  uint64_t quad = 0;
+  for (int64_t i = 0; i < 8; ++i)
+    quad |= static_cast<uint64_t>(byte(i) & 0xff) << 8 * i;
+  return static_cast<int64_t>(quad);
+}
+
 } // namespace
 
 Value MixedDecoder::i64(int64_t value) { return arith::ConstantIntOp::create(b, b.getI64Type(), value); }
@@ -35,84 +53,90 @@ Value MixedDecoder::compress(Value values, Value mask) {
       .getResult(0);
 }
 
-MixedDecoder::Narrow MixedDecoder::narrow(Value width, int64_t most, bool areMantissas, ArrayRef<int64_t> eights) {
-  Value shifts = b.mulI(width, i64(byteNumbers)), mask = b.sub(arith::ShLIOp::create(b, i64(1), width), i64(1));
-  auto everywhere = [&](Value byte) { return b.broadcast(b.bytes(), arith::TruncIOp::create(b, b.getI8Type(), byte)); };
-  if (areMantissas) {
-    // Seven bits, of which the last is the code's: they begin at bit width - 7, where bits are counted in circles.
-    shifts = b.addI(shifts, b.mulI(b.addI(width, i64(64 - 7)), i64(everyByte)));
-    mask = arith::ShLIOp::create(b, mask, b.subI(i64(7), width));
+MixedDecoder::Narrow MixedDecoder::narrow(Value width, int64_t most, Type element) {
+  const int64_t bits = element.getIntOrFloatBitWidth(), vectors = bits / 8, codes = 64 / bits;
+  const bool isFloat = isa<FloatType>(element), isHalved = element.isBF16() && most == 8;
+  int64_t slots = vectors;
+  while (!fit(codes, most, 8 / slots))
+    slots /= 2;
+  Narrow narrow{element, {}, {}, {}, {}, 8 * most <= 32 ? 32 : 64};
+
+  // Numbers below 256, in both bytes of a word: the byte in which the quad's first code begins, and the bit in it.
+  SmallVector<int16_t> firsts;
+  for (int64_t word = 0; word < 32; ++word)
+    firsts.push_back(static_cast<int16_t>(word / 4 * codes));
+  auto both = [&](Value words) { return b.mulI(words, b.splat(b.words(), 0x0101)); };
+  Value begins = b.mulI(constant(firsts), wordsOf(width));
+  Value bytes = b.bitcast(quads(), both(b.shiftRight(begins, 3)));
+  Value bit = b.bitcast(quads(), both(b.bitAnd(begins, 7)));
+
+  const int64_t slotBytes = 8 / slots;
+  Value slotOrder = b.addI(b.mulI(width, i64(quadOf([&](int64_t i) { return i / slotBytes * codes; }))),
+                           i64(quadOf([&](int64_t i) { return i % slotBytes; })));
+  for (int64_t order = 0; order < vectors / slots; ++order) {
+    Value first = b.mulI(width, i64(order * slots * codes * everyByte));
+    narrow.orders.push_back(b.bitcast(b.bytes(), b.addI(bytes, quadsOf(b.addI(slotOrder, first)))));
   }
-  return {orderOf(width, eights), b.bitcast(b.bytes(), quadsOf(shifts)), everywhere(mask),
-          b.splat(b.bytes(), areMantissas ? 0x80 : 0), 8 * most <= 32 ? 32 : 64};
+
+  // Seven bits of a mantissa are those of a lane's last byte but one, the code's highest bit first: they begin at bit
+  // width - 7 of the code, where bits of a quad are counted in circles. An eighth bit is in the byte before, of f32.
+  Value inLanes = b.mulI(width, i64(quadOf([&](int64_t i) { return i / (bits / 8); })));
+  if (isFloat)
+    inLanes = b.addI(inLanes, b.mulI(b.addI(width, i64(64 - 7)), i64(everyByte)));
+  for (int64_t slot = 0; slot < slots; ++slot)
+    for (int64_t part = 0; part < (isHalved ? 2 : 1); ++part) {
+      const int64_t begin = quadOf([&](int64_t i) {
+        const int64_t below = isFloat && bits == 32 && i % 4 < 2 ? 64 - 8 : 0;
+        return slot * 8 * slotBytes + below + (part ? 64 - 4 : 0);
+      });
+      narrow.shifts.push_back(b.bitcast(b.bytes(), b.addI(bit, quadsOf(b.addI(inLanes, i64(begin))))));
+    }
+
+  Value ones = b.sub(arith::ShLIOp::create(b, i64(1), width), i64(1));
+  if (isFloat)
+    ones = arith::ShLIOp::create(b, ones, b.subI(i64(bits == 32 ? 23 : 7), width));
+  const VectorType lanes = lanesOf(narrow);
+  narrow.mask =
+      isHalved ? b.splat(lanes, 0x78) : b.broadcast(lanes, arith::TruncIOp::create(b, lanes.getElementType(), ones));
+  if (isHalved)
+    narrow.others.push_back(b.splat(lanes, 0x4180));
+  if (isFloat)
+    narrow.others.push_back(b.splat(lanes, bits == 32 ? 0x3f800000 : 0x3f80));
+  return narrow;
 }
 
-Value MixedDecoder::fields(const Narrow &narrow, Value at) {
+VectorType MixedDecoder::lanesOf(const Narrow &narrow) {
+  const int64_t bits = narrow.element.getIntOrFloatBitWidth();
+  return b.vec(b.getIntegerType(bits), 8 * 64 / bits);
+}
+
+SmallVector<Value> MixedDecoder::codesFrom(Value at, const Narrow &narrow) {
   Value some = b.load(b.vec(b.getI8Type(), narrow.loaded), codes, at);
   if (narrow.loaded < 64) {
     SmallVector<int64_t> order(64, vector::ShuffleOp::kPoisonIndex);
     std::iota(order.begin(), order.begin() + narrow.loaded, 0);
     some = vector::ShuffleOp::create(b, some, some, order);
   }
-  Value bits = arith::AndIOp::create(b, extract(permute(some, narrow.order), narrow.shifts), narrow.mask);
-  return b.bitOr(bits, narrow.others);
-}
-
-Value MixedDecoder::orderOf(Value bits, ArrayRef<int64_t> eights) {
-  // Eight fields are as many whole bytes as a field has bits: a quad each.
-  SmallVector<int64_t> numbers;
-  for (int64_t eight : eights)
-    numbers.push_back(eight * everyByte);
-  Value quad = arith::ConstantOp::create(b, DenseElementsAttr::get(quads(), ArrayRef<int64_t>(numbers)));
-  return b.bitcast(b.bytes(), b.addI(b.mulI(quad, quadsOf(bits)), b.splat(quads(), byteNumbers)));
-}
-
-SmallVector<Value> MixedDecoder::halves(Value fields) { return interleaved(fields, 0x3f); }
-
-SmallVector<Value> MixedDecoder::byteHalves(Value fields) {
-  auto mantissas = [&](Value nibble) {
-    return b.bitOr(b.bitAnd(b.bitcast(b.bytes(), nibble), 0x78), b.splat(b.bytes(), 0x80));
-  };
-  // 16 + the high nibble, and 1 + the low one / 16.
-  Value some = b.bitcast(b.words(), fields);
-  SmallVector<Value> high = interleaved(mantissas(b.shiftRight(some, 1)), 0x41);
-  SmallVector<Value> low = interleaved(mantissas(b.shiftLeft(some, 3)), 0x3f);
-  return {high[0], low[0], high[1], low[1]};
-}
-
-SmallVector<Value> MixedDecoder::interleaved(Value low, int64_t high) {
+  const VectorType lanes = lanesOf(narrow);
   SmallVector<Value> result;
-  for (int64_t half = 0; half < 2; ++half) {
-    SmallVector<int64_t> order;
-    for (int64_t quad = half; quad < 8; quad += 2)
-      for (int64_t byte = 8 * quad; byte < 8 * quad + 8; ++byte)
-        order.append({byte, 64 + byte});
-    Value both = vector::ShuffleOp::create(b, low, b.splat(b.bytes(), high), order);
-    result.push_back(b.bitcast(b.bf16s(), both));
+  for (Value order : narrow.orders) {
+    Value quads = permute(some, order);
+    for (auto [i, shifts] : llvm::enumerate(narrow.shifts)) {
+      Value code = arith::AndIOp::create(b, b.bitcast(lanes, extract(quads, shifts)), narrow.mask);
+      if (!narrow.others.empty())
+        code = b.bitOr(code, narrow.others[i % narrow.others.size()]);
+      result.push_back(b.bitcast(b.vec(narrow.element, lanes.getNumElements()), code));
+    }
   }
   return result;
 }
 
-Value MixedDecoder::constant(ArrayRef<int8_t> bytes) {
-  return arith::ConstantOp::create(b, DenseElementsAttr::get(b.bytes(), bytes));
+Value MixedDecoder::wordsOf(Value scalar) {
+  return b.broadcast(b.words(), arith::TruncIOp::create(b, b.getI16Type(), scalar));
 }
 
-Value MixedDecoder::spread(Value data, ArrayRef<int64_t> numbers, int64_t byte, int64_t around) {
-  SmallVector<int8_t> order(64, 0);
-  SmallVector<bool> isByte(64, false);
-  for (int64_t lane = 0; lane < 16; ++lane) {
-    order[4 * lane + byte] = static_cast<int8_t>(numbers[lane]);
-    isByte[4 * lane + byte] = true;
-  }
-  Value mask = arith::ConstantOp::create(b, DenseElementsAttr::get(b.vec(b.getI1Type(), 64), ArrayRef<bool>(isByte)));
-  Value rest = b.bitcast(b.bytes(), b.splat(b.i32s(), around));
-  return b.bitcast(b.i32s(), b.select(mask, permute(data, constant(order)), rest));
-}
-
-Value MixedDecoder::widened(Value fields, ArrayRef<int64_t> numbers) { return spread(fields, numbers, 0, 0); }
-
-Value MixedDecoder::floats(Value fields, ArrayRef<int64_t> numbers) {
-  return b.bitcast(b.f32s(), spread(fields, numbers, 2, 0x3f000000));
+Value MixedDecoder::constant(ArrayRef<int16_t> words) {
+  return arith::ConstantOp::create(b, DenseElementsAttr::get(b.words(), words));
 }
 
 Value MixedDecoder::lookup(Value table, Value numbers) {
@@ -142,7 +166,12 @@ Value MixedDecoder::wideCodes(const Wide &wide, Value at) {
 
 MixedDecoder::Fields MixedDecoder::fields(Value bits, Value least) {
   Value ones = b.sub(arith::ShLIOp::create(b, i64(1), bits), i64(1));
-  return {orderOf(bits, {0, 1, 2, 3, 4, 5, 6, 7}), b.mulI(bits, i64(byteNumbers)),
+  // Eight fields are as many whole bytes as a field has bits: a quad each.
+  Value quad = arith::ConstantOp::create(
+      b, DenseElementsAttr::get(quads(), ArrayRef<int64_t>({0, everyByte, 2 * everyByte, 3 * everyByte, 4 * everyByte,
+                                                            5 * everyByte, 6 * everyByte, 7 * everyByte})));
+  Value order = b.addI(b.mulI(quad, quadsOf(bits)), b.splat(quads(), byteNumbers));
+  return {b.bitcast(b.bytes(), order), b.mulI(bits, i64(byteNumbers)),
           b.broadcast(b.bytes(), arith::TruncIOp::create(b, b.getI8Type(), ones)), b.broadcast(b.bytes(), least)};
 }
 

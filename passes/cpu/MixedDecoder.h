@@ -17,25 +17,22 @@ public:
 
   mlir::Value stream() const { return codes; }
 
-  /// What decodes 64 fields of a width of up to 8 that is known when the kernel runs.
+  /// What decodes 64 codes of a width of up to 8 that is known when the kernel runs.
   struct Narrow {
-    mlir::Value order, shifts, mask, others;
-    int64_t loaded; ///< Bytes.
+    mlir::Type element;
+    /// Bytes of the stream to the quads that hold their codes: for each order some of the vectors of codes, in each
+    /// quad one behind the other. What begins where in a quad, for each of these, of each of its parts.
+    mlir::SmallVector<mlir::Value> orders, shifts;
+    mlir::Value mask;
+    mlir::SmallVector<mlir::Value> others; ///< For each part of a vector: the bits beside the mask.
+    int64_t loaded;                        ///< Bytes.
   };
-  /// `width`: i64, 1 to `most`. Fields are codes; or mantissas, of up to 7 bits: below a bit that is one they are the
-  /// code's, from the greatest on. The eights of fields are taken in this order.
-  Narrow narrow(mlir::Value width, int64_t most, bool areMantissas, mlir::ArrayRef<int64_t> eights);
-  /// Those from byte `at` on: bytes.
-  mlir::Value fields(const Narrow &narrow, mlir::Value at);
+  /// `width`: i64, 1 to `most`. Codes become bytes (i8), or 1 + code / 2^bits (f32 and bf16); those of a width of 8 in
+  /// bf16, which are then the only ones, 16 + code / 16 without the fraction, and 1 + the fraction.
+  Narrow narrow(mlir::Value width, int64_t most, mlir::Type element);
+  /// Those from byte `at` on, in their order: vectors of the element type, or two parts for each of them.
+  mlir::SmallVector<mlir::Value> codesFrom(mlir::Value at, const Narrow &narrow);
 
-  /// Sixteen of 64 codes as i32.
-  mlir::Value widened(mlir::Value fields, mlir::ArrayRef<int64_t> numbers);
-  /// 1 + code / 2^bits (f32) of sixteen of 64 mantissas.
-  mlir::Value floats(mlir::Value fields, mlir::ArrayRef<int64_t> numbers);
-  /// The same in bf16, which has them all: mantissas of the eights 0, 2, 4, 6, then of the others.
-  mlir::SmallVector<mlir::Value> halves(mlir::Value fields);
-  /// 17 + code / 16 of codes of 8 bits, in two parts that are added: both of the eights 0, 2, 4, 6, then of the others.
-  mlir::SmallVector<mlir::Value> byteHalves(mlir::Value fields);
   /// Elements of a table of 16 floats; `numbers`: i32, 0 to 15.
   mlir::Value lookup(mlir::Value table, mlir::Value numbers);
 
@@ -63,15 +60,11 @@ public:
 private:
   mlir::VectorType quads() { return b.vec(b.getI64Type(), 8); }
   mlir::Value i64(int64_t value);
-  mlir::Value constant(mlir::ArrayRef<int8_t> bytes);
+  mlir::VectorType lanesOf(const Narrow &narrow);
+  mlir::Value wordsOf(mlir::Value scalar);
+  mlir::Value constant(mlir::ArrayRef<int16_t> words);
   mlir::Value quadsOf(mlir::Value scalar) { return b.broadcast(quads(), scalar); }
   mlir::Value load(mlir::Value at) { return b.load(b.bytes(), codes, at); }
-  /// Sixteen bytes of `data` as byte `byte` of 32-bit lanes, whose others are those of `around`.
-  mlir::Value spread(mlir::Value data, mlir::ArrayRef<int64_t> numbers, int64_t byte, int64_t around);
-  /// Bytes and one more for each of them, above it: the eights 0, 2, 4, 6, then the others.
-  mlir::SmallVector<mlir::Value> interleaved(mlir::Value low, int64_t high);
-  /// The order of the bytes of fields of so many bits (i64), the eights of which are taken in this order.
-  mlir::Value orderOf(mlir::Value bits, mlir::ArrayRef<int64_t> eights);
   /// Bytes of `data` by the byte indices of `order`.
   mlir::Value permute(mlir::Value data, mlir::Value order);
   /// For each byte of a quad the eight bits of it that begin where the byte of `shifts` says.

@@ -106,18 +106,18 @@ SmallVector<Value> MixedRowSums::multiplyNarrow(Value width, Value bits, Value c
   Value begin = beginOf(width), stepBytes = b.mul(width, narrowStep / 8);
   goOn(width, count, b.mulI(bits, i64(size)));
   Value levels = levelsOf(bits);
-  const MixedDecoder::Narrow decode = decoder.narrow(bits, maxNarrow, /*areMantissas=*/false, {0, 1, 2, 3, 4, 5, 6, 7});
+  const MixedDecoder::Narrow decode = decoder.narrow(bits, maxNarrow, b.getI8Type());
   if (!plan.isInteger()) {
     Value step = b.broadcast(b.divF(frame.range(), levels));
     return overSteps(narrowStep, count, begin, stepBytes, sums, [&](Value at, ArrayRef<Value> parts, ValueRange now) {
-      return multiplyFloats(decoder.fields(decode, at), narrowStep, step, b.broadcast(frame.min()), parts, now);
+      return multiplyFloats(decoder.codesFrom(at, decode)[0], narrowStep, step, b.broadcast(frame.min()), parts, now);
     });
   }
   const int64_t planes = plan.activationPlanes();
   SmallVector<Value> totals =
       overSteps(narrowStep, count, begin, stepBytes, SmallVector<Value>(plan.rows * planes, b.zero(b.i32s())),
                 [&](Value at, ArrayRef<Value> parts, ValueRange now) {
-                  Value codes = decoder.fields(decode, at);
+                  Value codes = decoder.codesFrom(at, decode)[0];
                   SmallVector<Value> next;
                   for (int64_t row = 0; row < plan.rows; ++row)
                     for (int64_t plane = 0; plane < planes; ++plane) {

@@ -13,83 +13,67 @@ MixedSteps::Form::Form(const LinearPlan &plan) {
 }
 
 SmallVector<MixedSteps::Widths> MixedSteps::widths() const {
-  // A load that crosses the end of a cache line takes twice as long, which only short steps wait for: narrow widths are
-  // loaded in fewer bytes there. Elsewhere code for them takes more time to make than it saves.
+  // A load that crosses the end of a cache line takes twice as long: narrow widths are loaded in fewer bytes. In bf16
+  // eight bits are two products, in f32 the fields of seven and eight bits are too long for one permutation.
   switch (plan.form) {
   case LinearPlan::Form::I8:
-    return {{1, 4}, {5, maxWidth}};
   case LinearPlan::Form::I16:
-    return {{1, maxWidth}};
+    return {{1, 4}, {5, maxWidth}};
   case LinearPlan::Form::BF16:
     return {{1, 4}, {5, maxWidth - 1}, {maxWidth, maxWidth}};
   case LinearPlan::Form::F32:
-    return {{1, maxWidth - 1}, {maxWidth, maxWidth}};
+    return {{1, 4}, {5, 6}, {7, maxWidth}};
   }
   llvm_unreachable("a form of products");
 }
 
 void MixedSteps::begin(Widths some, Value width) {
   range = some;
-  SmallVector<int64_t> eights;
-  for (int64_t quad = 0; quad < 8; ++quad)
-    eights.push_back(isBF16() ? codesOf(quad % 2)[quad / 2 * 8] / 8 : quad);
-  narrow = decoder.narrow(arith::IndexCastOp::create(b, b.getI64Type(), width), range.last,
-                          /*areMantissas=*/!plan.isInteger() && !isByte(), eights);
+  Type element = b.getI8Type();
+  if (!plan.isInteger())
+    element = plan.form == LinearPlan::Form::BF16 ? Type(b.getBF16Type()) : b.getF32Type();
+  narrow = decoder.narrow(arith::IndexCastOp::create(b, b.getI64Type(), width), range.last, element);
 }
 
-SmallVector<int64_t> MixedSteps::pieces(int64_t vector) const {
-  const int64_t perSum = vectors() / form.vectors, parts = 16 / form.lanes;
-  const int64_t sum = vector / perSum, inPart = vector % perSum;
-  SmallVector<int64_t> begins;
-  for (int64_t part = 0; part < parts; ++part)
-    begins.push_back((sum * parts + part) * std::min(plan.format.group, codes) + inPart * length());
-  return begins;
-}
-
-SmallVector<int64_t> MixedSteps::codesOf(int64_t vector) const {
-  SmallVector<int64_t> numbers;
-  for (int64_t begin : pieces(vector))
-    for (int64_t i = 0; i < length(); ++i)
-      numbers.push_back(begin + i);
-  return numbers;
-}
-
-SmallVector<Value> MixedSteps::decode(Value at) {
-  Value fields = decoder.fields(narrow, at);
-  if (plan.isInteger())
-    return {fields};
-  if (isBF16() && isByte())
-    return decoder.byteHalves(fields);
-  if (isBF16())
-    return decoder.halves(fields);
-  SmallVector<Value> weights;
-  for (int64_t vector = 0; vector < vectors(); ++vector) {
-    const SmallVector<int64_t> numbers = codesOf(vector);
-    weights.push_back(isByte() ? b.toFloat(decoder.widened(fields, numbers)) : decoder.floats(fields, numbers));
+SmallVector<Value> MixedSteps::groupsFrom(Value list, Value entry, int64_t steps) {
+  // One load for as many numbers as a register holds.
+  const int64_t count = steps * form.parts, inWord = std::min<int64_t>(8, count);
+  const IntegerType word = b.getIntegerType(8 * inWord);
+  auto constant = [&](int64_t value) { return arith::ConstantIntOp::create(b, word, value); };
+  SmallVector<Value> groups;
+  for (int64_t first = 0; first < count; first += inWord) {
+    Value bytes = b.load(b.vec(b.getI8Type(), inWord), list, b.add(entry, first));
+    Value numbers = vector::ExtractOp::create(b, b.bitcast(b.vec(word, 1), bytes), int64_t(0));
+    for (int64_t i = 0; i < inWord; ++i) {
+      Value number = arith::ShRUIOp::create(b, numbers, constant(8 * i));
+      if (inWord > 1)
+        number = arith::AndIOp::create(b, number, constant(0xff));
+      groups.push_back(arith::IndexCastUIOp::create(b, b.getIndexType(), number));
+    }
   }
-  return weights;
+  return groups;
 }
 
-Value MixedSteps::gather(int64_t plane, int64_t vector, Value entry, Value inGroup) {
-  const int64_t size = plan.format.group;
-  SmallVector<Value> loaded;
-  for (int64_t code : pieces(vector)) {
-    Value number = arith::ExtUIOp::create(b, b.getI64Type(), b.loadScalar(list, b.add(entry, code / size)));
-    Value group = b.mul(arith::IndexCastOp::create(b, b.getIndexType(), number), size);
-    Value column = b.add(group, b.add(inGroup, code % size));
-    loaded.push_back(frame.activations(plane, b.index(0), b.index(0), column, length()));
+Value MixedSteps::gather(int64_t plane, int64_t first, int64_t count, ArrayRef<Value> groups, Value inGroup) {
+  const int64_t size = plan.format.group, length = std::min({count, size, form.lanes * plan.perWord()});
+  SmallVector<Value> pieces;
+  for (int64_t code = first; code < first + count; code += length) {
+    Value column = b.add(b.mul(groups[code / size], size), b.add(inGroup, code % size));
+    pieces.push_back(frame.activations(plane, b.index(0), b.index(0), column, length));
   }
-  return frame.joined(loaded);
+  return frame.joined(pieces);
 }
 
-void MixedSteps::add(MutableArrayRef<Value> sums, int64_t plane, ArrayRef<Value> decoded, Value entry, Value inGroup) {
-  const size_t perVector = decoded.size() / vectors();
+void MixedSteps::add(MutableArrayRef<Value> sums, int64_t plane, ArrayRef<Value> decoded, ArrayRef<Value> groups,
+                     Value inGroup) {
+  const int64_t inVector = 16 * plan.perWord(), vectors = codes / inVector;
+  const size_t perVector = decoded.size() / vectors;
   // One sum would wait for itself: products are added first.
   const bool areAdded = form.vectors == 1 && decoded.size() > 1;
   Value product;
-  for (int64_t vector = 0; vector < vectors(); ++vector) {
-    Value x = gather(plane, vector, entry, inGroup);
-    Value &to = areAdded ? product : sums[vector / (vectors() / form.vectors)];
+  for (int64_t vector = 0; vector < vectors; ++vector) {
+    Value x = gather(plane, vector * inVector, inVector, groups, inGroup);
+    Value &to = areAdded ? product : sums[vector / (vectors / form.vectors)];
     for (Value some : decoded.slice(vector * perVector, perVector)) {
       if (plan.form == LinearPlan::Form::F32)
         to = to ? b.fma(some, x, to) : b.mulF(some, x);

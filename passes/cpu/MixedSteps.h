@@ -8,8 +8,7 @@
 
 namespace bq {
 
-/// Decodes steps and adds their products to sums. A step has parts, which are groups or less of them; their columns are
-/// listed.
+/// Decodes steps and adds their products to sums. A step has parts, which are groups or less of them.
 class MixedSteps {
 public:
   /// Codes of a step, and the greatest width that is done here.
@@ -21,9 +20,8 @@ public:
     explicit Form(const LinearPlan &plan);
   };
 
-  /// `list`: i8, numbers of groups.
-  MixedSteps(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, MixedDecoder &decoder, mlir::Value list)
-      : b(b), plan(plan), form(plan), frame(frame), decoder(decoder), list(list) {}
+  MixedSteps(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, MixedDecoder &decoder)
+      : b(b), plan(plan), form(plan), frame(frame), decoder(decoder) {}
 
   /// Widths that one piece of code decodes.
   struct Widths {
@@ -33,32 +31,28 @@ public:
   /// Of what follows, the widths, and the one of them (an index) that is there.
   void begin(Widths some, mlir::Value width);
 
-  /// What the step from byte `at` of the stream on is multiplied as. Integers: its codes. Floats: 1 + code / 2^bits; in
-  /// f32 codes of 8 bits as they are, in bf16 17 + code / 16 of them.
-  mlir::SmallVector<mlir::Value> decode(mlir::Value at);
-  /// Adds what has been decoded, times the activations of a plane, to sums: `vectors` of i32 or f32. The step's parts
-  /// are listed from `entry` on; it begins at the code `inGroup` of longer groups.
+  /// The groups (indices) that the parts of so many steps lie in, which are listed from `entry` on. `list`: i8.
+  mlir::SmallVector<mlir::Value> groupsFrom(mlir::Value list, mlir::Value entry, int64_t steps);
+
+  /// What the step from byte `at` of the stream on is multiplied as. Integers: its codes. Floats: 1 + code / 2^bits, in
+  /// bf16 those of 8 bits as 17 + code / 16.
+  mlir::SmallVector<mlir::Value> decode(mlir::Value at) { return decoder.codesFrom(at, narrow); }
+  /// Adds what has been decoded, times the activations of a plane, to sums: `vectors` of i32 or f32. The step begins at
+  /// the code `inGroup` of longer groups.
   void add(mlir::MutableArrayRef<mlir::Value> sums, int64_t plane, mlir::ArrayRef<mlir::Value> decoded,
-           mlir::Value entry, mlir::Value inGroup);
+           mlir::ArrayRef<mlir::Value> groups, mlir::Value inGroup);
 
 private:
   using Value = mlir::Value;
 
-  bool isBF16() const { return plan.form == LinearPlan::Form::BF16; }
-  bool isByte() const { return range.last == maxWidth; }
-  /// Vectors of activations that a step meets; of one of them the codes that its pieces begin with, and their length.
-  int64_t vectors() const { return codes / (16 * plan.perWord()); }
-  int64_t length() const { return form.lanes * plan.perWord(); }
-  mlir::SmallVector<int64_t> pieces(int64_t vector) const;
-  mlir::SmallVector<int64_t> codesOf(int64_t vector) const;
-  Value gather(int64_t plane, int64_t vector, Value entry, Value inGroup);
+  /// Activations of the step's codes from `first` on, `count` of them.
+  Value gather(int64_t plane, int64_t first, int64_t count, mlir::ArrayRef<Value> groups, Value inGroup);
 
   KernelBuilder &b;
   const LinearPlan &plan;
   const Form form;
   MixedFrame &frame;
   MixedDecoder &decoder;
-  Value list;
   Widths range{};
   MixedDecoder::Narrow narrow;
 };
