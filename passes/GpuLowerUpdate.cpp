@@ -142,8 +142,9 @@ private:
       forEachHalf(b, piece, tracks, [&](const StepHalf &half, MutableArrayRef<StepTrack::Words> fronts) {
         SmallVector<Value> directions = moments.directions(half, fronts.drop_back());
         SmallVector<Value> weights = floatsOf(b, type, fronts.back());
+        Value rate = moments.unit() ? b.mulF(numbers.rate, moments.unit()) : numbers.rate;
         for (auto [weight, direction] : llvm::zip(weights, directions))
-          weight = b.mulF(b.fma(b.negF(direction), numbers.rate, weight), numbers.keep);
+          weight = b.mulF(b.fma(b.negF(direction), rate, weight), numbers.keep);
         fronts.back() = wordsOfFloats(b, type, weights);
       });
     });
@@ -189,7 +190,7 @@ private:
       auto step = [&](const StepHalf &half, MutableArrayRef<StepTrack::Words> fronts) {
         MutableArrayRef<StepTrack::Words> codeFronts = fronts.drop_front(momentTracks);
         SmallVector<Value> directions = moments.directions(half, fronts.take_front(momentTracks));
-        SmallVector<Value> values = codes.values(half, directions, codeFronts);
+        SmallVector<Value> values = codes.values(half, directions, moments.unit(), codeFronts);
         if (storesNow)
           codes.encode(half, values, forWeights ? random.weights(half.number) : SmallVector<Value>(), codeFronts);
         else

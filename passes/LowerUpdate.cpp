@@ -65,14 +65,14 @@ public:
         Value start = b.add(rowFirst, first);
         weights.begin(row, first, columns);
         if (moments.hasBlocks()) {
-          weights.prefetch(row, b.add(first, columns), columns);
           Value firstBlock = b.add(b.mul(row, llvm::divideCeil(k, abi::momentBlock)), b.div(first, abi::momentBlock));
-          moments.blocks(
-              start, b.index(columns), firstBlock, words, isStored,
-              [&](Value i, Value count, Value direction) {
-                weights.move(weights.load(row, b.add(first, i), count), i, direction);
-              },
-              [](Value) {});
+          auto begin = [&](Value i, Value length, Value unit) { weights.countIn(unit, i, length); };
+          auto step = [&](Value i, Value count, Value direction) {
+            weights.move(weights.load(row, b.add(first, i), count), i, direction);
+          };
+          moments.blocks(start, b.index(columns), firstBlock, words, isStored, {begin, step, [](Value) {}});
+          // Here, since the loops before have asked for the gradient and the moments.
+          weights.prefetch(row, b.add(first, columns), columns);
         } else {
           memory.forEachStep(b.index(columns), [&](Value i, Value count) {
             moveStep(moments, weights, {row, first}, i, count, isStored);
@@ -155,20 +155,21 @@ private:
     VectorType floats = b.vec(b.getF32Type(), rowStep);
     Value rate = b.broadcast(floats, options.rate), keep = b.broadcast(floats, options.keep);
     auto load = [&](Value at, Value partial) { return b.extendFloat(memory.load(weightType, weight, at, partial)); };
-    auto move = [&](Value w, Value direction, Value at, Value partial) {
+    auto move = [&](Value w, Value direction, Value rate, Value at, Value partial) {
       Value moved = b.mulF(b.fma(arith::NegFOp::create(b, direction), rate, w), keep);
       memory.store(b.truncateFloat(moved, weightType), weight, at, partial);
     };
     auto stepBlocks = [&](Value row, Value columns) {
       Value first = b.mul(row, size);
       philox.writeFirst(row, b.index(0), columns, words);
-      moments.blocks(
-          first, columns, b.mul(row, size / abi::momentBlock), words, /*isStored=*/false,
-          [&](Value i, Value partial, Value direction) {
-            Value at = b.add(first, i);
-            move(load(at, partial), direction, at, partial);
-          },
-          [&](Value i) { b.prefetch(weight, b.add(first, i)); });
+      Value blockRate;
+      auto begin = [&](Value, Value, Value unit) { blockRate = b.broadcast(floats, b.mulF(options.rate, unit)); };
+      auto step = [&](Value i, Value partial, Value direction) {
+        Value at = b.add(first, i);
+        move(load(at, partial), direction, blockRate, at, partial);
+      };
+      moments.blocks(first, columns, b.mul(row, size / abi::momentBlock), words, /*isStored=*/false,
+                     {begin, step, [&](Value i) { b.prefetch(weight, b.add(first, i)); }});
     };
     auto step = [&](Value row, Value columns) {
       if (words)
@@ -178,14 +179,14 @@ private:
         // Before anything is stored: a load behind a store to the same place in another page waits for it.
         Value w = load(at, partial);
         Value random = words ? PhiloxRows::load(b, words, column) : Value();
-        move(w, moments.direction(at, partial, random, /*isStored=*/false), at, partial);
+        move(w, moments.direction(at, partial, random, /*isStored=*/false), rate, at, partial);
       });
     };
     b.loop(begin, end, 1, [&](Value row) {
       Value whole = b.index(size), rest = b.sub(count, b.mul(row, size));
       if (!moments.hasBlocks())
         return step(row, b.min(rest, whole));
-      // Known lengths let the blocks of a row overlap.
+      // Known lengths make plain loops.
       auto is = [&](arith::CmpIPredicate predicate) { return arith::CmpIOp::create(b, predicate, rest, whole); };
       b.when(is(arith::CmpIPredicate::sge), [&] { stepBlocks(row, whole); });
       b.when(is(arith::CmpIPredicate::slt), [&] { stepBlocks(row, rest); });

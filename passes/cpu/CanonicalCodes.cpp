@@ -32,7 +32,26 @@ Value bq::writeUnpackHigh(KernelBuilder &b, Value bytes, int64_t bits) {
   return b.bitAnd(unpack(b, bytes, bits, true), -(int64_t(1) << (32 - bits)));
 }
 
+/// The codes in the lowest bits of lanes, below anything, where all of them fill a part of 64 bits.
+static Value unpackFromAll(KernelBuilder &b, Value bytes, int64_t bits) {
+  Type i8 = b.getI8Type(), all = b.getIntegerType(codesPerStep * bits);
+  Value whole = vector::ExtractOp::create(b, b.bitcast(b.vec(all, 1), bytes), ArrayRef<int64_t>{0});
+  VectorType wide = b.vec(i8, 4 * codesPerStep);
+  Value copies = b.bitcast(wide, b.broadcast(b.vec(all, 32 / bits), whole));
+  // Each byte takes eight bits of those that hold it, from any of them on.
+  SmallVector<int8_t> first;
+  for (int64_t byte = 0; byte < 4 * codesPerStep; ++byte)
+    first.push_back(static_cast<int8_t>(byte / 4 * bits));
+  Value places = arith::ConstantOp::create(b, DenseElementsAttr::get(wide, ArrayRef<int8_t>(first)));
+  Value lanes = LLVM::CallIntrinsicOp::create(b, wide, b.getStringAttr("llvm.x86.avx512.pmultishift.qb.512"),
+                                              ValueRange{places, copies})
+                    .getResult(0);
+  return b.bitcast(b.vec(b.getI32Type(), codesPerStep), lanes);
+}
+
 Value bq::writeLookUpCodes(KernelBuilder &b, Value bytes, int64_t bits, Value table) {
+  if (8 % bits == 0 && b.target.has(CpuTarget::AVX512VBMI))
+    return LookupOp::create(b, table.getType(), table, unpackFromAll(b, bytes, bits));
   return LookupOp::create(b, table.getType(), table, unpack(b, bytes, bits, false));
 }
 

@@ -6,8 +6,6 @@
 
 #include "llvm/ADT/bit.h"
 
-#include <optional>
-
 using namespace mlir;
 using namespace bq;
 
@@ -23,13 +21,13 @@ MomentStep::Pair MomentStep::loadCodes(Value at, Value count) {
   return {first, arith::ExtUIOp::create(b, integers(), second)};
 }
 
-Value MomentStep::rootsFor(Value scale) {
+Value MomentStep::rootsFor(Value root) {
   // Two steps of a code's exponent are one of its root's. The lower four bits say the rest: what they add below the
   // root's exponent is taken off first, so that all of the code can be added.
   SmallVector<int32_t> below;
   for (int32_t code = 0; code < rowStep; ++code)
     below.push_back(code << (droppedMomentBits - 1));
-  Value entries = b.bitcast(integers(), b.mulF(roots, splat(math::SqrtOp::create(b, scale))));
+  Value entries = b.bitcast(integers(), b.mulF(roots, splat(root)));
   return b.bitcast(floats(), b.subI(entries, b.ints(below)));
 }
 
@@ -67,9 +65,9 @@ void MomentStep::clampSeconds(const Range &block, Value greatest) {
 }
 
 Value MomentStep::encodeLinear(Value x, Value inverseScale, Value noise) {
-  // In fixed point with as many bits behind the point as are random.
-  Value fixed = arith::FPToSIOp::create(b, integers(), b.mulF(x, splat(inverseScale)));
-  return arith::ShRSIOp::create(b, b.addI(fixed, noise), b.splat(integers(), 16));
+  // A number in [0, 1), by way of 128 more, whose last bit stands for 2^-16.
+  Value above = b.bitcast(floats(), b.bitOr(noise, b.splat(integers(), 0x43000000)));
+  return math::FloorOp::create(b, b.fma(x, splat(inverseScale), b.subF(above, splat(128.0f))));
 }
 
 /// The scale of a block whose greatest magnitude is this: no code is above 127, whatever is added to it.
@@ -101,39 +99,55 @@ bool MomentStep::isWhole(Value columns, int64_t part) {
   return known && *known % part == 0;
 }
 
-void MomentStep::blocks(Value at, Value columns, Value scaleAt, Value words, bool isStored,
-                        function_ref<void(Value i, Value count, Value direction)> use,
-                        function_ref<void(Value i)> meanwhile) {
+void MomentStep::blocks(Value at, Value columns, Value scaleAt, Value words, bool isStored, const Use &use) {
   constexpr int64_t most = blocksAtOnce * abi::momentBlock;
   auto known = getConstantIntValue(getAsOpFoldResult(columns));
   if (known && *known <= most)
-    return spanOfBlocks({at, columns, scaleAt, words, b.index(0)}, isStored, use, meanwhile);
+    return spanOfBlocks({at, columns, scaleAt, words, b.index(0)}, isStored, use);
   b.loop(b.index(0), columns, most, [&](Value first) {
     Value length = isWhole(columns, most) ? b.index(most) : b.min(b.sub(columns, first), b.index(most));
     spanOfBlocks({b.add(at, first), length, b.add(scaleAt, b.div(first, abi::momentBlock)), words, first}, isStored,
-                 use, meanwhile);
+                 use);
   });
 }
 
+Value MomentStep::numberOf(Value begin) { return b.div(begin, abi::momentBlock); }
+
 void MomentStep::keepGreatest(Value lanes, Value begin) {
-  b.storeScalar(writeGreatestLane(b, lanes), blockGreatest, b.div(begin, abi::momentBlock));
+  b.storeScalar(writeGreatestLane(b, lanes), blockGreatest, numberOf(begin));
 }
 
-Value MomentStep::greatestOf(Value begin) { return b.loadScalar(blockGreatest, b.div(begin, abi::momentBlock)); }
+Value MomentStep::greatestOf(Value begin) { return b.loadScalar(blockGreatest, numberOf(begin)); }
 
-Value MomentStep::decodeLinear(Value codes, Value scale) { return b.mulF(b.toFloat(codes), splat(scale)); }
-
-void MomentStep::advanceAdam(const Span &span) {
-  Value unit = firstUnit();
-  // What follows a block in its last step comes of zeros, and is not above the rest.
+/// For the blocks of a span side by side, since roots and quotients take long.
+void MomentStep::keepDecays(const Span &span) {
+  Value unit = firstUnit(), vDecay = secondDecay(), rootDecay = math::SqrtOp::create(b, vDecay);
   forEachBlock(span.columns, [&](const Range &block) {
     const Block old = loadBlock(span.scaleOf(b, block.begin));
-    Value decay = b.mulF(b.mulF(options.beta1, old.mScale), unit), decayEpsilon = b.mulF(decay, options.epsilon);
-    // The root of what is left of v.
-    Value vDecay = secondDecay(), leftDecay = b.divF(decay, math::SqrtOp::create(b, vDecay));
-    Value oldRoots = rootsFor(b.mulF(old.vScale, vDecay));
+    Value decay = b.mulF(b.mulF(options.beta1, old.mScale), unit);
+    // By the root of what is left of v.
+    b.storeScalar(b.divF(decay, rootDecay), decays.ofLeft, numberOf(block.begin));
+    b.storeScalar(b.mulF(decay, options.epsilon), decays.ofEpsilon, numberOf(block.begin));
+    b.storeScalar(math::SqrtOp::create(b, b.mulF(old.vScale, vDecay)), decays.roots, numberOf(block.begin));
+  });
+}
+
+void MomentStep::askAhead(const Span &span, Value i, int64_t quarter, int64_t count) {
+  Value part = b.div(b.add(b.mul(span.columns, quarter), b.mul(i, count)), 4);
+  b.prefetch(gradient, b.add(b.add(span.at, span.columns), part));
+}
+
+void MomentStep::advanceAdam(const Span &span) {
+  keepDecays(span);
+  // What follows a block in its last step comes of zeros, and is not above the rest.
+  forEachBlock(span.columns, [&](const Range &block) {
+    auto kept = [&](Value decay) { return b.loadScalar(decay, numberOf(block.begin)); };
+    Value leftDecay = kept(decays.ofLeft), decayEpsilon = kept(decays.ofEpsilon),
+          oldRoots = rootsFor(kept(decays.roots));
     auto step = [&](Value column, Value count, Value most) -> Value {
       Value i = b.add(block.begin, column), element = b.add(span.at, i);
+      if (!count)
+        askAhead(span, i, 0, 2);
       Pair codes = loadCodes(element, count);
       Value left = decodeRoot(codes.v, oldRoots), g = loadGradient(element, count);
       Value newM = b.fma(b.toFloat(codes.m), b.fma(left, splat(leftDecay), splat(decayEpsilon)), g);
@@ -156,7 +170,7 @@ void MomentStep::advanceSigns(const Span &span) {
       Pair codes = loadCodes(element, count);
       Pair next = advance({b.toFloat(codes.m), Value()}, loadGradient(element, count), decay);
       b.store(next.m, blockM, i);
-      b.store(decodeLinear(codes.v, old.vScale), blockV, i);
+      b.store(b.mulF(b.toFloat(codes.v), splat(old.vScale)), blockV, i);
       return writeGreaterSize(b, next.m, most);
     };
     keepGreatest(memory.forEachStep(block.length, b.zero(floats()), step), block.begin);
@@ -176,7 +190,7 @@ RowMemory::ByteSteps MomentStep::secondCodes(const Span &span, const Range &bloc
     Value i = b.add(block.begin, column);
     if (!count) {
       meanwhile(b.add(span.first, i));
-      b.prefetch(gradient, b.add(b.add(span.at, i), span.columns));
+      askAhead(span, i, 2, 1);
     }
     Value stored = roundSecond(b.load(floats(), blockV, i), scale, random);
     random = PhiloxRows::turn(b, random);
@@ -190,78 +204,72 @@ RowMemory::ByteSteps MomentStep::secondCodes(const Span &span, const Range &bloc
   return {v, b.add(span.at, block.begin), {b.zero(floats()), firstWords(span, block.begin)}, step, scale.first};
 }
 
-RowMemory::ByteSteps MomentStep::linearCodes(const Span &span, Value begin, const Linear &moment,
-                                             function_ref<void(Value, Value, Value)> then) {
-  Value scale = linearScale(greatestOf(begin)), inverse = b.divF(b.f32(0x1p16f), scale);
-  b.storeScalar(scale, moment.scales, span.scaleOf(b, begin));
-  Value random = firstWords(span, begin);
+RowMemory::ByteSteps MomentStep::linearCodes(const Span &span, const Range &block, const Linear &moment,
+                                             const Use &use) {
+  Value scale = linearScale(greatestOf(block.begin)), inverse = b.divF(b.f32(1.0f), scale);
+  b.storeScalar(scale, moment.scales, span.scaleOf(b, block.begin));
+  use.begin(block.begin, block.length, scale);
+  Value random = firstWords(span, block.begin);
   if (!moment.isSecond)
     random = PhiloxRows::half(b, random, /*high=*/false);
-  auto step = [=](Value column, Value count, RowMemory::Carried &carried) {
+  auto step = [=, begin = block.begin](Value column, Value count, RowMemory::Carried &carried) -> Value {
     Value i = b.add(begin, column), &random = carried[0];
     Value noise = moment.isSecond ? PhiloxRows::half(b, random, /*high=*/true) : random;
     random = moment.isSecond ? PhiloxRows::turn(b, random) : PhiloxRows::turnHalves(b, random);
+    if (!count && rule == UpdateRule::Adam)
+      askAhead(span, i, 3, 1);
     Value codes = encodeLinear(b.load(floats(), moment.values, i), inverse, noise);
-    then(i, count, decodeLinear(codes, scale));
-    return codes;
+    use.step(i, count, codes);
+    return arith::FPToSIOp::create(b, integers(), codes);
   };
-  return {moment.codes, b.add(span.at, begin), {random}, step};
+  return {moment.codes, b.add(span.at, block.begin), {random}, step};
 }
 
-void MomentStep::spanOfBlocks(const Span &span, bool isStored, function_ref<void(Value, Value, Value)> use,
-                              function_ref<void(Value)> meanwhile) {
-  auto useAt = [&](Value i, Value count, Value direction) { use(b.add(span.first, i), count, direction); };
+void MomentStep::spanOfBlocks(const Span &span, bool isStored, const Use &ofAll) {
+  auto begin = [&](Value i, Value length, Value unit) { ofAll.begin(b.add(span.first, i), length, unit); };
+  auto step = [&](Value i, Value count, Value direction) { ofAll.step(b.add(span.first, i), count, direction); };
+  const Use use{begin, step, ofAll.meanwhile};
   if (isStored)
-    return useStored(span, useAt);
+    return useStored(span, use);
   const Linear first{blockM, mScales, m, /*isSecond=*/false}, second{blockV, vScales, v, /*isSecond=*/true};
-  auto storeLinear = [&](const Linear &moment, function_ref<void(Value, Value, Value)> then) {
+  auto storeLinear = [&](const Linear &moment, const Use &use) {
     forEachBlock(span.columns, [&](const Range &block) {
-      RowMemory::ByteSteps codes = linearCodes(span, block.begin, moment, then);
+      RowMemory::ByteSteps codes = linearCodes(span, block, moment, use);
       memory.storeBytes(block.length, span.columns, codes);
     });
   };
   if (rule == UpdateRule::SignMomentum) {
     advanceSigns(span);
-    storeLinear(first, [&](Value i, Value, Value stored) {
+    auto average = [&](Value i, Value, Value stored) {
       b.store(meanSign(b.load(floats(), blockV, i), stored), blockV, i);
-    });
+    };
+    storeLinear(first, {[](Value, Value, Value) {}, average, ofAll.meanwhile});
     forEachBlock(span.columns, [&](const Range &block) {
       auto step = [&](Value column, Value, Value most) {
         return writeGreaterSize(b, b.load(floats(), blockV, b.add(block.begin, column)), most);
       };
       keepGreatest(memory.forEachStep(block.length, b.zero(floats()), step), block.begin);
     });
-    return storeLinear(second, useAt);
+    return storeLinear(second, use);
   }
   advanceAdam(span);
-  auto storeSecond = [&](const Range &block, std::optional<RowMemory::ByteSteps> beside) {
-    SmallVector<RowMemory::ByteSteps, 2> all{secondCodes(span, block, meanwhile)};
-    if (beside)
-      all.push_back(*beside);
-    memory.storeBytes(block.length, span.columns, all);
-    keepGreatest(all[0].carried[0], block.begin);
-  };
-  if (!isWhole(span.columns, abi::momentBlock)) {
-    forEachBlock(span.columns, [&](const Range &block) { storeSecond(block, std::nullopt); });
-    return storeLinear(first, useAt);
-  }
-  // The codes of m of a block are made while the quotients of the next keep the divider busy.
-  Value size = b.index(abi::momentBlock);
-  storeSecond({b.index(0), size}, std::nullopt);
-  b.loop(size, span.columns, abi::momentBlock,
-         [&](Value begin) { storeSecond({begin, size}, linearCodes(span, b.sub(begin, size), first, useAt)); });
-  RowMemory::ByteSteps last = linearCodes(span, b.sub(span.columns, size), first, useAt);
-  memory.storeBytes(size, span.columns, last);
+  forEachBlock(span.columns, [&](const Range &block) {
+    RowMemory::ByteSteps codes = secondCodes(span, block, use.meanwhile);
+    memory.storeBytes(block.length, span.columns, codes);
+    keepGreatest(codes.carried[0], block.begin);
+  });
+  storeLinear(first, use);
 }
 
-void MomentStep::useStored(const Span &span, function_ref<void(Value, Value, Value)> use) {
+void MomentStep::useStored(const Span &span, const Use &use) {
+  const bool isAdam = rule == UpdateRule::Adam;
   forEachBlock(span.columns, [&](const Range &block) {
     const Block old = loadBlock(span.scaleOf(b, block.begin));
+    use.begin(block.begin, block.length, isAdam ? old.mScale : old.vScale);
     memory.forEachStep(block.length, [&](Value column, Value count) {
       Value i = b.add(block.begin, column);
       Pair codes = loadCodes(b.add(span.at, i), count);
-      const bool isAdam = rule == UpdateRule::Adam;
-      use(i, count, isAdam ? decodeLinear(codes.m, old.mScale) : decodeLinear(codes.v, old.vScale));
+      use.step(i, count, b.toFloat(isAdam ? codes.m : codes.v));
     });
   });
 }

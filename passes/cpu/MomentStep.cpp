@@ -35,7 +35,8 @@ MomentStep::MomentStep(KernelBuilder &b, RowMemory &memory, UpdateOp op, const S
   if (hasBlocks()) {
     blockM = memory.onStack(b.getF32Type(), blocksAtOnce * abi::momentBlock);
     blockV = memory.onStack(b.getF32Type(), blocksAtOnce * abi::momentBlock);
-    blockGreatest = memory.onStack(b.getF32Type(), blocksAtOnce);
+    for (Value *ofBlocks : {&blockGreatest, &decays.ofLeft, &decays.ofEpsilon, &decays.roots})
+      *ofBlocks = memory.onStack(b.getF32Type(), blocksAtOnce);
     SmallVector<float> entries;
     for (int code = 0; code < 16; ++code)
       entries.push_back(static_cast<float>(std::sqrt((1 + code % 8 / 8.0) * (code >= 8 ? 2 : 1)) * std::exp2(-15.5)));

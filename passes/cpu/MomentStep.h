@@ -13,7 +13,7 @@ namespace bq {
 struct StepOptions {
   StepOptions(KernelBuilder &b, UpdateOp op, mlir::Value options);
 
-  mlir::Value rate;   ///< With the correction where the op has it.
+  mlir::Value rate; ///< With the correction where the op has it.
   mlir::Value keep, beta1, fresh1, beta2, fresh2, epsilon, scale;
 };
 
@@ -34,12 +34,18 @@ public:
   /// The direction of elements [at, at + 16), of which `count` are there where it is not null. `words`: 16 x i32, or
   /// null. With `isStored` no moment is stepped.
   mlir::Value direction(mlir::Value at, mlir::Value count, mlir::Value words, bool isStored);
-  /// The directions of `columns` elements from `at` on, block by block: use(i, count, direction) for each step of them,
-  /// `i` counting from `at`. `scaleAt`: the first block's place among the scales. `words`: PhiloxRows::writeFirst() for
-  /// them. meanwhile(i) is written into steps in which memory has little to do, before use() of the same.
+  /// What is done with the directions of blocks, whose columns count from the first of all.
+  struct Use {
+    /// Before the steps of a block: `unit`, a scalar, is what their directions count in.
+    llvm::function_ref<void(mlir::Value first, mlir::Value length, mlir::Value unit)> begin;
+    llvm::function_ref<void(mlir::Value i, mlir::Value count, mlir::Value direction)> step;
+    /// Written into steps in which memory has little to do, before step() of the same.
+    llvm::function_ref<void(mlir::Value i)> meanwhile;
+  };
+  /// The directions of `columns` elements from `at` on, block by block. `scaleAt`: the first block's place among the
+  /// scales. `words`: PhiloxRows::writeFirst() for them.
   void blocks(mlir::Value at, mlir::Value columns, mlir::Value scaleAt, mlir::Value words, bool isStored,
-              llvm::function_ref<void(mlir::Value i, mlir::Value count, mlir::Value direction)> use,
-              llvm::function_ref<void(mlir::Value i)> meanwhile);
+              const Use &use);
 
 private:
   struct Pair {
@@ -100,12 +106,14 @@ private:
   /// Whether `columns` is known, and a multiple of `part`.
   static bool isWhole(mlir::Value columns, int64_t part);
   /// blocks() for at most so many.
-  void spanOfBlocks(const Span &span, bool isStored,
-                    llvm::function_ref<void(mlir::Value i, mlir::Value count, mlir::Value direction)> use,
-                    llvm::function_ref<void(mlir::Value i)> meanwhile);
-  void useStored(const Span &span,
-                 llvm::function_ref<void(mlir::Value i, mlir::Value count, mlir::Value direction)> use);
+  void spanOfBlocks(const Span &span, bool isStored, const Use &use);
+  void useStored(const Span &span, const Use &use);
 
+  /// Asks for a part of the gradient of the next span in step `i` of this one: of `count` quarters of it, from this one
+  /// on. Loops share it, so that memory has about as much to do in each.
+  void askAhead(const Span &span, mlir::Value i, int64_t quarter, int64_t count);
+  /// What advanceAdam() needs of the old scales of a span.
+  void keepDecays(const Span &span);
   /// New moments, whole, to blockM and blockV, and the greatest of each block: of v for adam, of |m| for sign_momentum.
   void advanceAdam(const Span &span);
   void advanceSigns(const Span &span);
@@ -113,29 +121,29 @@ private:
   /// blockM, and their greatest in the first value carried.
   RowMemory::ByteSteps secondCodes(const Span &span, const Range &block,
                                    llvm::function_ref<void(mlir::Value i)> meanwhile);
-  /// Of the block that begins there, whose greatest is kept: stores its scale, and gives what makes its codes, with
-  /// then(i, count, value) for what they stand for.
-  RowMemory::ByteSteps linearCodes(const Span &span, mlir::Value begin, const Linear &moment,
-                                   llvm::function_ref<void(mlir::Value i, mlir::Value count, mlir::Value value)> then);
+  /// Of a block whose greatest is kept: stores its scale, and gives what makes its codes and uses them.
+  RowMemory::ByteSteps linearCodes(const Span &span, const Range &block, const Linear &moment, const Use &use);
 
   Block loadBlock(mlir::Value scaleAt);
   Pair loadCodes(mlir::Value at, mlir::Value count);
   mlir::Value firstUnit();
   mlir::Value secondDecay();
-  /// The table of decodeRoot() for a scale of v.
-  mlir::Value rootsFor(mlir::Value scale);
+  /// The table of decodeRoot() for the root of a scale of v.
+  mlir::Value rootsFor(mlir::Value root);
   /// The root of v.
   mlir::Value decodeRoot(mlir::Value codes, mlir::Value scaledRoots);
-  mlir::Value decodeLinear(mlir::Value codes, mlir::Value scale);
   SecondScale secondScale(mlir::Value greatest);
   /// Takes the new v of a block to what the greatest code of the greatest scale stands for, should one be above.
   void clampSeconds(const Range &block, mlir::Value greatest);
   /// The upper bits of v, those that are not dropped, as it is stored.
   mlir::Value roundSecond(mlir::Value v, const SecondScale &scale, mlir::Value words);
+  /// Codes as f32. `noise`: 16 random bits in each lane.
   mlir::Value encodeLinear(mlir::Value x, mlir::Value inverseScale, mlir::Value noise);
   mlir::Value linearScale(mlir::Value greatest);
   /// The random words of the first step of the block that begins at this column.
   mlir::Value firstWords(const Span &span, mlir::Value begin);
+  /// The place of the block that begins at a column, in what is kept of blocks.
+  mlir::Value numberOf(mlir::Value begin);
   /// The greatest of the block that begins at a column, and what keeps it: the greatest of these lanes.
   mlir::Value greatestOf(mlir::Value begin);
   void keepGreatest(mlir::Value lanes, mlir::Value begin);
@@ -151,6 +159,11 @@ private:
   mlir::Value upperRoots;     ///< The table of decodeRoot() for upper bits of v instead of codes.
   mlir::Value blockM, blockV; ///< New moments of blocks.
   mlir::Value blockGreatest;  ///< And the greatest of each block.
+  /// Of each block: what the old code of m is multiplied by for each root of v that is left, and for epsilon; the roots
+  /// of what is left of the scale of v.
+  struct Decays {
+    mlir::Value ofLeft, ofEpsilon, roots;
+  } decays;
 };
 
 } // namespace bq

@@ -47,18 +47,17 @@ PackedStep::Encoded PackedStep::encoded(Value i) {
   const bool isApart = format.bits > 6;
   if (fillsCodes() && (rounding == Rounding::Nearest || !isApart)) {
     Value factor = perColumn(newGroups.factors, i);
-    if (rounding == Rounding::Residual) {
-      Value fixed = noMoreBits(b.fma(value, factor, splat(0x1p23f)), (most + 1 - 1 / residualSteps) * 0x1p24f);
-      fixed = b.roundToInt(b.bitcast(floats(), fixed));
-      return residualOf(b, noLess(fixed, format.leastValue() * (1 << 24)), carry());
-    }
+    // A scale of less than 32 bits may be rounded down, which a residual has room for.
+    if (rounding == Rounding::Residual)
+      return residualOf(b, b.roundToInt(b.fma(value, factor, splat(0x1p23f))), carry());
     // Beside this number there is no room for a fraction: the sum is rounded, and an integer in its lower bits.
     constexpr float whole = 0x1.8p23f;
     Value rounded = b.fma(value, factor, splat(whole));
     if (rounding == Rounding::Nearest)
       return {{b.bitcast(integers(), rounded)}, {}};
     // A scale of less than 32 bits may be rounded down.
-    return {{b.addI(noMoreBits(rounded, whole + most * 0x1p16f), carry()), 2}, {}};
+    const auto greatest = llvm::bit_cast<uint32_t>(whole + most * 0x1p16f);
+    return {{b.addI(b.bitcast(integers(), rounded), carry()), 2, greatest >> 16}, {}};
   }
   value = b.mulF(value, perColumn(newGroups.factors, i));
   if (format.hasZeroPoints())
@@ -100,6 +99,11 @@ void PackedStep::storeResiduals(ArrayRef<Value> steps, const Byte &like, Value r
   memory.store(bytes, residual, b.add(b.mul(row, k), column), count);
 }
 
+/// Integers taken down to a positive number, or as they are where it is 0.
+static Value atMost(KernelBuilder &b, Value x, int64_t most) {
+  return most ? arith::MinSIOp::create(b, x, b.splat(cast<VectorType>(x.getType()), most)).getResult() : x;
+}
+
 int64_t PackedStep::columnsAtOnce() const { return (8 % format.bits == 0 ? memory.stepsAtOnce() : 1) * rowStep; }
 
 void PackedStep::encodeAtOnce(Value row, Value column, Value i) {
@@ -112,7 +116,8 @@ void PackedStep::encodeAtOnce(Value row, Value column, Value i) {
     codeLanes.push_back(last.codes.lanes);
     residualLanes.push_back(last.residuals.lanes);
   }
-  Value bytes = b.bitAnd(memory.bytesOf(codeLanes, last.codes.number), (1 << format.bits) - 1);
+  Value bytes = atMost(b, memory.bytesOf(codeLanes, last.codes.number), last.codes.most & 0xff);
+  bytes = b.bitAnd(bytes, (1 << format.bits) - 1);
   b.store(writePackCodes(b, bytes, format.bits), codes, byteAt(row, column));
   if (last.residuals.lanes)
     storeResiduals(residualLanes, last.residuals, row, column, Value());
@@ -137,7 +142,7 @@ void PackedStep::encode(Value row, Value column, Value i, Value count) {
     storeResiduals(step.residuals.lanes, step.residuals, row, column, count);
   const Byte &byte = step.codes;
   Value code = byte.number ? b.shiftRight(byte.lanes, 8 * byte.number) : byte.lanes;
-  code = b.bitAnd(code, (1 << format.bits) - 1);
+  code = b.bitAnd(atMost(b, code, byte.most), (1 << format.bits) - 1);
   // The bits that pad a row are zero.
   if (Value isReal = realLanes(count))
     code = b.select(isReal, code, b.zero(integers()));

@@ -94,8 +94,10 @@ Value PackedStep::wantedScale(Value row) {
 }
 
 void PackedStep::clampValues(Value first, Value last, Value factor) {
-  auto valueOf = [&](int64_t code) { return b.divF(b.f32(static_cast<float>(code)), factor); };
-  Value least = valueOf(format.leastValue()), most = valueOf(format.greatestValue());
+  const float below = rounding == Rounding::Residual ? 0.5f : 0.0f, above = below ? below - 1 / residualSteps : 0.0f;
+  auto valueOf = [&](float code) { return b.divF(b.f32(code), factor); };
+  Value least = valueOf(static_cast<float>(format.leastValue()) - below),
+        most = valueOf(static_cast<float>(format.greatestValue()) + above);
   b.loop(first, last, 1, [&](Value i) {
     Value value = b.loadScalar(tileValues, i);
     b.storeScalar(writeLesser(b, writeGreater(b, value, least), most), tileValues, i);
@@ -119,7 +121,7 @@ Value PackedStep::regroup(Value row, Value g, Value first, Value last) {
   Value stored = writeStoredScale(b, wanted, isZero, scaleType);
   b.storeScalar(stored, scales, groupAt(row, g));
   Value factor = b.divF(old, b.extendFloat(stored));
-  if (fillsCodes() && rounding != Rounding::Residual)
+  if (fillsCodes())
     b.when(arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, wanted, b.f32(maxFinite(toElementType(scaleType)))),
            [&] { clampValues(first, last, factor); });
   if (format.hasZeroPoints()) {

@@ -88,9 +88,8 @@ PackedStep::PackedStep(KernelBuilder &b, RowMemory &memory, UpdateOp op, const S
   }
   if (const int64_t count = momentWordCount(op.getMomentType(), padded))
     tileMomentWords = takeBuffer(count);
-  // What they are without residuals takes fewer instructions where a register is looked up in.
-  if (format.kind == Format::Kind::Int && format.bits <= 4 && rounding != Rounding::Residual &&
-      b.target.has(CpuTarget::AVX512)) {
+  // What they are takes fewer instructions where a register is looked up in.
+  if (format.kind == Format::Kind::Int && format.bits <= 4 && b.target.has(CpuTarget::AVX512)) {
     SmallVector<float> values;
     const int half = 1 << (format.bits - 1);
     for (int code = 0; code < rowStep; ++code)
@@ -140,26 +139,36 @@ void PackedStep::prefetch(Value row, Value first, int64_t columns) {
 void PackedStep::move(const Old &old, Value i, Value direction) {
   if (format.kind == Format::Kind::Sign)
     return b.store(direction, tileValues, i);
-  Value rel = format.kind == Format::Kind::Int ? signedValue(old) : unsignedValue(old, i);
-  b.store(b.fma(arith::NegFOp::create(b, direction), perColumn(oldGroups.factors, i), rel), tileValues, i);
+  Value value = format.kind == Format::Kind::Int ? signedValue(old) : unsignedValue(old, i);
+  if (old.residual) {
+    Value steps = b.toFloat(arith::ExtSIOp::create(b, integers(), old.residual));
+    value = b.fma(steps, splat(b.mulF(options.keep, b.f32(1 / residualSteps))), value);
+  }
+  Value rate = perColumn(oldGroups.factors, i);
+  if (directionUnit)
+    rate = b.mulF(rate, splat(directionUnit));
+  b.store(b.fma(arith::NegFOp::create(b, direction), rate, value), tileValues, i);
+}
+
+void PackedStep::countIn(Value unit, Value first, Value length) {
+  if (format.kind == Format::Kind::Sign)
+    return;
+  if (!isByGroup || abi::momentBlock % group) {
+    directionUnit = unit;
+    return;
+  }
+  b.loop(b.div(first, group), b.div(b.add(b.add(first, length), group - 1), group), 1,
+         [&](Value g) { b.storeScalar(b.mulF(b.loadScalar(oldGroups.factors, g), unit), oldGroups.factors, g); });
 }
 
 Value PackedStep::signedValue(const Old &old) {
   if (codeValues)
     return writeLookUpCodes(b, old.codes, format.bits, codeValues);
-  Value codes = writeUnpackHigh(b, old.codes, format.bits);
-  if (!old.residual)
-    return b.mulF(b.toFloat(codes),
-                  splat(b.mulF(options.keep, b.f32(std::ldexp(1.0f, static_cast<int>(format.bits) - 32)))));
-  // In units of the residual.
-  Value above = arith::ShRSIOp::create(b, codes, b.splat(integers(), 32 - format.bits - 8));
-  Value steps = b.addI(above, arith::ExtSIOp::create(b, integers(), old.residual));
-  return b.mulF(b.toFloat(steps), splat(b.mulF(options.keep, b.f32(1 / residualSteps))));
+  return b.mulF(b.toFloat(writeUnpackHigh(b, old.codes, format.bits)),
+                splat(b.mulF(options.keep, b.f32(std::ldexp(1.0f, static_cast<int>(format.bits) - 32)))));
 }
 
 Value PackedStep::unsignedValue(const Old &old, Value i) {
   Value rel = b.subF(b.toFloat(writeUnpackCodes(b, old.codes, format.bits)), perColumn(oldGroups.zeros, i));
-  if (old.residual)
-    rel = b.fma(b.toFloat(arith::ExtSIOp::create(b, integers(), old.residual)), splat(1 / residualSteps), rel);
   return b.mulF(rel, splat(options.keep));
 }

@@ -43,6 +43,8 @@ public:
   Old load(mlir::Value row, mlir::Value column, mlir::Value count);
   /// Asks for those of the columns from `first` on, which need not be there.
   void prefetch(mlir::Value row, mlir::Value first, int64_t columns);
+  /// Directions of columns [first, first + length), whole groups or a part of one, count in units of a scalar.
+  void countIn(mlir::Value unit, mlir::Value first, mlir::Value length);
   /// The new values of the step from its directions. Those of sign stay directions.
   void move(const Old &old, mlir::Value i, mlir::Value direction);
   /// The scale that a row of one group wants for its new values, in f32: not yet rounded to its type.
@@ -67,7 +69,7 @@ private:
   mlir::Value groupAt(mlir::Value row, mlir::Value group) { return b.add(b.mul(row, format.groupCount(k)), group); }
   mlir::Value loadScale(mlir::Value row, mlir::Value group);
   mlir::Value loadZero(mlir::Value row, mlir::Value group);
-  /// What codes and residuals stand for, in units of the old scale.
+  /// What codes stand for, in units of the old scale, as it is kept.
   mlir::Value signedValue(const Old &old);
   mlir::Value unsignedValue(const Old &old, mlir::Value i);
   /// The greatest absolute value of the tile's columns [first, last).
@@ -95,6 +97,7 @@ private:
   struct Byte {
     mlir::Value lanes;
     int64_t number = 0;
+    int64_t most = 0; ///< Of the bits from it on, where codes can be above the greatest; else 0.
   };
   /// The new codes of a step, in low bits, and where the op has them residuals, less 128.
   struct Encoded {
@@ -109,8 +112,8 @@ private:
   /// With fillsCodes(): new values count in this part of the new scale where they are rounded, because so much is left
   /// of a float beside a code.
   float roundedPart() const;
-  /// Takes a group's values to what its least and greatest codes stand for, where its scale is the greatest of its
-  /// type.
+  /// Takes a group's values to the least and the greatest that there are codes and residuals for, where its scale is
+  /// the greatest of its type.
   void clampValues(mlir::Value first, mlir::Value last, mlir::Value factor);
   void encode(mlir::Value row, mlir::Value column, mlir::Value i, mlir::Value count);
   void storeResiduals(mlir::ArrayRef<mlir::Value> steps, const Byte &like, mlir::Value row, mlir::Value column,
@@ -129,6 +132,7 @@ private:
   mlir::Value codes, scales, zeros, residual;
   mlir::Value codeValues; ///< Of the codes, kept; null where they are computed.
   mlir::Value tileValues, tileCarries, tileMomentWords;
+  mlir::Value directionUnit;     ///< What the old groups' rates are still to be multiplied by; null where nothing.
   mlir::Value turns;             ///< PhiloxRows::turnsOfCarries().
   OfGroups oldGroups, newGroups; ///< Kept rates by the old scales; factors from the old scales to the new.
 };

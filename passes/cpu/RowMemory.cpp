@@ -59,51 +59,31 @@ RowMemory::Carried RowMemory::forEachStep(Value columns, ValueRange initial,
   return b.loop(b.index(0), once, 1, last, [&](Value, ValueRange carried) { return step(whole, rest, carried); });
 }
 
-void RowMemory::storeBytes(Value columns, Value ahead, MutableArrayRef<ByteSteps> all) {
+void RowMemory::storeBytes(Value columns, Value ahead, ByteSteps &steps) {
   const int64_t span = stepsAtOnce() * rowStep;
   auto known = getConstantIntValue(getAsOpFoldResult(columns));
   Value whole = known ? b.index(*known / span * span) : b.mul(b.div(columns, span), span);
-  auto join = [&] {
-    Carried joined;
-    for (const ByteSteps &bytes : all)
-      joined.append(bytes.carried);
-    return joined;
+  auto bytesOfSteps = [&](ArrayRef<Value> lanes) {
+    Value bytes = bytesOf(lanes);
+    return steps.offset ? b.subI(bytes, b.broadcast(cast<VectorType>(bytes.getType()), steps.offset)) : bytes;
   };
-  auto bytesOfSteps = [&](ArrayRef<Value> steps, Value offset) {
-    Value bytes = bytesOf(steps);
-    return offset ? b.subI(bytes, b.broadcast(cast<VectorType>(bytes.getType()), offset)) : bytes;
-  };
-  auto part = [&](ValueRange joined) {
-    for (ByteSteps &bytes : all) {
-      const size_t count = bytes.carried.size();
-      bytes.carried.assign(joined.begin(), joined.begin() + count);
-      joined = joined.drop_front(count);
-    }
-  };
-  Carried last = b.loop(b.index(0), whole, span, join(), [&](Value column, ValueRange before) {
-    part(before);
-    for (ByteSteps &bytes : all) {
-      SmallVector<Value> steps;
-      for (int64_t offset = 0; offset < span; offset += rowStep)
-        steps.push_back(bytes.step(b.add(column, offset), Value(), bytes.carried));
-      Value to = b.add(bytes.at, column);
-      b.store(bytesOfSteps(steps, bytes.offset), bytes.buffer, to);
-      b.prefetch(bytes.buffer, b.add(to, ahead));
-    }
-    return join();
+  steps.carried = b.loop(b.index(0), whole, span, steps.carried, [&](Value column, ValueRange before) {
+    Carried carried(before);
+    SmallVector<Value> lanes;
+    for (int64_t offset = 0; offset < span; offset += rowStep)
+      lanes.push_back(steps.step(b.add(column, offset), Value(), carried));
+    Value to = b.add(steps.at, column);
+    b.store(bytesOfSteps(lanes), steps.buffer, to);
+    b.prefetch(steps.buffer, b.add(to, ahead));
+    return carried;
   });
-  part(last);
   if (known && *known % span == 0)
     return;
   Value rest = known ? b.index(*known % span) : b.sub(columns, whole);
-  part(forEachStep(rest, last, [&](Value offset, Value count, Carried &carried) {
-    part(carried);
+  steps.carried = forEachStep(rest, steps.carried, [&](Value offset, Value count, Carried &carried) {
     Value column = b.add(whole, offset);
-    for (ByteSteps &bytes : all)
-      store(bytesOfSteps(bytes.step(column, count, bytes.carried), bytes.offset), bytes.buffer, b.add(bytes.at, column),
-            count);
-    carried = join();
-  }));
+    store(bytesOfSteps(steps.step(column, count, carried)), steps.buffer, b.add(steps.at, column), count);
+  });
 }
 
 Value RowMemory::bytesOf(ArrayRef<Value> steps, int64_t number) {

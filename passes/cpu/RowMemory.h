@@ -39,9 +39,9 @@ public:
     std::function<mlir::Value(mlir::Value column, mlir::Value count, Carried &carried)> step;
     mlir::Value offset;
   };
-  /// Does them side by side, several at once where the CPU gathers bytes of several vectors; leaves what they carry
-  /// last in `carried`. Meanwhile the bytes that are `ahead` of those stored are asked for.
-  void storeBytes(mlir::Value columns, mlir::Value ahead, llvm::MutableArrayRef<ByteSteps> all);
+  /// Does them, several at once where the CPU gathers bytes of several vectors; leaves what they carry last in
+  /// `carried`. Meanwhile the bytes that are `ahead` of those stored are asked for.
+  void storeBytes(mlir::Value columns, mlir::Value ahead, ByteSteps &steps);
   int64_t stepsAtOnce() const { return b.target.has(CpuTarget::AVX512VBMI) ? 4 : 1; }
   /// The bytes of one step, or of stepsAtOnce(), that have this number in their lanes: 0 for the lowest, up to 3.
   mlir::Value bytesOf(mlir::ArrayRef<mlir::Value> steps, int64_t number = 0);

@@ -70,14 +70,17 @@ SmallVector<StepTrack> StepCodes::tracks(const StepPiece &piece, bool isLoaded, 
   return tracks;
 }
 
-StepCodes::Values StepCodes::values(const StepHalf &half, ValueRange directions, ArrayRef<Values> fronts) {
+StepCodes::Values StepCodes::values(const StepHalf &half, ValueRange directions, Value unit, ArrayRef<Values> fronts) {
   if (format.kind == Format::Kind::Sign)
     return Values(directions);
   Values rate = ofGroups(rates, half), zero, left, values;
+  Value leftScale;
   if (zeros)
     zero = ofGroups(zeros, half);
-  if (rounding == Rounding::Residual)
+  if (rounding == Rounding::Residual) {
     left = bytesOf(b, fronts[1], /*isSigned=*/true);
+    leftScale = b.mulF(numbers.keep, b.f32(1 / residualSteps));
+  }
   const int64_t bits = format.bits;
   for (int64_t i = 0; i < StepHalf::columns; ++i) {
     Value code = format.kind == Format::Kind::Int
@@ -86,9 +89,10 @@ StepCodes::Values StepCodes::values(const StepHalf &half, ValueRange directions,
     Value rel = b.toFloat(code);
     if (zeros)
       rel = b.subF(rel, zero[i]);
+    rel = b.mulF(rel, numbers.keep);
     if (!left.empty())
-      rel = b.fma(b.toFloat(left[i]), b.f32(1 / residualSteps), rel);
-    values.push_back(b.fma(b.negF(directions[i]), rate[i], b.mulF(rel, numbers.keep)));
+      rel = b.fma(b.toFloat(left[i]), leftScale, rel);
+    values.push_back(b.fma(b.negF(directions[i]), unit ? b.mulF(rate[i], unit) : rate[i], rel));
   }
   return values;
 }

@@ -25,8 +25,8 @@ public:
   /// What values() and encode() have the halves of: the codes, four in an i32, and the residuals. `isLoaded`: as they
   /// are before the step; `isStored`: those after it are to be stored.
   llvm::SmallVector<StepTrack> tracks(const StepPiece &piece, bool isLoaded, bool isStored);
-  /// New values of a half, whose directions these are.
-  Values values(const StepHalf &half, mlir::ValueRange directions, llvm::ArrayRef<Values> fronts);
+  /// New values of a half, whose directions these are, in units of `unit` where it is not null.
+  Values values(const StepHalf &half, mlir::ValueRange directions, mlir::Value unit, llvm::ArrayRef<Values> fronts);
 
   /// New scale and zero point of a group, of all its threads. `load`: the new value of a column.
   void regroup(const RowGroup &group, llvm::function_ref<mlir::Value(mlir::Value column)> load);

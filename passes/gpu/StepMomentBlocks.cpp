@@ -54,15 +54,16 @@ StepMoments::Values StepMoments::storeLinear(const Values &values, bool high, Va
   Value most = greatest(values);
   Value isZero = b.compareF(arith::CmpFPredicate::OLT, most, b.f32(0x1p-100f));
   Value scale = b.select(isZero, b.f32(1.0f), b.mulF(most, b.f32((1 + 0x1p-18f) / 127)));
-  Value inverse = b.divF(b.f32(0x1p16f), scale);
+  Value inverse = b.divF(b.f32(1.0f), scale);
   storeScale(scale, scales, piece);
+  directionUnit = scale;
   auto encode = [&](const StepHalf &half, MutableArrayRef<Values> fronts) {
     Values encoded;
     for (auto [value, word] : llvm::zip(fronts[1], random.moments(half.number))) {
-      // In fixed point with as many bits behind the point as are random.
-      Value fixed = b.add(b.toInt(b.mulF(value, inverse)), StepRandom::half(b, word, high));
-      encoded.push_back(b.shiftRightSigned(fixed, 16));
-      value = b.mulF(b.toFloat(encoded.back()), scale);
+      // A number in [0, 1), by way of 128 more, whose last bit stands for 2^-16.
+      Value above = b.asFloat(b.bitOr(StepRandom::half(b, word, high), b.i32(0x43000000)));
+      value = b.floorF(b.fma(value, inverse, b.subF(above, b.f32(128.0f))));
+      encoded.push_back(b.toInt(value));
     }
     fronts[0] = wordsOfBits(b, encoded, 8);
   };
@@ -72,11 +73,11 @@ StepMoments::Values StepMoments::storeLinear(const Values &values, bool high, Va
 
 StepMoments::Values StepMoments::storedBlock(const StepPiece &piece) {
   const bool isAdam = rule == UpdateRule::Adam;
-  Value scale = loadScale(isAdam ? at.mScales : at.vScales, piece);
+  directionUnit = loadScale(isAdam ? at.mScales : at.vScales, piece);
   auto decode = [&](const StepHalf &, MutableArrayRef<Values> fronts) {
     fronts[1] = bytesOf(b, fronts[0], /*isSigned=*/true);
     for (Value &value : fronts[1])
-      value = b.mulF(b.toFloat(value), scale);
+      value = b.toFloat(value);
   };
   return forEachHalf(b, piece,
                      {StepTrack::inMemory(isAdam ? at.m : at.v, /*isLoaded=*/true, /*isStored=*/false),

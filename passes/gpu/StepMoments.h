@@ -34,6 +34,8 @@ public:
 
   /// What directions() has the halves of.
   mlir::SmallVector<StepTrack> tracks(const StepPiece &piece);
+  /// What directions count in, f32; null where they are as they are.
+  mlir::Value unit() const { return directionUnit; }
   /// Steps the moments of a half.
   Values directions(const StepHalf &half, llvm::MutableArrayRef<Values> fronts);
 
@@ -66,7 +68,7 @@ private:
   mlir::Value decodeSecond(mlir::Value code);
   mlir::Value decodeRoot(mlir::Value code, mlir::Value rootScale);
   mlir::Value encodeSecond(mlir::Value v, mlir::Value inverseScale, mlir::Value word);
-  /// Stores values as codes with a common scale; gives what they stand for.
+  /// Stores values as codes with a common scale, which becomes unit(); gives the codes.
   Values storeLinear(const Values &values, bool high, mlir::Value codes, mlir::Value scales, const StepPiece &piece);
   /// The greatest of the magnitudes of a block, in all its threads.
   mlir::Value greatest(mlir::ValueRange values);
@@ -80,6 +82,7 @@ private:
   MomentMemory at;
   StepRandom &random;
   bool isStepped;
+  mlir::Value directionUnit;
 };
 
 } // namespace bq

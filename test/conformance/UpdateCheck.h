@@ -26,6 +26,9 @@ struct UpdateState {
   bool intactBefore() const;
 };
 
+/// What an element of a packed weight stands for, with its residual.
+double weightOf(const UpdateArgs &args, int64_t row, int64_t column);
+
 /// Compares the state after a step with what follows from the one before. Every stage is taken from what the stage
 /// before it stored, so that a bound covers one stage only. Let e = 2^-24. Each stage decides on a number x (a moment,
 /// a code in units of its scale) that a kernel knows up to `error`; the decision (rounding to nearest, or up or down by

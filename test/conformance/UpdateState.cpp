@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "dialect/core/Half.h"
+#include "runtime/reference/Reference.h"
 #include "test/conformance/UpdateCheck.h"
 
 #include <algorithm>
@@ -60,4 +62,12 @@ bool UpdateState::intactBefore() const {
     if (!buffer->intactBefore())
       return false;
   return true;
+}
+
+double bq::conformance::weightOf(const UpdateArgs &args, int64_t row, int64_t column) {
+  const PackedTarget &w = *args.packed;
+  const CanonicalWeight canonical{w.format, args.n, args.k, w.codes, w.scales, w.scaleType, w.zeros, w.zeroType};
+  const int64_t group = row * w.format.groupCount(args.k) + column / w.format.groupSize(args.k);
+  const double residual = w.residual ? w.residual[row * args.k + column] / 256.0 : 0;
+  return reference::weightAt(canonical, row, column) + residual * loadElement(w.scaleType, w.scales, group);
 }

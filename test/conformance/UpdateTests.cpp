@@ -160,14 +160,6 @@ UpdateArgs packedArgs(const char *format, Rounding rounding, int64_t n, int64_t 
   return args;
 }
 
-double weightOf(const UpdateArgs &args, int64_t row, int64_t column) {
-  const PackedTarget &w = *args.packed;
-  const CanonicalWeight canonical{w.format, args.n, args.k, w.codes, w.scales, w.scaleType, w.zeros, w.zeroType};
-  const int64_t group = row * w.format.groupCount(args.k) + column / w.format.groupSize(args.k);
-  const double residual = w.residual ? w.residual[row * args.k + column] / 256.0 : 0;
-  return reference::weightAt(canonical, row, column) + residual * loadElement(w.scaleType, w.scales, group);
-}
-
 /// 1000 steps of 1e-4 with a gradient that stays must move each weight by their sum within one step of its codes: a
 /// residual is rounded with a variance of at most 1/4 of its unit, which is 1/256 of the step, so that 1000 roundings
 /// have a deviation of 16 / 256 of it.
@@ -208,16 +200,13 @@ void runSmallSteps(const Subject &subject, const char *format, Rounding rounding
   EXPECT_LE(std::fabs(mean), 3 * std::sqrt((squares / count - mean * mean) / count));
 }
 
-/// Weights beyond what the greatest code of the greatest scale stands for become that.
-void runSaturated(const Subject &subject, const char *format, Rounding rounding) {
-  UpdateArgs args = packedArgs(format, rounding, 3, 300);
-  args.packed->scaleType = ElementType::F16;
-  UpdateState state(args), before(args);
+/// A step by up to `most` of weights whose groups all have this scale.
+void stepScaled(const Subject &subject, UpdateArgs &args, UpdateState &state, float scale, float most) {
+  UpdateState before(args);
   Random random(11);
   fill(args, state, random);
   for (int64_t i = 0; i < args.n * args.packed->format.groupCount(args.k); ++i)
-    storeElement(ElementType::F16, state.scales.data(), i, 60000);
-  const float most = 60000.0f * static_cast<float>(args.packed->format.greatestValue());
+    storeElement(args.packed->scaleType, state.scales.data(), i, scale);
   std::vector<float> gradient(args.n * args.k);
   for (float &g : gradient)
     g = most * random.unit();
@@ -230,11 +219,30 @@ void runSaturated(const Subject &subject, const char *format, Rounding rounding)
     GTEST_SKIP() << status.error().message;
   ASSERT_TRUE(status) << status.error().message;
   EXPECT_EQ(checkUpdate(args, before, state), "");
+}
+
+/// Weights beyond what the greatest code of the greatest scale stands for become that.
+void runSaturated(const Subject &subject, const char *format, Rounding rounding) {
+  UpdateArgs args = packedArgs(format, rounding, 3, 300);
+  args.packed->scaleType = ElementType::F16;
+  UpdateState state(args);
+  stepScaled(subject, args, state, 60000, 60000.0f * static_cast<float>(args.packed->format.greatestValue()));
+  if (testing::Test::IsSkipped())
+    return;
   const int64_t groups = args.n * args.packed->format.groupCount(args.k);
   int64_t saturated = 0;
   for (int64_t i = 0; i < groups; ++i)
     saturated += loadElement(ElementType::F16, args.packed->scales, i) == maxFinite(ElementType::F16);
   EXPECT_GT(saturated, groups / 2);
+}
+
+/// A scale of bf16 that is rounded down, as half are, by 1 / 700 in the mean, leaves the greatest weight 1 / 100 of a
+/// step above the greatest code: of 2048 groups, half with a positive greatest, five would get one that does not exist.
+void runRoundedScales(const Subject &subject, Rounding rounding) {
+  UpdateArgs args = packedArgs("int4:g16", rounding, 32, 1024);
+  args.packed->scaleType = ElementType::BF16;
+  UpdateState state(args);
+  stepScaled(subject, args, state, 1, 3);
 }
 
 /// A gradient that is not finite is named, and nothing is changed.
@@ -284,6 +292,8 @@ void bq::conformance::addUpdateTests(const Subject &subject, uint64_t seed) {
               weightName(*Format::parse(format), ZeroPointType::None, ElementType::F16) + "_" +
                   std::string(str(rounding)),
               [=] { runSaturated(subject, format, rounding); });
+  for (Rounding rounding : {Rounding::Nearest, Rounding::Stochastic, Rounding::Residual})
+    addTest(subject, "UpdateRoundedScales", std::string(str(rounding)), [=] { runRoundedScales(subject, rounding); });
   addTest(subject, "UpdateNotFinite", "Nan", [=] { runNotFinite(subject, NAN); });
   addTest(subject, "UpdateNotFinite", "Infinity", [=] { runNotFinite(subject, -INFINITY); });
 }
