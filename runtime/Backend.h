@@ -37,8 +37,8 @@ struct MixedPart {
   /// Columns of the weight are those of a convolution with so many taps, tap * channels + channel; the stream has them
   /// in the order channel * taps + tap.
   int64_t taps = 1;
-  /// What keeps the codes alive, unchanged, and 64 bytes behind them that may be read: a prepacked weight then reads
-  /// them where they are. Null: it copies them.
+  /// What keeps the codes alive, unchanged, and abi::MixedIndex::slack bytes behind them that may be read: a prepacked
+  /// weight then reads them where they are. Null: it copies them.
   std::shared_ptr<const void> owner;
 };
 

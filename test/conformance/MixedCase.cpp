@@ -14,6 +14,7 @@
 
 #include "dialect/core/CudaMixedAbi.h"
 #include "dialect/core/Half.h"
+#include "dialect/core/MixedIndex.h"
 
 #include <algorithm>
 #include <cfloat>
@@ -92,7 +93,7 @@ MixedWeightCase::MixedWeightCase(const MixedCase &c, Random &random)
     out.pad();
   }
   codeBytes = static_cast<int64_t>(out.bytes.size());
-  codes = GuardedBuffer(codeBytes + (c.isKept ? 64 : 0));
+  codes = GuardedBuffer(codeBytes + (c.isKept ? bq::abi::MixedIndex::slack : 0));
   std::memcpy(codes.data(), out.bytes.data(), out.bytes.size());
   scales[0] = random.below(4) ? -0.4f - random.unit() / 8 : 0.25f;
   scales[1] = scales[0] + 0.7f;
