@@ -107,7 +107,8 @@ ScheduleAttr refuseMixedRows(Operation *, const Target &, std::string &reason) {
 }
 
 ScheduleAttr refuseGradient(Operation *, const Target &, std::string &reason) {
-  reason = "CPUs take it as the product with a weight that is transposed before it is prepacked";
+  reason = "CPUs take it as the product with a weight that is transposed before it is prepacked; kernels are for cuda "
+           "targets";
   return {};
 }
 

@@ -18,7 +18,7 @@ func.func @mixed_rows(%w: !bq.weight<?x1, "mixed:g8", f32>) -> tensor<?x1xf32> {
 // -----
 
 func.func @gradient(%dy: tensor<?x64xf32>, %w: !bq.weight<64x256, "int4:g128", f16>) -> tensor<?x256xf32> {
-  // expected-error@+1 {{schedule 'gradient' refuses: CPUs take it as the product with a weight that is transposed before it is prepacked}}
+  // expected-error@+1 {{schedule 'gradient' refuses: CPUs take it as the product with a weight that is transposed before it is prepacked; kernels are for cuda targets}}
   %dx = bq.linear_input_gradient %dy, %w {compute = #bq.compute<f32>} : (tensor<?x64xf32>, !bq.weight<64x256, "int4:g128", f16>) -> tensor<?x256xf32>
   return %dx : tensor<?x256xf32>
 }
