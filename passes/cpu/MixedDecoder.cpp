@@ -16,7 +16,8 @@ Value intrinsic(KernelBuilder &b, StringRef name, ValueRange operands) {
   return LLVM::CallIntrinsicOp::create(b, type, b.getStringAttr(name), operands).getResult(0);
 }
 
-/// Whether codes of up to `most` bits, so many in a row, lie in `bytes` bytes wherever they begin in a quad.
+/// Whether so many codes in a row, of up to `most` bits, lie in `bytes` bytes wherever the quad that they belong to
+/// makes them begin.
 bool fit(int64_t codes, int64_t most, int64_t bytes) {
   for (int64_t width = 1; width <= most; ++width)
     for (int64_t quad = 0; quad < 8; ++quad)
@@ -25,7 +26,7 @@ bool fit(int64_t codes, int64_t most, int64_t bytes) {
   return true;
 }
 
-/// Bytes of a quad.
+/// The quad that has these bytes.
 template <typename Byte>
 int64_t quadOf(Byte byte) {
   uint64_t quad = 0;
@@ -53,61 +54,71 @@ Value MixedDecoder::compress(Value values, Value mask) {
       .getResult(0);
 }
 
-MixedDecoder::Narrow MixedDecoder::narrow(Value width, int64_t most, Type element) {
-  const int64_t bits = element.getIntOrFloatBitWidth(), vectors = bits / 8, codes = 64 / bits;
-  const bool isFloat = isa<FloatType>(element), isHalved = element.isBF16() && most == 8;
-  int64_t slots = vectors;
+MixedDecoder::Lanes::Lanes(Type element, int64_t most)
+    : element(element), bits(element.getIntOrFloatBitWidth()), codes(64 / bits), vectors(bits / 8), slots(vectors),
+      isFloat(isa<FloatType>(element)), isHalved(element.isBF16() && most == 8) {
   while (!fit(codes, most, 8 / slots))
     slots /= 2;
-  Narrow narrow{element, {}, {}, {}, {}, 8 * most <= 32 ? 32 : 64};
+}
 
-  // Numbers below 256, in both bytes of a word: the byte in which the quad's first code begins, and the bit in it.
-  SmallVector<int16_t> firsts;
+MixedDecoder::Narrow MixedDecoder::narrow(Value width, int64_t most, Type element) {
+  const Lanes lanes(element, most);
+  // Where the first code of a quad begins; its byte and its bit are in both bytes of a word.
+  SmallVector<int16_t> numbers;
   for (int64_t word = 0; word < 32; ++word)
-    firsts.push_back(static_cast<int16_t>(word / 4 * codes));
-  auto both = [&](Value words) { return b.mulI(words, b.splat(b.words(), 0x0101)); };
-  Value begins = b.mulI(constant(firsts), wordsOf(width));
-  Value bytes = b.bitcast(quads(), both(b.shiftRight(begins, 3)));
-  Value bit = b.bitcast(quads(), both(b.bitAnd(begins, 7)));
+    numbers.push_back(static_cast<int16_t>(word / 4 * lanes.codes));
+  Value begins = b.mulI(arith::ConstantOp::create(b, DenseElementsAttr::get(b.words(), ArrayRef<int16_t>(numbers))),
+                        b.broadcast(b.words(), arith::TruncIOp::create(b, b.getI16Type(), width)));
+  auto toBytes = [&](Value words) { return b.bitcast(quads(), b.mulI(words, b.splat(b.words(), 0x0101))); };
 
-  const int64_t slotBytes = 8 / slots;
-  Value slotOrder = b.addI(b.mulI(width, i64(quadOf([&](int64_t i) { return i / slotBytes * codes; }))),
-                           i64(quadOf([&](int64_t i) { return i % slotBytes; })));
-  for (int64_t order = 0; order < vectors / slots; ++order) {
-    Value first = b.mulI(width, i64(order * slots * codes * everyByte));
-    narrow.orders.push_back(b.bitcast(b.bytes(), b.addI(bytes, quadsOf(b.addI(slotOrder, first)))));
-  }
-
-  // Seven bits of a mantissa are those of a lane's last byte but one, the code's highest bit first: they begin at bit
-  // width - 7 of the code, where bits of a quad are counted in circles. An eighth bit is in the byte before, of f32.
-  Value inLanes = b.mulI(width, i64(quadOf([&](int64_t i) { return i / (bits / 8); })));
-  if (isFloat)
-    inLanes = b.addI(inLanes, b.mulI(b.addI(width, i64(64 - 7)), i64(everyByte)));
-  for (int64_t slot = 0; slot < slots; ++slot)
-    for (int64_t part = 0; part < (isHalved ? 2 : 1); ++part) {
-      const int64_t begin = quadOf([&](int64_t i) {
-        const int64_t below = isFloat && bits == 32 && i % 4 < 2 ? 64 - 8 : 0;
-        return slot * 8 * slotBytes + below + (part ? 64 - 4 : 0);
-      });
-      narrow.shifts.push_back(b.bitcast(b.bytes(), b.addI(bit, quadsOf(b.addI(inLanes, i64(begin))))));
-    }
-
+  Narrow narrow{lanes,
+                ordersOf(lanes, width, toBytes(b.shiftRight(begins, 3))),
+                shiftsOf(lanes, width, toBytes(b.bitAnd(begins, 7))),
+                {},
+                {},
+                8 * most <= 32 ? 32 : 64};
+  const VectorType integers = lanes.integers(b);
   Value ones = b.sub(arith::ShLIOp::create(b, i64(1), width), i64(1));
-  if (isFloat)
-    ones = arith::ShLIOp::create(b, ones, b.subI(i64(bits == 32 ? 23 : 7), width));
-  const VectorType lanes = lanesOf(narrow);
-  narrow.mask =
-      isHalved ? b.splat(lanes, 0x78) : b.broadcast(lanes, arith::TruncIOp::create(b, lanes.getElementType(), ones));
-  if (isHalved)
-    narrow.others.push_back(b.splat(lanes, 0x4180));
-  if (isFloat)
-    narrow.others.push_back(b.splat(lanes, bits == 32 ? 0x3f800000 : 0x3f80));
+  if (lanes.isFloat)
+    ones = arith::ShLIOp::create(b, ones, b.subI(i64(lanes.bits == 32 ? 23 : 7), width));
+  narrow.mask = b.broadcast(integers, arith::TruncIOp::create(b, integers.getElementType(), ones));
+  if (lanes.isHalved) {
+    narrow.mask = b.splat(integers, 0x78);
+    narrow.others.push_back(b.splat(integers, 0x4180));
+  }
+  if (lanes.isFloat)
+    narrow.others.push_back(b.splat(integers, lanes.bits == 32 ? 0x3f800000 : 0x3f80));
   return narrow;
 }
 
-VectorType MixedDecoder::lanesOf(const Narrow &narrow) {
-  const int64_t bits = narrow.element.getIntOrFloatBitWidth();
-  return b.vec(b.getIntegerType(bits), 8 * 64 / bits);
+SmallVector<Value> MixedDecoder::ordersOf(const Lanes &lanes, Value width, Value firstBytes) {
+  const int64_t slotBytes = 8 / lanes.slots;
+  Value inQuad = b.addI(b.mulI(width, i64(quadOf([&](int64_t i) { return i / slotBytes * lanes.codes; }))),
+                        i64(quadOf([&](int64_t i) { return i % slotBytes; })));
+  SmallVector<Value> orders;
+  for (int64_t vector = 0; vector < lanes.vectors; vector += lanes.slots) {
+    Value ofVector = b.mulI(width, i64(vector * lanes.codes * everyByte));
+    orders.push_back(b.bitcast(b.bytes(), b.addI(firstBytes, quadsOf(b.addI(inQuad, ofVector)))));
+  }
+  return orders;
+}
+
+SmallVector<Value> MixedDecoder::shiftsOf(const Lanes &lanes, Value width, Value firstBits) {
+  Value inSlot = b.mulI(width, i64(quadOf([&](int64_t i) { return 8 * i / lanes.bits; })));
+  // The last byte but one of a lane is the seven upper bits of a mantissa, the code's highest first: they begin at bit
+  // width - 7 of the code, where bits of a quad are counted in circles. In f32 an eighth bit is in the byte before.
+  if (lanes.isFloat)
+    inSlot = b.addI(inSlot, b.mulI(b.addI(width, i64(64 - 7)), i64(everyByte)));
+  SmallVector<Value> shifts;
+  for (int64_t slot = 0; slot < lanes.slots; ++slot)
+    for (int64_t half = 0; half < (lanes.isHalved ? 2 : 1); ++half) {
+      const int64_t begins = quadOf([&](int64_t i) {
+        const int64_t before = lanes.bits == 32 && i % 4 < 2 ? 64 - 8 : 0;
+        return slot * 64 / lanes.slots + before + (half ? 64 - 4 : 0);
+      });
+      shifts.push_back(b.bitcast(b.bytes(), b.addI(firstBits, quadsOf(b.addI(inSlot, i64(begins))))));
+    }
+  return shifts;
 }
 
 SmallVector<Value> MixedDecoder::codesFrom(Value at, const Narrow &narrow) {
@@ -117,26 +128,19 @@ SmallVector<Value> MixedDecoder::codesFrom(Value at, const Narrow &narrow) {
     std::iota(order.begin(), order.begin() + narrow.loaded, 0);
     some = vector::ShuffleOp::create(b, some, some, order);
   }
-  const VectorType lanes = lanesOf(narrow);
+  const VectorType integers = narrow.lanes.integers(b),
+                   elements = b.vec(narrow.lanes.element, integers.getNumElements());
   SmallVector<Value> result;
   for (Value order : narrow.orders) {
     Value quads = permute(some, order);
     for (auto [i, shifts] : llvm::enumerate(narrow.shifts)) {
-      Value code = arith::AndIOp::create(b, b.bitcast(lanes, extract(quads, shifts)), narrow.mask);
+      Value code = arith::AndIOp::create(b, b.bitcast(integers, extract(quads, shifts)), narrow.mask);
       if (!narrow.others.empty())
         code = b.bitOr(code, narrow.others[i % narrow.others.size()]);
-      result.push_back(b.bitcast(b.vec(narrow.element, lanes.getNumElements()), code));
+      result.push_back(b.bitcast(elements, code));
     }
   }
   return result;
-}
-
-Value MixedDecoder::wordsOf(Value scalar) {
-  return b.broadcast(b.words(), arith::TruncIOp::create(b, b.getI16Type(), scalar));
-}
-
-Value MixedDecoder::constant(ArrayRef<int16_t> words) {
-  return arith::ConstantOp::create(b, DenseElementsAttr::get(b.words(), words));
 }
 
 Value MixedDecoder::lookup(Value table, Value numbers) {

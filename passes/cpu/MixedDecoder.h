@@ -17,14 +17,22 @@ public:
 
   mlir::Value stream() const { return codes; }
 
-  /// What decodes 64 codes of a width of up to 8 that is known when the kernel runs.
-  struct Narrow {
+  /// How 64 codes of up to 8 bits become vectors of elements. A quad has as many codes of a vector as lanes, one behind
+  /// the other in a slot; slots of several vectors are beside each other where they are short enough.
+  struct Lanes {
     mlir::Type element;
-    /// Bytes of the stream to the quads that hold their codes: for each order some of the vectors of codes, in each
-    /// quad one behind the other. What begins where in a quad, for each of these, of each of its parts.
-    mlir::SmallVector<mlir::Value> orders, shifts;
-    mlir::Value mask;
-    mlir::SmallVector<mlir::Value> others; ///< For each part of a vector: the bits beside the mask.
+    int64_t bits, codes, vectors, slots;
+    bool isFloat, isHalved; ///< Halved: two parts for each vector.
+    Lanes(mlir::Type element, int64_t most);
+    mlir::VectorType integers(KernelBuilder &b) const { return b.vec(b.getIntegerType(bits), 512 / bits); }
+  };
+  /// What decodes codes of a width that is known when the kernel runs.
+  struct Narrow {
+    Lanes lanes;
+    mlir::SmallVector<mlir::Value> orders; ///< Bytes of the stream to slots, for as many vectors as a quad has slots.
+    mlir::SmallVector<mlir::Value> shifts; ///< Bits of a quad that bytes of lanes begin with, by slot and part.
+    mlir::Value mask;                      ///< The code's bits of a lane.
+    mlir::SmallVector<mlir::Value> others; ///< The bits beside them, by part; none where they are zero.
     int64_t loaded;                        ///< Bytes.
   };
   /// `width`: i64, 1 to `most`. Codes become bytes (i8), or 1 + code / 2^bits (f32 and bf16); those of a width of 8 in
@@ -60,9 +68,9 @@ public:
 private:
   mlir::VectorType quads() { return b.vec(b.getI64Type(), 8); }
   mlir::Value i64(int64_t value);
-  mlir::VectorType lanesOf(const Narrow &narrow);
-  mlir::Value wordsOf(mlir::Value scalar);
-  mlir::Value constant(mlir::ArrayRef<int16_t> words);
+  /// `firstBytes`, `firstBits`: quads, whose first code begins there in each byte.
+  mlir::SmallVector<mlir::Value> ordersOf(const Lanes &lanes, mlir::Value width, mlir::Value firstBytes);
+  mlir::SmallVector<mlir::Value> shiftsOf(const Lanes &lanes, mlir::Value width, mlir::Value firstBits);
   mlir::Value quadsOf(mlir::Value scalar) { return b.broadcast(quads(), scalar); }
   mlir::Value load(mlir::Value at) { return b.load(b.bytes(), codes, at); }
   /// Bytes of `data` by the byte indices of `order`.

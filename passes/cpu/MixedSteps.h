@@ -6,6 +6,8 @@
 #include "passes/cpu/MixedDecoder.h"
 #include "passes/cpu/MixedLinear.h"
 
+#include <optional>
+
 namespace bq {
 
 /// Decodes steps and adds their products to sums. A step has parts, which are groups or less of them.
@@ -36,7 +38,7 @@ public:
 
   /// What the step from byte `at` of the stream on is multiplied as. Integers: its codes. Floats: 1 + code / 2^bits, in
   /// bf16 those of 8 bits as 17 + code / 16.
-  mlir::SmallVector<mlir::Value> decode(mlir::Value at) { return decoder.codesFrom(at, narrow); }
+  mlir::SmallVector<mlir::Value> decode(mlir::Value at) { return decoder.codesFrom(at, *narrow); }
   /// Adds what has been decoded, times the activations of a plane, to sums: `vectors` of i32 or f32. The step begins at
   /// the code `inGroup` of longer groups.
   void add(mlir::MutableArrayRef<mlir::Value> sums, int64_t plane, mlir::ArrayRef<mlir::Value> decoded,
@@ -54,7 +56,7 @@ private:
   MixedFrame &frame;
   MixedDecoder &decoder;
   Widths range{};
-  MixedDecoder::Narrow narrow;
+  std::optional<MixedDecoder::Narrow> narrow;
 };
 
 } // namespace bq
