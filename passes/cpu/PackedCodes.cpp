@@ -19,9 +19,9 @@ Value PackedStep::realLanes(Value count) {
 }
 
 float PackedStep::roundedPart() const {
-  if (!fillsCodes() || format.bits > 6)
+  if (!isRoundedByAddition() || rounding == Rounding::Nearest)
     return 1;
-  return rounding == Rounding::Stochastic ? 0x1p16f : rounding == Rounding::Residual ? 0x1p24f : 1;
+  return rounding == Rounding::Stochastic ? 0x1p16f : 0x1p24f;
 }
 
 PackedStep::Encoded PackedStep::encoded(Value i) {
@@ -30,58 +30,65 @@ PackedStep::Encoded PackedStep::encoded(Value i) {
     Value isNegative = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, value, splat(0.0f));
     return {{b.select(isNegative, b.zero(integers()), b.splat(integers(), 1))}, {}};
   }
-  const auto least = static_cast<float>(format.leastValue()), most = static_cast<float>(format.greatestValue());
+  Value factor = perColumn(newGroups.factors, i);
+  if (isRoundedByAddition())
+    return encodedByAddition(value, factor, i);
   // Rounding to nearest is that of bq.quantize, which adds an integer zero point afterwards.
   if (zeroType == ZeroPointType::U8 && rounding == Rounding::Nearest) {
-    Value zero = perColumn(newGroups.zeros, i), low = b.subF(splat(least), zero), high = b.subF(splat(most), zero);
-    value = writeLesser(b, writeGreater(b, b.mulF(value, perColumn(newGroups.factors, i)), low), high);
+    Value zero = perColumn(newGroups.zeros, i);
+    Value low = b.subF(splat(static_cast<float>(format.leastValue())), zero);
+    Value high = b.subF(splat(static_cast<float>(format.greatestValue())), zero);
+    value = writeLesser(b, writeGreater(b, b.mulF(value, factor), low), high);
     return {{b.addI(b.roundToInt(value), b.roundToInt(zero))}, {}};
   }
-  auto carry = [&] { return PhiloxRows::carries(b, tileCarries, turns, i); };
-  // What is above `high`, a positive number, is taken down before it is made an integer, as bits of a float, which are
-  // in order there; what is below is taken up afterwards. CPUs give the least integer for what is less.
-  auto noMoreBits = [&](Value x, float high) -> Value {
-    return arith::MinSIOp::create(b, b.bitcast(integers(), x), b.splat(integers(), llvm::bit_cast<int32_t>(high)));
-  };
-  auto noLess = [&](Value x, int64_t low) -> Value { return arith::MaxSIOp::create(b, x, b.splat(integers(), low)); };
-  const bool isApart = format.bits > 6;
-  if (fillsCodes() && (rounding == Rounding::Nearest || !isApart)) {
-    Value factor = perColumn(newGroups.factors, i);
-    // A scale of less than 32 bits may be rounded down, which a residual has room for.
-    if (rounding == Rounding::Residual)
-      return residualOf(b, b.roundToInt(b.fma(value, factor, splat(0x1p23f))), carry());
-    // Beside this number there is no room for a fraction: the sum is rounded, and an integer in its lower bits.
-    constexpr float whole = 0x1.8p23f;
-    Value rounded = b.fma(value, factor, splat(whole));
-    if (rounding == Rounding::Nearest)
-      return {{b.bitcast(integers(), rounded)}, {}};
-    // A scale of less than 32 bits may be rounded down.
-    const auto greatest = llvm::bit_cast<uint32_t>(whole + most * 0x1p16f);
-    return {{b.addI(b.bitcast(integers(), rounded), carry()), 2, greatest >> 16}, {}};
-  }
-  value = b.mulF(value, perColumn(newGroups.factors, i));
+  value = b.mulF(value, factor);
   if (format.hasZeroPoints())
     value = b.addF(value, perColumn(newGroups.zeros, i));
-  auto noMore = [&](Value x, float high) { return b.bitcast(floats(), noMoreBits(x, high)); };
+  return encodedInRange(value, i);
+}
+
+PackedStep::Encoded PackedStep::encodedByAddition(Value value, Value factor, Value i) {
+  // A scale of less than 32 bits may be rounded down, which a residual has room for.
+  if (rounding == Rounding::Residual)
+    return residualOf(b, b.roundToInt(b.fma(value, factor, splat(0x1p23f))), carries(i));
+  // Beside this number there is no room for a fraction: the sum is rounded, and an integer in its lower bits.
+  constexpr float whole = 0x1.8p23f;
+  Value rounded = b.bitcast(integers(), b.fma(value, factor, splat(whole)));
+  if (rounding == Rounding::Nearest)
+    return {{rounded}, {}};
+  const auto greatest = llvm::bit_cast<uint32_t>(whole + static_cast<float>(format.greatestValue()) * 0x1p16f);
+  return {{b.addI(rounded, carries(i)), 2, greatest >> 16}, {}};
+}
+
+PackedStep::Encoded PackedStep::encodedInRange(Value value, Value i) {
+  const int64_t least = format.leastValue();
+  const auto most = static_cast<float>(format.greatestValue());
+  // What is above `high`, a positive number, is taken down before it is made an integer, as bits of a float, which are
+  // in order there; what is below is taken up afterwards. CPUs give the least integer for what is less.
+  auto noMore = [&](float high) {
+    Value bits =
+        arith::MinSIOp::create(b, b.bitcast(integers(), value), b.splat(integers(), llvm::bit_cast<int32_t>(high)));
+    return b.bitcast(floats(), bits);
+  };
+  auto noLess = [&](Value x, int64_t low) -> Value { return arith::MaxSIOp::create(b, x, b.splat(integers(), low)); };
   switch (rounding) {
   case Rounding::Nearest:
-    return {{noLess(b.roundToInt(noMore(value, most)), format.leastValue())}, {}};
+    return {{noLess(b.roundToInt(noMore(most)), least)}, {}};
   case Rounding::Stochastic: {
     // In fixed point with as many bits behind the point as are random.
-    Value fixed = b.roundToInt(b.mulF(noMore(value, most), splat(0x1p16f)));
-    return {{b.addI(noLess(fixed, format.leastValue() * (1 << 16)), carry()), 2}, {}};
+    Value fixed = b.roundToInt(b.mulF(noMore(most), splat(0x1p16f)));
+    return {{b.addI(noLess(fixed, least * (1 << 16)), carries(i)), 2}, {}};
   }
   case Rounding::Residual: {
-    value = noMore(value, most + 0.5f - 1 / residualSteps);
-    if (!isApart) {
+    value = noMore(most + 0.5f - 1 / residualSteps);
+    if (hasRoomForFraction()) {
       Value fixed = b.roundToInt(b.fma(value, splat(0x1p24f), splat(0x1p23f)));
-      return residualOf(b, noLess(fixed, format.leastValue() * (1 << 24)), carry());
+      return residualOf(b, noLess(fixed, least * (1 << 24)), carries(i));
     }
-    // The integer part does not fit beside the fraction.
-    value = writeGreater(b, value, splat(least - 0.5f));
+    value = writeGreater(b, value, splat(static_cast<float>(least) - 0.5f));
     Value nearest = b.roundToInt(value);
     Value left = b.roundToInt(b.fma(b.subF(value, b.toFloat(nearest)), splat(0x1p24f), splat(0x1p23f)));
-    const Encoded rest = residualOf(b, left, carry());
+    const Encoded rest = residualOf(b, left, carries(i));
     return {{b.addI(nearest, arith::ShRSIOp::create(b, rest.codes.lanes, b.splat(integers(), 24)))}, rest.residuals};
   }
   }

@@ -104,11 +104,21 @@ private:
     Byte codes, residuals;
   };
   Encoded encoded(mlir::Value i);
+  /// Where isRoundedByAddition(): of values that meet this factor.
+  Encoded encodedByAddition(mlir::Value value, mlir::Value factor, mlir::Value i);
+  /// Of values that count in codes and may be beyond them.
+  Encoded encodedInRange(mlir::Value value, mlir::Value i);
+  mlir::Value carries(mlir::Value i) { return PhiloxRows::carries(b, tileCarries, turns, i); }
   /// Of values in fixed point, half a scale more than they are: the code is the integer part, the residual the eight
   /// bits behind it, rounded at random. A residual of 128 is the next code's of -128.
   static Encoded residualOf(KernelBuilder &b, mlir::Value fixed, mlir::Value random);
   /// Whether the new scale of a group takes its greatest value to the greatest code, and none above it.
   bool fillsCodes() const { return format.kind == Format::Kind::Int && scaling == ScaleUpdate::Group; }
+  /// Whether a code and the fraction beside it, of as many bits as are random or more, are within a float or an
+  /// integer.
+  bool hasRoomForFraction() const { return format.bits <= 6; }
+  /// Whether the addition that scales new values rounds them, too, as none is beyond the codes.
+  bool isRoundedByAddition() const { return fillsCodes() && (rounding == Rounding::Nearest || hasRoomForFraction()); }
   /// With fillsCodes(): new values count in this part of the new scale where they are rounded, because so much is left
   /// of a float beside a code.
   float roundedPart() const;
