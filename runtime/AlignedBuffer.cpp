@@ -67,6 +67,16 @@ AlignedBuffer::~AlignedBuffer() {
     std::free(memory);
 }
 
+void bq::moveToHugePages(const void *memory, size_t bytes) {
+#ifndef MADV_COLLAPSE // Of Linux 6.1, whose number is newer than some headers.
+  constexpr int MADV_COLLAPSE = 25;
+#endif
+  const auto begin = reinterpret_cast<uintptr_t>(memory);
+  const size_t first = roundUp(begin, hugePage), last = (begin + bytes) / hugePage * hugePage;
+  if (first < last)
+    madvise(reinterpret_cast<void *>(first), last - first, MADV_COLLAPSE);
+}
+
 Expected<ScratchLease> ScratchLease::take(Kind kind, size_t bytes) {
   thread_local AlignedBuffer kept[3];
   ScratchLease lease(&kept[static_cast<int>(kind)]);

@@ -40,6 +40,10 @@ private:
   size_t bytes = 0; ///< As asked for.
 };
 
+/// Asks the system to put huge pages below what lies in memory of another owner, which keeps its contents; other
+/// threads may read it meanwhile. Only speed is lost where the system refuses.
+void moveToHugePages(const void *memory, size_t bytes);
+
 /// Scratch memory of the calling thread: kept from one call to the next, never shrinking. While one lease of a kind
 /// lives, another one on the same thread (a caller's scheduler may run other work while it waits) gets memory of its
 /// own.
