@@ -35,7 +35,9 @@ Expected<std::shared_ptr<const CpuWeight>> CpuWeight::packMixed(std::shared_ptr<
   if (part.owner) {
     packed->borrowed = weight.codes;
     packed->owner = part.owner;
-    moveToHugePages(weight.codes, part.codeBytes);
+    // Once for all weights that are parts of a stream.
+    if (!part.firstRow)
+      moveToHugePages(weight.codes, part.codeBytes);
   } else {
     std::memcpy(to, weight.codes, part.codeBytes);
   }
