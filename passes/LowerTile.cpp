@@ -3,6 +3,7 @@
 #include "passes/Passes.h"
 #include "passes/Schedules.h"
 #include "passes/cpu/ExpandPhilox.h"
+#include "passes/cpu/KernelBuilder.h"
 
 #include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
@@ -26,10 +27,6 @@ struct TargetPattern : OpRewritePattern<OpTy> {
   TargetPattern(MLIRContext *context, const CpuTarget &target) : OpRewritePattern<OpTy>(context), target(target) {}
   const CpuTarget &target;
 };
-
-Value intrinsic(ImplicitLocOpBuilder &b, StringRef name, Type type, ValueRange operands) {
-  return LLVM::CallIntrinsicOp::create(b, type, b.getStringAttr(name), operands).getResult(0);
-}
 
 Value splat(ImplicitLocOpBuilder &b, Type type, int64_t value) {
   APInt bits(getElementTypeOrSelf(type).getIntOrFloatBitWidth(), static_cast<uint64_t>(value), false, true);
@@ -64,13 +61,13 @@ struct LowerDot : TargetPattern<DotOp> {
     if (!op.isInteger()) {
       if (!target.has(CpuTarget::AVX512BF16))
         return op.emitError() << "cpu '" << target.name << "' has no dot product of bf16";
-      rewriter.replaceOp(op, intrinsic(b, "llvm.x86.avx512bf16.dpbf16ps." + std::to_string(bits), type, operands));
+      rewriter.replaceOp(op, writeIntrinsic(b, "llvm.x86.avx512bf16.dpbf16ps." + std::to_string(bits), type, operands));
       return success();
     }
     const bool hasDot =
         lanes == 16 ? target.has(CpuTarget::AVX512VNNI) : (lanes == 8 || lanes == 4) && target.has(CpuTarget::AVXVNNI);
     if (hasDot)
-      rewriter.replaceOp(op, intrinsic(b, "llvm.x86.avx512.vpdpbusd." + std::to_string(bits), type, operands));
+      rewriter.replaceOp(op, writeIntrinsic(b, "llvm.x86.avx512.vpdpbusd." + std::to_string(bits), type, operands));
     else if ((lanes == 8 || lanes == 16) && lanes <= target.lanes())
       rewriter.replaceOp(op, byPairs(b, op, lanes));
     else
@@ -85,9 +82,9 @@ struct LowerDot : TargetPattern<DotOp> {
     StringRef multiplyWords = wide ? "llvm.x86.avx512.pmaddw.d.512" : "llvm.x86.avx2.pmadd.wd";
     Type type = op.getType();
     if (op.getMax() <= 127) {
-      Value pairs = intrinsic(b, wide ? "llvm.x86.avx512.pmaddubs.w.512" : "llvm.x86.avx2.pmadd.ub.sw", words,
-                              {op.getWeights(), op.getActivations()});
-      Value sums = intrinsic(b, multiplyWords, type, {pairs, splat(b, words, 1)});
+      Value pairs = writeIntrinsic(b, wide ? "llvm.x86.avx512.pmaddubs.w.512" : "llvm.x86.avx2.pmadd.ub.sw", words,
+                                   {op.getWeights(), op.getActivations()});
+      Value sums = writeIntrinsic(b, multiplyWords, type, {pairs, splat(b, words, 1)});
       return arith::AddIOp::create(b, op.getAccumulator(), sums);
     }
     Value weights = bitcast(b, words, op.getWeights()), activations = bitcast(b, words, op.getActivations());
@@ -96,8 +93,8 @@ struct LowerDot : TargetPattern<DotOp> {
     Value oddWeights = arith::ShRUIOp::create(b, weights, eight);
     Value evenActivations = arith::ShRSIOp::create(b, arith::ShLIOp::create(b, activations, eight), eight);
     Value oddActivations = arith::ShRSIOp::create(b, activations, eight);
-    Value even = intrinsic(b, multiplyWords, type, {evenWeights, evenActivations});
-    Value odd = intrinsic(b, multiplyWords, type, {oddWeights, oddActivations});
+    Value even = writeIntrinsic(b, multiplyWords, type, {evenWeights, evenActivations});
+    Value odd = writeIntrinsic(b, multiplyWords, type, {oddWeights, oddActivations});
     return arith::AddIOp::create(b, arith::AddIOp::create(b, op.getAccumulator(), even), odd);
   }
 
@@ -130,7 +127,8 @@ struct LowerLookup : TargetPattern<LookupOp> {
     if (type.getElementType().isInteger(16)) {
       if (!target.has(CpuTarget::AVX512) || count != 32)
         return op.emitError() << "cpu '" << target.name << "' has no lookup of " << count << " words";
-      rewriter.replaceOp(op, intrinsic(b, "llvm.x86.avx512.permvar.hi.512", type, {op.getTable(), op.getIndices()}));
+      rewriter.replaceOp(op,
+                         writeIntrinsic(b, "llvm.x86.avx512.permvar.hi.512", type, {op.getTable(), op.getIndices()}));
       return success();
     }
     if (type.getElementType().isInteger(8) && (count == 32 || count == 64) && count <= 4 * target.lanes()) {
@@ -139,12 +137,13 @@ struct LowerLookup : TargetPattern<LookupOp> {
       for (int64_t i = 0; i < count; ++i)
         repeat[i] = i % 16;
       Value table = vector::ShuffleOp::create(b, op.getTable(), op.getTable(), repeat);
-      rewriter.replaceOp(op, intrinsic(b, count == 64 ? "llvm.x86.avx512.pshuf.b.512" : "llvm.x86.avx2.pshuf.b", type,
-                                       {table, op.getIndices()}));
+      rewriter.replaceOp(op, writeIntrinsic(b, count == 64 ? "llvm.x86.avx512.pshuf.b.512" : "llvm.x86.avx2.pshuf.b",
+                                            type, {table, op.getIndices()}));
       return success();
     }
     if (type.getElementType().isF32() && count == 16 && target.has(CpuTarget::AVX512)) {
-      rewriter.replaceOp(op, intrinsic(b, "llvm.x86.avx512.permvar.sf.512", type, {op.getTable(), op.getIndices()}));
+      rewriter.replaceOp(op,
+                         writeIntrinsic(b, "llvm.x86.avx512.permvar.sf.512", type, {op.getTable(), op.getIndices()}));
       return success();
     }
     if (type.getElementType().isF32() && count == 8 && target.has(CpuTarget::AVX2)) {
@@ -162,7 +161,7 @@ struct LowerLookup : TargetPattern<LookupOp> {
       SmallVector<int64_t> order(8);
       std::iota(order.begin(), order.end(), first);
       Value entries = vector::ShuffleOp::create(b, op.getTable(), op.getTable(), order);
-      return intrinsic(b, "llvm.x86.avx2.permps", type, {entries, op.getIndices()});
+      return writeIntrinsic(b, "llvm.x86.avx2.permps", type, {entries, op.getIndices()});
     };
     return arith::SelectOp::create(b, testBit(b, op, 3), half(8), half(0));
   }

@@ -43,10 +43,7 @@ static Value unpackFromAll(KernelBuilder &b, Value bytes, int64_t bits) {
   for (int64_t byte = 0; byte < 4 * codesPerStep; ++byte)
     first.push_back(static_cast<int8_t>(byte / 4 * bits));
   Value places = arith::ConstantOp::create(b, DenseElementsAttr::get(wide, ArrayRef<int8_t>(first)));
-  Value lanes = LLVM::CallIntrinsicOp::create(b, wide, b.getStringAttr("llvm.x86.avx512.pmultishift.qb.512"),
-                                              ValueRange{places, copies})
-                    .getResult(0);
-  return b.bitcast(b.vec(b.getI32Type(), codesPerStep), lanes);
+  return b.bitcast(b.vec(b.getI32Type(), codesPerStep), b.extractBits(copies, places));
 }
 
 Value bq::writeLookUpCodes(KernelBuilder &b, Value bytes, int64_t bits, Value table) {

@@ -35,10 +35,8 @@ Value bq::writeGreaterSize(KernelBuilder &b, Value x, Value most) {
   }
   constexpr int64_t greaterSize = 0b1011, currentRounding = 4;
   Value allLanes = arith::ConstantOp::create(b, b.getI16IntegerAttr(-1));
-  return LLVM::CallIntrinsicOp::create(
-             b, type, b.getStringAttr("llvm.x86.avx512.mask.range.ps.512"),
-             ValueRange{x, most, b.i32(greaterSize), b.zero(type), allLanes, b.i32(currentRounding)})
-      .getResult(0);
+  return writeIntrinsic(b, "llvm.x86.avx512.mask.range.ps.512", type,
+                        {x, most, b.i32(greaterSize), b.zero(type), allLanes, b.i32(currentRounding)});
 }
 
 Value bq::writeGreatestLane(KernelBuilder &b, Value sizes) {

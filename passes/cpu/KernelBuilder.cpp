@@ -152,6 +152,13 @@ Value KernelBuilder::roundToInt(Value floats) {
 Value KernelBuilder::select(Value condition, Value yes, Value no) {
   return arith::SelectOp::create(*this, condition, yes, no);
 }
+Value KernelBuilder::extractBits(Value data, Value begins) {
+  return writeIntrinsic(*this, "llvm.x86.avx512.pmultishift.qb.512", data.getType(), {begins, data});
+}
+
+Value bq::writeIntrinsic(ImplicitLocOpBuilder &b, StringRef name, Type result, ValueRange operands) {
+  return LLVM::CallIntrinsicOp::create(b, result, b.getStringAttr(name), operands).getResult(0);
+}
 
 static Type withElement(Type like, Type element) {
   auto vector = dyn_cast<VectorType>(like);

@@ -88,6 +88,9 @@ public:
   /// A vector of f32 to the nearest i32, ties to even.
   Value roundToInt(Value floats);
   Value select(Value condition, Value yes, Value no);
+  /// With AVX512VBMI, of 64 bytes: for each byte the eight bits of its quad of `data` that begin where the byte of
+  /// `begins` says, counted in circles.
+  Value extractBits(Value data, Value begins);
 
   /// f32, f16 or bf16 values as f32, and back with one rounding; scalars and vectors.
   Value extendFloat(Value value);
@@ -101,6 +104,10 @@ public:
   /// if condition then body.
   void when(Value condition, mlir::function_ref<void()> body);
 };
+
+/// An instruction that upstream dialects cannot say, by LLVM's name for it.
+mlir::Value writeIntrinsic(mlir::ImplicitLocOpBuilder &b, llvm::StringRef name, mlir::Type result,
+                           mlir::ValueRange operands);
 
 } // namespace bq
 

@@ -11,11 +11,6 @@ namespace {
 /// One in every byte of a quad, and 0 to 7 in its bytes.
 constexpr int64_t everyByte = 0x0101010101010101, byteNumbers = 0x0706050403020100;
 
-Value intrinsic(KernelBuilder &b, StringRef name, ValueRange operands) {
-  Type type = operands.front().getType();
-  return LLVM::CallIntrinsicOp::create(b, type, b.getStringAttr(name), operands).getResult(0);
-}
-
 /// Whether so many codes in a row, of up to `most` bits, lie in `bytes` bytes wherever the quad that they belong to
 /// makes them begin.
 bool fit(int64_t codes, int64_t most, int64_t bytes) {
@@ -40,18 +35,12 @@ int64_t quadOf(Byte byte) {
 Value MixedDecoder::i64(int64_t value) { return arith::ConstantIntOp::create(b, b.getI64Type(), value); }
 
 Value MixedDecoder::permute(Value data, Value order) {
-  return intrinsic(b, "llvm.x86.avx512.permvar.qi.512", {data, order});
-}
-
-Value MixedDecoder::extract(Value data, Value shifts) {
-  return intrinsic(b, "llvm.x86.avx512.pmultishift.qb.512", {shifts, data});
+  return writeIntrinsic(b, "llvm.x86.avx512.permvar.qi.512", data.getType(), {data, order});
 }
 
 Value MixedDecoder::compress(Value values, Value mask) {
   Value none = b.zero(cast<VectorType>(values.getType()));
-  return LLVM::CallIntrinsicOp::create(b, values.getType(), b.getStringAttr("llvm.x86.avx512.mask.compress"),
-                                       ValueRange{values, none, mask})
-      .getResult(0);
+  return writeIntrinsic(b, "llvm.x86.avx512.mask.compress", values.getType(), {values, none, mask});
 }
 
 MixedDecoder::Lanes::Lanes(Type element, int64_t most)
@@ -134,7 +123,7 @@ SmallVector<Value> MixedDecoder::codesFrom(Value at, const Narrow &narrow) {
   for (Value order : narrow.orders) {
     Value quads = permute(some, order);
     for (auto [i, shifts] : llvm::enumerate(narrow.shifts)) {
-      Value code = arith::AndIOp::create(b, b.bitcast(integers, extract(quads, shifts)), narrow.mask);
+      Value code = arith::AndIOp::create(b, b.bitcast(integers, b.extractBits(quads, shifts)), narrow.mask);
       if (!narrow.others.empty())
         code = b.bitOr(code, narrow.others[i % narrow.others.size()]);
       result.push_back(b.bitcast(elements, code));
@@ -144,7 +133,7 @@ SmallVector<Value> MixedDecoder::codesFrom(Value at, const Narrow &narrow) {
 }
 
 Value MixedDecoder::lookup(Value table, Value numbers) {
-  return intrinsic(b, "llvm.x86.avx512.permvar.sf.512", {table, numbers});
+  return writeIntrinsic(b, "llvm.x86.avx512.permvar.sf.512", table.getType(), {table, numbers});
 }
 
 MixedDecoder::Wide MixedDecoder::wide(Value width) {
@@ -164,7 +153,7 @@ MixedDecoder::Wide MixedDecoder::wide(Value width) {
 }
 
 Value MixedDecoder::wideCodes(const Wide &wide, Value at) {
-  Value fields = extract(permute(load(at), wide.order), wide.shifts);
+  Value fields = b.extractBits(permute(load(at), wide.order), wide.shifts);
   return arith::AndIOp::create(b, b.bitcast(b.words(), fields), wide.mask);
 }
 
@@ -181,6 +170,6 @@ MixedDecoder::Fields MixedDecoder::fields(Value bits, Value least) {
 
 Value MixedDecoder::widths(const Fields &fields, Value at, Value bit) {
   Value shifts = quadsOf(b.addI(fields.shifts, b.mulI(bit, i64(everyByte))));
-  Value above = extract(permute(load(at), fields.order), b.bitcast(b.bytes(), shifts));
+  Value above = b.extractBits(permute(load(at), fields.order), b.bitcast(b.bytes(), shifts));
   return b.addI(arith::AndIOp::create(b, above, fields.mask), fields.least);
 }

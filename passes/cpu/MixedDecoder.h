@@ -75,8 +75,6 @@ private:
   mlir::Value load(mlir::Value at) { return b.load(b.bytes(), codes, at); }
   /// Bytes of `data` by the byte indices of `order`.
   mlir::Value permute(mlir::Value data, mlir::Value order);
-  /// For each byte of a quad the eight bits of it that begin where the byte of `shifts` says.
-  mlir::Value extract(mlir::Value data, mlir::Value shifts);
 
   KernelBuilder &b;
   mlir::Value codes;

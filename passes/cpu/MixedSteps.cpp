@@ -55,7 +55,7 @@ SmallVector<Value> MixedSteps::groupsFrom(Value list, Value entry, int64_t steps
 }
 
 Value MixedSteps::gather(int64_t plane, int64_t first, int64_t count, ArrayRef<Value> groups, Value inGroup) {
-  const int64_t size = plan.format.group, length = std::min({count, size, form.lanes * plan.perWord()});
+  const int64_t size = plan.format.group, length = std::min(count, size);
   SmallVector<Value> pieces;
   for (int64_t code = first; code < first + count; code += length) {
     Value column = b.add(b.mul(groups[code / size], size), b.add(inGroup, code % size));
