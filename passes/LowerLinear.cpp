@@ -48,6 +48,7 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
     auto write = llvm::StringSwitch<Write>(schedule.getAlgorithm())
                      .Case("stream", isMixed ? writeMixedStream : writeStreamLinear)
                      .Case("panel", isMixed ? Write() : writePanelLinear)
+                     .Case("groups", isMixed ? writeMixedGroups : Write())
                      .Case("reference", isMixed ? writeMixedReference : writeReferenceLinear)
                      .Default(nullptr);
     if (!write)
@@ -81,8 +82,9 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
     const int64_t given = op.getProductRows();
     if (weight.getFormat().isMixed()) {
       std::string reason;
-      if (isStream && !canStreamMixed(weight.getFormat(), weight.getK(), *targetOf(op, cpu), reason))
-        return op->emitError() << "schedule 'stream' refuses: " << reason;
+      auto can = isStream ? canStreamMixed : canGroupMixed;
+      if (schedule.getAlgorithm() != "reference" && !can(weight.getFormat(), weight.getK(), *targetOf(op, cpu), reason))
+        return op->emitError() << "schedule '" << schedule.getAlgorithm() << "' refuses: " << reason;
       const int64_t expected = ShapedType::isDynamic(given) ? mixedRowMultiple : given;
       return rows == expected && rows > 0 && vectors == 1 ? success() : refuse(Twine(expected) + " rows and 1 vector");
     }

@@ -83,6 +83,13 @@ ScheduleAttr proposeMixedStream(Operation *op, const Target &target, std::string
   return scheduleMixed(op, target, "stream");
 }
 
+ScheduleAttr proposeMixedGroups(Operation *op, const Target &target, std::string &reason) {
+  auto weight = cast<WeightType>(cast<ProductLayer>(op).getWeight().getType());
+  if (!canGroupMixed(weight.getFormat(), weight.getK(), std::get<CpuTarget>(target), reason))
+    return {};
+  return scheduleMixed(op, target, "groups");
+}
+
 ScheduleAttr proposeMixedReference(Operation *op, const Target &target, std::string &) {
   return scheduleMixed(op, target, "reference");
 }
@@ -98,7 +105,8 @@ ScheduleAttr refusePrepack(Operation *, const Target &, std::string &reason) {
 
 constexpr Candidate productCandidates[] = {
     {"stream", proposeStream}, {"panel", proposePanel}, {"reference", proposeReference}};
-constexpr Candidate mixedCandidates[] = {{"stream", proposeMixedStream}, {"reference", proposeMixedReference}};
+constexpr Candidate mixedCandidates[] = {
+    {"stream", proposeMixedStream}, {"groups", proposeMixedGroups}, {"reference", proposeMixedReference}};
 constexpr Candidate directCandidates[] = {{"direct", proposeDirect}};
 constexpr Candidate rowCandidates[] = {{"rows", proposeRows}};
 ScheduleAttr refuseMixedRows(Operation *, const Target &, std::string &reason) {

@@ -23,14 +23,21 @@ void writeMixedBlocks(KernelBuilder &b, const LinearPlan &plan, const LinearBuff
 bool hasMixedBlocks(const LinearPlan &plan);
 int64_t mixedBlockBytes(const LinearPlan &plan);
 
+/// Whether writeMixedGroups() can: a CPU with AVX2 and groups of whole bytes, none in two rows of the weight. Else the
+/// reason in `reason`.
+bool canGroupMixed(const Format &format, int64_t k, const CpuTarget &target, std::string &reason);
+/// Group after group of a row is decoded in registers, by what is kept for its width, and meets the activations.
+void writeMixedGroups(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers);
+int64_t mixedGroupBytes(const LinearPlan &plan);
+
 /// A row is decoded to floats, eight codes at a time where the CPU has vectors of so many; these meet the activations.
 void writeMixedReference(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers);
 int64_t mixedReferenceBytes(const LinearPlan &plan);
 
-/// Bytes of scratch for each thread, for both.
+/// Bytes of scratch for each thread, for all of them.
 int64_t mixedScratchBytes(const LinearPlan &plan);
 
-/// What both have in common: tasks, rows, and what becomes of sums.
+/// What all have in common: tasks, rows, and what becomes of sums.
 ///
 /// With integer activations a weight is min + range * t, so that all of the least value is one product with the sum of
 /// the activations: sums are over t alone. With floats they are over weights.

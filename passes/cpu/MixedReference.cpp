@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // Any group size, also of groups that lie in several rows of the weight, on any CPU.
+#include "passes/cpu/MixedEights.h"
 #include "passes/cpu/MixedLinear.h"
 
 using namespace mlir;
@@ -16,16 +17,7 @@ public:
         row(frame.scratch(b.getF32Type(), rowBytes(plan) / 4)) {
     least = fieldByte(8);
     field = fieldByte(9);
-    if (hasWholeEights(b.target, plan))
-      keepEights();
   }
-
-  /// Whether all runs of levels of one group begin at bytes and are eights.
-  static bool hasWholeEights(const CpuTarget &target, const LinearPlan &plan) {
-    return target.has(CpuTarget::AVX2) && plan.format.group % 8 == 0 && plan.layout.k % 8 == 0;
-  }
-  /// Bytes behind the row: what keepEights() keeps.
-  static constexpr int64_t eightBytes = MixedIndex::widths * (32 + 32 + 4 + 4);
 
   void write() {
     // Behind a segment are zeros, as behind the activations.
@@ -84,15 +76,11 @@ private:
   /// Columns [from, to) of the row, whose levels begin `skip` bits behind the beginning of their group.
   void decodeGroup(Value width, Value skip, Value from, Value to) {
     Value start = b.addI(b.loadScalar(frame.positions(), toIndex(width)), skip);
-    if (steps) {
-      storeEights(keptEights(toIndex(width)), start, width, from, to, behindOf(from));
-      return;
-    }
     Value step = stepOf(width), behind = behindOf(from);
     Value rest = from;
     if (b.target.has(CpuTarget::AVX2)) {
       rest = b.add(from, b.mul(b.div(b.sub(to, from), 8), 8));
-      start = storeEights(eightsOf(start, width), start, width, from, rest, behind);
+      start = storeEights(start, width, from, rest, behind);
     }
     b.loop(rest, to, 1, ValueRange{start}, [&](Value column, ValueRange state) {
       Value level = arith::UIToFPOp::create(b, b.getF32Type(), loadBits(state[0], width));
@@ -115,55 +103,16 @@ private:
     return b.mul(b.div(column, layout.segmentCodes), layout.segmentSize - layout.segmentCodes);
   }
 
-  VectorType eightInts() { return b.vec(b.getI32Type(), 8); }
-  VectorType eightFloats() { return b.vec(b.getF32Type(), 8); }
-  /// How eight levels are taken from the sixteen bytes that begin with the first of them.
-  struct Eights {
-    Value order, shifts, mask, step;
-  };
-  Eights eightsOf(Value start, Value width) {
-    auto everywhere = [&](Value value) {
-      return b.broadcast(eightInts(), arith::TruncIOp::create(b, b.getI32Type(), value));
-    };
-    Value within = everywhere(arith::AndIOp::create(b, start, i64(7)));
-    Value bits = b.addI(b.mulI(b.ints({0, 1, 2, 3, 4, 5, 6, 7}), everywhere(width)), within);
-    // A level is in the three bytes from that of its first bit on; what is behind the sixteenth is none of it.
-    Value first = b.mulI(b.shiftRight(bits, 3), b.splat(eightInts(), 0x01010101));
-    Value bytes = b.bitAnd(b.addI(first, b.splat(eightInts(), 0x03020100)), 0x0f0f0f0f);
-    return {b.bitcast(b.vec(b.getI8Type(), 32), bytes), b.bitAnd(bits, 7), everywhere(ones(width)),
-            b.broadcast(eightFloats(), stepOf(width))};
-  }
-  /// Those of all widths, for levels that begin at bytes.
-  void keepEights() {
-    auto at = [&](Type element, int64_t of, int64_t offset) {
-      return frame.scratch(element, MixedIndex::widths * of, rowBytes(plan) + MixedIndex::widths * offset);
-    };
-    orders = at(b.getI8Type(), 32, 0), shifts = at(b.getI32Type(), 8, 32);
-    masks = at(b.getI32Type(), 1, 64), steps = at(b.getF32Type(), 1, 68);
-    b.loop(b.index(1), b.index(MixedIndex::widths), 1, [&](Value width) {
-      const Eights eights = eightsOf(i64(0), toI64(width));
-      b.store(eights.order, orders, b.mul(width, 32));
-      b.store(eights.shifts, shifts, b.mul(width, 8));
-      b.storeScalar(vector::ExtractOp::create(b, eights.mask, int64_t(0)), masks, width);
-      b.storeScalar(vector::ExtractOp::create(b, eights.step, int64_t(0)), steps, width);
-    });
-  }
-  Eights keptEights(Value width) {
-    return {b.load(b.vec(b.getI8Type(), 32), orders, b.mul(width, 32)), b.load(eightInts(), shifts, b.mul(width, 8)),
-            b.broadcastLoad(eightInts(), masks, width), b.broadcastLoad(eightFloats(), steps, width)};
-  }
-
   /// Columns [from, to), eights of them, whose levels begin at bit `start`; gives the bit behind them. Each eight is as
   /// many bytes as a level has bits.
-  Value storeEights(const Eights &eights, Value start, Value width, Value from, Value to, Value behind) {
+  Value storeEights(Value start, Value width, Value from, Value to, Value behind) {
+    const VectorType floats = b.vec(b.getF32Type(), 8);
+    const MixedEights eights = MixedEights::get(b, start, width);
     Value first = toIndex(arith::ShRUIOp::create(b, start, i64(3))), stride = toIndex(width);
-    Value min = b.broadcast(eightFloats(), frame.min());
+    Value min = b.broadcast(floats, frame.min()), step = b.broadcast(floats, stepOf(width));
     b.loop(from, to, 8, ValueRange{first}, [&](Value column, ValueRange state) {
-      Value some = b.load(b.vec(b.getI8Type(), 16), buffers.codes, state[0]);
-      Value lanes = b.bitcast(eightInts(), LookupOp::create(b, eights.order.getType(), some, eights.order));
-      Value level = arith::AndIOp::create(b, arith::ShRUIOp::create(b, lanes, eights.shifts), eights.mask);
-      Value t = b.toFloat(level);
-      b.store(plan.isInteger() ? b.mulF(t, eights.step) : b.fma(t, eights.step, min), row, b.add(column, behind));
+      Value t = b.toFloat(eights.fieldsOf(b, b.load(b.vec(b.getI8Type(), 16), buffers.codes, state[0])));
+      b.store(plan.isInteger() ? b.mulF(t, step) : b.fma(t, step, min), row, b.add(column, behind));
       return SmallVector<Value>{b.add(state[0], stride)};
     });
     return b.addI(start, b.mulI(width, toI64(b.sub(to, from))));
@@ -215,7 +164,6 @@ private:
   MixedFrame frame;
   Value row; ///< f32 [padded columns]
   Value least, field;
-  Value orders, shifts, masks, steps; ///< Eights of each width; null where they are made for each group.
 };
 
 } // namespace
@@ -224,6 +172,4 @@ void bq::writeMixedReference(KernelBuilder &b, const LinearPlan &plan, const Lin
   MixedReference(b, plan, buffers).write();
 }
 
-int64_t bq::mixedReferenceBytes(const LinearPlan &plan) {
-  return MixedReference::rowBytes(plan) + MixedReference::eightBytes;
-}
+int64_t bq::mixedReferenceBytes(const LinearPlan &plan) { return MixedReference::rowBytes(plan); }

@@ -74,5 +74,6 @@ void bq::writeMixedStream(KernelBuilder &b, const LinearPlan &plan, const Linear
 
 int64_t bq::mixedScratchBytes(const LinearPlan &plan) {
   const int64_t blocks = hasMixedBlocks(plan) ? mixedBlockBytes(plan) : 0;
-  return MixedFrame::frameBytes(plan) + std::max({MixedLists::bytes(plan), mixedReferenceBytes(plan), blocks});
+  return MixedFrame::frameBytes(plan) +
+         std::max({MixedLists::bytes(plan), mixedReferenceBytes(plan), mixedGroupBytes(plan), blocks});
 }

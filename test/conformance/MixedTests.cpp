@@ -148,12 +148,12 @@ std::vector<MixedCase> mixedCases(const Subject &subject, uint64_t seed) {
         c.seed = caseSeed(seed, cases.size());
         cases.push_back(c);
       }
-  // The greatest sums of a row's products: 516 of them fit the 32 bits of one of the two lanes of such groups, 520 do
-  // not.
+  // The greatest sums of products: in one of the two lanes of groups of 8 the 516 of the shorter row fit 32 bits, 520
+  // do not; in one of eight lanes the 518 of the shorter group do, 520 do not.
   for (Compute compute : subject.computes)
-    for (int64_t k : {1032, 1040}) {
+    for (auto [group, k] : {std::pair(8, 1032), {8, 1040}, {4144, 4144}, {4160, 4160}}) {
       MixedCase c;
-      c.format = {Format::Kind::Mixed, 15, 8};
+      c.format = {Format::Kind::Mixed, 15, group};
       c.compute = compute;
       c.n = 17;
       c.k = k;

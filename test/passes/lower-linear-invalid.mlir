@@ -129,3 +129,12 @@ func.func @reference_rows(%x: tensor<9x16xf32>, %w: !bq.weight<32x16, "int4", f1
       : (tensor<9x16xf32>, !bq.weight<32x16, "int4", f16>) -> tensor<9x32xf32>
   return %y : tensor<9x32xf32>
 }
+
+// -----
+
+func.func @groups_across_rows(%x: tensor<1x100xf32>, %w: !bq.weight<32x100, "mixed:g8", f32>) -> tensor<1x32xf32> {
+  // expected-error@+1 {{schedule 'groups' refuses: groups of 8 lie in several rows of 100}}
+  %y = bq.linear %x, %w {compute = #bq.compute<i8>, schedule = #bq.schedule<groups, rows = 1, vectors = 1, layout = <lanes = 16, planes = [8, 4, 2, 1], segment = 100, padded = 192>>}
+      : (tensor<1x100xf32>, !bq.weight<32x100, "mixed:g8", f32>) -> tensor<1x32xf32>
+  return %y : tensor<1x32xf32>
+}

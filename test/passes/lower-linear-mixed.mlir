@@ -1,21 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // RUN: bq-opt %s -bq-cpu-pipeline=cpu=znver4 | FileCheck %s
-// RUN: bq-opt %s -bq-cpu-pipeline=cpu=haswell | FileCheck %s --check-prefix=DECODED
+// RUN: bq-opt %s -bq-cpu-pipeline=cpu=haswell | FileCheck %s --check-prefix=GROUPS
+// RUN: bq-opt %s -bq-cpu-pipeline=cpu=x86-64 | FileCheck %s --check-prefix=DECODED
 // RUN: bq-opt %s -bq-select-schedule="cpu=haswell remarks=true" -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
+// RUN: bq-opt %s -bq-select-schedule="cpu=x86-64 remarks=true" -o /dev/null 2>&1 | FileCheck %s --check-prefix=PLAIN
 
-// With VBMI bytes go to the quads that hold their fields, fields to bytes, and a dot product follows; elsewhere a row
-// is decoded code by code.
+// With VBMI bytes go to the quads that hold their fields, fields to bytes, and a dot product follows. With AVX2 bytes go
+// to words, whose products with powers of two and with activations follow. Elsewhere a row is decoded code by code.
 
 // REMARK: stream: cpu 'haswell' has no VBMI
-// REMARK: reference: chosen
+// REMARK: groups: chosen
+// PLAIN: groups: cpu 'x86-64' has no AVX2
+// PLAIN: reference: chosen
 
 // CHECK-LABEL: llvm.func @whole_groups(
 // CHECK: llvm.x86.avx512.permvar.qi.512
 // CHECK: llvm.x86.avx512.pmultishift.qb.512
 // CHECK: llvm.x86.avx512.mask.compress
 // CHECK: llvm.x86.avx512.vpdpbusd.512
+// GROUPS-LABEL: llvm.func @whole_groups(
+// GROUPS: llvm.x86.avx2.pshuf.b
+// GROUPS-NEXT: llvm.bitcast
+// GROUPS: llvm.x86.avx2.pmulhu.w
+// GROUPS: llvm.x86.avx2.pmadd.wd
+// GROUPS-NOT: avx512
 // DECODED-LABEL: llvm.func @whole_groups(
-// DECODED-NOT: avx512
+// DECODED-NOT: llvm.x86
 func.func @whole_groups(%x: tensor<1x256xf32>, %w: !bq.weight<48x256, "mixed:g32", f32>) -> tensor<1x48xf32> {
   %y = bq.linear %x, %w {compute = #bq.compute<i8>}
     : (tensor<1x256xf32>, !bq.weight<48x256, "mixed:g32", f32>) -> tensor<1x48xf32>
@@ -30,6 +40,10 @@ func.func @whole_groups(%x: tensor<1x256xf32>, %w: !bq.weight<48x256, "mixed:g32
 // CHECK-NOT: vpdpbusd
 // CHECK: llvm.intr.fma
 // CHECK: llvm.x86.avx512.permvar.sf.512
+// GROUPS-LABEL: llvm.func @floats(
+// GROUPS: llvm.x86.avx2.pshuf.b
+// GROUPS-NOT: pmadd
+// GROUPS: llvm.intr.fma
 func.func @floats(%x: tensor<1x256xf32>, %w: !bq.weight<48x256, "mixed:g32", f32>) -> tensor<1x48xf32> {
   %y = bq.linear %x, %w {compute = #bq.compute<f32>}
     : (tensor<1x256xf32>, !bq.weight<48x256, "mixed:g32", f32>) -> tensor<1x48xf32>
@@ -45,15 +59,16 @@ func.func @floats(%x: tensor<1x256xf32>, %w: !bq.weight<48x256, "mixed:g32", f32
 // CHECK: llvm.x86.avx512.pmultishift.qb.512
 // CHECK-COUNT-16: llvm.x86.avx512bf16.dpbf16ps.512
 // CHECK-NOT: dpbf16ps
-// DECODED-LABEL: llvm.func @halves(
-// DECODED-NOT: dpbf16ps
+// GROUPS-LABEL: llvm.func @halves(
+// GROUPS-NOT: dpbf16ps
 func.func @halves(%x: tensor<1x256xf32>, %w: !bq.weight<48x256, "mixed:g32", f32>) -> tensor<1x48xf32> {
   %y = bq.linear %x, %w {compute = #bq.compute<bf16>}
     : (tensor<1x256xf32>, !bq.weight<48x256, "mixed:g32", f32>) -> tensor<1x48xf32>
   return %y : tensor<1x48xf32>
 }
 
-// REMARK: stream: cpu 'haswell' has no VBMI
+// REMARK: groups: groups of 8 lie in several rows of 100
+// REMARK: reference: chosen
 
 // CHECK-LABEL: llvm.func @groups_across_rows(
 // CHECK-NOT: pmultishift

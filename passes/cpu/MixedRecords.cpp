@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "passes/cpu/MixedRecords.h"
+
+using namespace mlir;
+using namespace bq;
+
+using abi::MixedIndex;
+
+namespace {
+
+/// Bytes of a record's parts.
+constexpr int64_t order = 0, shifts = 32, wordOrder = 64, wordFactors = 96, mask = 128, wordMask = 132, unitPart = 136,
+                  recordBytes = MixedRecords::bytes / MixedIndex::widths;
+
+int64_t bytesOf(VectorType type) { return type.getNumElements() * type.getElementTypeBitWidth() / 8; }
+
+} // namespace
+
+MixedRecords::MixedRecords(KernelBuilder &b, Value memory, bool hasWords)
+    : b(b), memory(memory), eightInts(b.vec(b.getI32Type(), 8)), sixteenWords(b.vec(b.getI16Type(), 16)),
+      orders(b.vec(b.getI8Type(), 32)) {
+  b.loop(b.index(1), b.index(MixedIndex::widths), 1, [&](Value width) {
+    auto i64 = [&](Value index) { return arith::IndexCastOp::create(b, b.getI64Type(), index); };
+    const MixedEights eights = MixedEights::get(b, i64(b.index(0)), i64(width));
+    Value ones = b.splat(b.vec(b.getI32Type(), 8), 0x3f800000);
+    Value unit = b.divF(b.bitcast(b.vec(b.getF32Type(), 8), ones), b.toFloat(eights.mask));
+    keep(eights.order, width, order);
+    keep(eights.shifts, width, shifts);
+    keep(b.slice(eights.mask, 0, 1), width, mask);
+    keep(b.slice(unit, 0, 1), width, unitPart);
+  });
+  for (int64_t width = 1; hasWords && width <= maxWord; ++width)
+    keepWords(width);
+}
+
+void MixedRecords::keepWords(int64_t width) {
+  SmallVector<int8_t> bytes;
+  SmallVector<int16_t> factors;
+  for (int64_t bit = 0; bit < 16 * width; bit += width) {
+    // A code that begins with a byte ends in it; the byte stands in the upper half too.
+    const int64_t byte = bit / 8, within = bit % 8;
+    bytes.append({static_cast<int8_t>(byte), static_cast<int8_t>(within ? byte + 1 : byte)});
+    factors.push_back(static_cast<int16_t>(1 << (16 - (within ? within : 8))));
+  }
+  Value at = b.index(width);
+  keep(arith::ConstantOp::create(b, DenseElementsAttr::get(orders, ArrayRef(bytes))), at, wordOrder);
+  keep(arith::ConstantOp::create(b, DenseElementsAttr::get(sixteenWords, ArrayRef(factors))), at, wordFactors);
+  keep(b.splat(b.vec(b.getI16Type(), 2), (1 << width) - 1), at, wordMask);
+}
+
+Value MixedRecords::part(VectorType type, Value width, int64_t offset) {
+  Value at = b.add(b.mul(width, recordBytes), offset);
+  return b.bitcast(type, b.load(b.vec(b.getI8Type(), bytesOf(type)), memory, at));
+}
+
+/// The 32 bits there, as often as `type` has room for.
+Value MixedRecords::splat(VectorType type, Value width, int64_t offset) {
+  Value one = vector::ExtractOp::create(b, part(b.vec(b.getI32Type(), 1), width, offset), int64_t(0));
+  return b.bitcast(type, b.broadcast(eightInts, one));
+}
+
+void MixedRecords::keep(Value value, Value width, int64_t offset) {
+  const int64_t bytes = bytesOf(cast<VectorType>(value.getType()));
+  b.store(b.bitcast(b.vec(b.getI8Type(), bytes), value), memory, b.add(b.mul(width, recordBytes), offset));
+}
+
+MixedRecords::Words MixedRecords::words(Value width) {
+  return {part(orders, width, wordOrder), part(sixteenWords, width, wordFactors), splat(sixteenWords, width, wordMask)};
+}
+
+MixedEights MixedRecords::eights(Value width) {
+  return {part(orders, width, order), part(eightInts, width, shifts), splat(eightInts, width, mask)};
+}
+
+Value MixedRecords::unit(Value width) { return splat(b.vec(b.getF32Type(), 8), width, unitPart); }
+
+Value MixedRecords::Words::codesOf(KernelBuilder &b, Value bytes) const {
+  Value words = b.bitcast(factors.getType(), LookupOp::create(b, order.getType(), bytes, order));
+  return arith::AndIOp::create(b, writeIntrinsic(b, "llvm.x86.avx2.pmulhu.w", factors.getType(), {words, factors}),
+                               mask);
+}

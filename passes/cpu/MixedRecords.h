@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// How codes of each width of a `mixed` weight are decoded with AVX2, kept in memory.
+#ifndef BQ_PASSES_CPU_MIXEDRECORDS_H
+#define BQ_PASSES_CPU_MIXEDRECORDS_H
+
+#include "dialect/core/MixedIndex.h"
+#include "passes/cpu/MixedEights.h"
+
+namespace bq {
+
+/// A record for each width, to be read in a loop over groups of any.
+class MixedRecords {
+public:
+  /// Widths whose codes become words.
+  static constexpr int64_t maxWord = 8;
+  static constexpr int64_t bytes = abi::MixedIndex::widths * 256;
+
+  /// `memory`: i8 [bytes]. `hasWords`: whether words() is called.
+  MixedRecords(KernelBuilder &b, mlir::Value memory, bool hasWords);
+
+  /// How sixteen codes become words: their bytes are shuffled to words, and the upper half of a product with a power of
+  /// two moves them to the lower end. A code of up to 8 bits lies in two bytes.
+  struct Words {
+    mlir::Value order;   ///< i8 [32]
+    mlir::Value factors; ///< i16 [16]
+    mlir::Value mask;    ///< i16 [16]
+
+    /// The codes in `bytes`, i8 [16], which begin with a byte: i16 [16].
+    mlir::Value codesOf(KernelBuilder &b, mlir::Value bytes) const;
+  };
+  /// Of a width, an index.
+  Words words(mlir::Value width);
+  /// Of codes that begin with a byte.
+  MixedEights eights(mlir::Value width);
+  /// 1 / (2^width - 1): f32 [8].
+  mlir::Value unit(mlir::Value width);
+
+private:
+  void keepWords(int64_t width);
+  mlir::Value part(mlir::VectorType type, mlir::Value width, int64_t offset);
+  mlir::Value splat(mlir::VectorType type, mlir::Value width, int64_t offset);
+  void keep(mlir::Value value, mlir::Value width, int64_t offset);
+
+  KernelBuilder &b;
+  mlir::Value memory;
+  const mlir::VectorType eightInts, sixteenWords, orders;
+};
+
+} // namespace bq
+
+#endif // BQ_PASSES_CPU_MIXEDRECORDS_H
