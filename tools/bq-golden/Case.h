@@ -40,6 +40,10 @@ struct Case {
 struct Results {
   std::map<std::string, at::Tensor> tensors;
   nlohmann::json values = nlohmann::json::object(); ///< For `expect`.
+  /// How far apart rounding alone may put results of two machines: added to what the case allows of these tensors.
+  std::map<std::string, at::Tensor> rounding = {};
+  /// What the same computation gives where rounding decides otherwise, such as when to stop: as good.
+  std::vector<Results> others = {};
 };
 
 } // namespace bq::golden

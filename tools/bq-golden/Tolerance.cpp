@@ -127,7 +127,8 @@ Tolerance golden::outputTolerance(const std::string &where, const Json &toleranc
   TORCH_CHECK(false, where, ": there is no tolerance for the output '", name, "'");
 }
 
-std::optional<Mismatch> golden::compare(const at::Tensor &got, const at::Tensor &expected, const Tolerance &tolerance) {
+std::optional<Mismatch> golden::compare(const at::Tensor &got, const at::Tensor &expected, const Tolerance &tolerance,
+                                        const at::Tensor &rounding) {
   if (!got.defined())
     return plain("nothing was computed");
   if (got.sizes() != expected.sizes() && (got.numel() != 1 || expected.numel() != 1))
@@ -154,6 +155,8 @@ std::optional<Mismatch> golden::compare(const at::Tensor &got, const at::Tensor 
   at::Tensor excess = apart;
   if (tolerance.mode != Tolerance::Mode::Exact) {
     at::Tensor allowed = rightValues.abs().mul(tolerance.relative).nan_to_num(0).add(tolerance.absolute);
+    if (rounding.defined())
+      allowed = allowed + rounding.to(at::kDouble);
     isWrong = apart.gt(allowed);
     excess = apart - allowed;
   }

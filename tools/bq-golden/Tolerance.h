@@ -43,8 +43,10 @@ struct Mismatch {
 
 /// Nothing where `got` is near enough. Shapes must be equal, or both of one element. Types may differ: for Exact, the
 /// type of `expected` must hold each value of `got`, for integers also as the unsigned number of the same bits;
-/// otherwise values are compared as double.
-std::optional<Mismatch> compare(const at::Tensor &got, const at::Tensor &expected, const Tolerance &tolerance);
+/// otherwise values are compared as double. `rounding`, where defined, is of the shape of `expected` and allows so much
+/// more; not of Exact.
+std::optional<Mismatch> compare(const at::Tensor &got, const at::Tensor &expected, const Tolerance &tolerance,
+                                const at::Tensor &rounding = {});
 
 } // namespace bq::golden
 

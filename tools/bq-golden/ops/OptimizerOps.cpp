@@ -4,6 +4,8 @@
 #include "tools/bq-golden/OpTable.h"
 #include "tools/bq-golden/ops/ParameterCase.h"
 
+#include <ATen/CPUGeneratorImpl.h>
+
 using namespace bq;
 using namespace bq::golden;
 using bq::nn::ParameterKind;
@@ -37,9 +39,9 @@ DiodeMixOptions optionsOf(const Case &given, at::ScalarType momentType) {
   return options;
 }
 
-/// A step of the optimizer for each gradient of the case, and `after` behind it. Gives step and moments.
-Results takeSteps(const Case &given, DiodeMix &optimizer, at::Tensor parameter, const std::function<void()> &after) {
-  at::Tensor gradients = given.input("grads");
+/// A step of the optimizer for each gradient, and `after` behind it. Gives step and moments.
+Results takeSteps(const at::Tensor &gradients, DiodeMix &optimizer, at::Tensor parameter,
+                  const std::function<void()> &after) {
   for (int64_t i = 0; i < gradients.size(0); ++i) {
     parameter.mutable_grad() = gradients[i];
     optimizer.step();
@@ -51,13 +53,35 @@ Results takeSteps(const Case &given, DiodeMix &optimizer, at::Tensor parameter, 
            {"exp_avg_s", state.moments.v}}};
 }
 
-Results optimizeFloat(const Case &given) {
+Results optimizeFloat(const Case &given, const at::Tensor &gradients) {
   at::Tensor weight = given.input("weight").requires_grad_(true);
   // Upstream's moments of an ordinary parameter have its type, whatever the optimizer's is.
   DiodeMix optimizer({weight}, optionsOf(given, weight.scalar_type()));
   std::vector<at::Tensor> weights;
-  Results results = takeSteps(given, optimizer, weight, [&] { weights.push_back(weight.detach().clone()); });
+  Results results = takeSteps(gradients, optimizer, weight, [&] { weights.push_back(weight.detach().clone()); });
   results.tensors["weights"] = at::stack(weights);
+  return results;
+}
+
+/// Twice the range of what gradients give that differ in their last bit.
+at::Tensor roundingOf(const Case &given, const at::Tensor &gradients) {
+  at::Generator generator = at::detail::createCPUGenerator(/*seed=*/1);
+  std::vector<at::Tensor> weights;
+  for (int64_t i = 0; i < 64; ++i) {
+    at::Tensor bits = at::randint(-1, 2, gradients.sizes(), generator, gradients.options());
+    weights.push_back(optimizeFloat(given, gradients + gradients * bits * 0x1p-23).tensors.at("weights"));
+  }
+  at::Tensor all = at::stack(weights);
+  return (all.amax(0) - all.amin(0)) * 2;
+}
+
+Results optimizeFloat(const Case &given) {
+  const at::Tensor gradients = given.input("grads");
+  Results results = optimizeFloat(given, gradients);
+  // A gradient between its own singular vectors is diagonal: the rest is what rounding leaves, and differs between
+  // CPUs. Parted by its own root it makes steps that count.
+  if (given.has("galore") && given.group("galore").text("proj_type", "std") == "full")
+    results.rounding["weights"] = roundingOf(given, gradients);
   return results;
 }
 
@@ -67,7 +91,7 @@ Results optimize(const Case &given, const QuantizedParameter &parameter) {
   if (at::Tensor delta = given.optionalInput("init_delta"); delta.defined())
     optimizer.paramState(parameter.data()).moments.v.copy_(-parameter.data().sign() * delta);
   ParameterTrace trace(parameter);
-  Results results = takeSteps(given, optimizer, parameter.data(), [&] { trace.record(); });
+  Results results = takeSteps(given.input("grads"), optimizer, parameter.data(), [&] { trace.record(); });
   trace.addTo(results);
   return results;
 }
@@ -86,7 +110,7 @@ Results optimizeMpq(const Case &given) { return optimize(given, mpqParameter(giv
 
 void golden::addOptimizerOps(OpTable &table) {
   auto &ops = table["bitorch-engine"];
-  ops["DiodeMix_float"] = {optimizeFloat, {}};
+  ops["DiodeMix_float"] = {[](const Case &given) { return optimizeFloat(given); }, {}};
   ops["DiodeMix_nbit"] = {optimizeNBit, {}};
   ops["DiodeMix_bin"] = {optimizeBinary, {}};
   ops["DiodeMix_mpq"] = {optimizeMpq, {}};
