@@ -37,7 +37,7 @@ public:
       : b(b), plan(plan), buffers(buffers), size(plan.format.group), places(plan), frame(b, plan, buffers),
         records(b, frame.scratch(b.getI8Type(), MixedRecords::bytes), places.hasWords) {
     totals = frame.scratch(b.getF32Type(), plan.rows, places.totals);
-    groupWidths = frame.scratch(b.getI32Type(), (places.activations - places.groups) / 4, places.groups);
+    groups = frame.scratch(b.getI32Type(), (places.activations - places.groups) / 4, places.groups);
     if (plan.isInteger())
       activations = frame.scratch(places.hasWords ? Type(b.getI16Type()) : b.getF32Type(),
                                   plan.rows * places.rowColumns, places.activations);
@@ -51,6 +51,7 @@ public:
     frame.writeTasks([&](Value firstRow, Value rows, Value firstX) {
       if (plan.hasPaddedRows)
         keepActivations(firstX);
+      records.begin(frame.positions());
       b.loop(b.index(0), rows, 1, [&](Value i) {
         const SmallVector<Value> sums = sumRow(b.add(firstRow, i), firstX);
         for (int64_t x = 0; x < plan.rows; ++x)
@@ -106,75 +107,85 @@ private:
 
   /// Sums of level / (2^bits - 1) times activations, of each row.
   SmallVector<Value> sumRow(Value weightRow, Value firstX) {
-    keepGroupWidths(weightRow);
+    keepGroups(weightRow);
     const SmallVector<Value> initial(plan.rows, b.zero(eightFloats()));
     return b.loop(b.index(0), b.index(places.rowGroups), 1, initial, [&](Value group, ValueRange before) {
-      Value width = arith::IndexCastUIOp::create(b, b.getIndexType(), b.loadScalar(groupWidths, group));
-      Value position = b.loadScalar(frame.positions(), width);
-      b.storeScalar(b.addI(position, toI64(b.mul(width, size))), frame.positions(), width);
-      Value byte = toIndex(arith::ShRUIOp::create(b, position, i64(3)));
-      b.prefetch(buffers.codes, {b.add(byte, prefetched)});
+      const Group next = take(group);
+      b.prefetch(buffers.codes, {b.add(next.byte, prefetched)});
       if (!places.hasWords)
-        return addFloats(width, byte, group, firstX, before);
-      Value isWord = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, width, b.index(MixedRecords::maxWord));
+        return addFloats(next, firstX, before);
+      Value isWord = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, next.record,
+                                           b.index(MixedRecords::maxWord * MixedRecords::recordBytes));
       auto branch = scf::IfOp::create(b, before.getTypes(), isWord, /*withElseRegion=*/true);
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPointToStart(branch.thenBlock());
-      scf::YieldOp::create(b, addWords(width, byte, group, before));
+      scf::YieldOp::create(b, addWords(next, before));
       b.setInsertionPointToStart(branch.elseBlock());
-      scf::YieldOp::create(b, addFloats(width, byte, group, firstX, before));
+      scf::YieldOp::create(b, addFloats(next, firstX, before));
       return SmallVector<Value>(branch.getResults());
     });
   }
 
-  /// Those of a row; eight of them begin at the same bit of a byte as the row does.
-  void keepGroupWidths(Value weightRow) {
+  /// Of a width's record, which begins at a byte of the stream and a column of the row.
+  struct Group {
+    Value record, byte, eightBytes, column;
+  };
+  /// The group of this number in the row.
+  Group take(Value number) {
+    Group group;
+    group.record = arith::IndexCastUIOp::create(b, b.getIndexType(), b.loadScalar(groups, number));
+    group.eightBytes = records.eightBytes(group.record);
+    group.byte = records.next(group.record, b.mul(group.eightBytes, size / 8));
+    group.column = b.mul(number, size);
+    return group;
+  }
+
+  /// Those of a row; the widths of eight of them begin at the same bit of a byte as the row's.
+  void keepGroups(Value weightRow) {
     Value start = b.mulI(toI64(b.mul(frame.streamRow(weightRow), places.rowGroups)), field);
     const MixedEights eights = MixedEights::get(b, start, field);
     Value byte = toIndex(b.addI(arith::ShRUIOp::create(b, start, i64(3)), i64(10))), stride = toIndex(field);
     Value above = b.broadcast(eightInts(), arith::TruncIOp::create(b, b.getI32Type(), least));
     b.loop(b.index(0), b.index(places.rowGroups), 8, ValueRange{byte}, [&](Value group, ValueRange at) {
-      b.store(b.addI(eights.fieldsOf(b, sixteenAt(at[0])), above), groupWidths, group);
+      Value widths = b.addI(eights.fieldsOf(b, sixteenAt(at[0])), above);
+      b.store(b.mulI(widths, b.splat(eightInts(), MixedRecords::recordBytes)), groups, group);
       return SmallVector<Value>{b.add(at[0], stride)};
     });
   }
 
   using AddStep = function_ref<void(Value byte, Value column, MutableArrayRef<Value> products)>;
 
-  /// The sums after a group, which begins at `byte`. `addStep` adds its products, of `step` codes, to others; these are
-  /// `type`.
-  SmallVector<Value> addGroup(int64_t step, VectorType type, Value width, Value byte, Value group, ValueRange before,
-                              AddStep addStep) {
+  /// The sums after a group. `addStep` adds products of `step` codes to others, which are `type`.
+  SmallVector<Value> addGroup(int64_t step, VectorType type, const Group &group, ValueRange before, AddStep addStep) {
     int64_t span = step;
     while (span < 4 * step && size % (2 * span) == 0)
       span *= 2;
-    Value column = b.mul(group, size);
     auto addSpan = [&](Value inGroup, Value from, ValueRange products) {
       SmallVector<Value> next(products);
       for (int64_t first = 0; first < span; first += step)
-        addStep(b.add(from, b.mul(width, first / 8)), b.add(column, b.add(inGroup, first)), next);
+        addStep(b.add(from, b.mul(group.eightBytes, first / 8)), b.add(group.column, b.add(inGroup, first)), next);
       return next;
     };
     SmallVector<Value> products(plan.rows, b.zero(type));
     if (span == size) {
-      products = addSpan(b.index(0), byte, products);
+      products = addSpan(b.index(0), group.byte, products);
     } else {
-      products.push_back(byte);
+      products.push_back(group.byte);
       products = b.loop(b.index(0), b.index(size), span, products, [&](Value inGroup, ValueRange state) {
         SmallVector<Value> next = addSpan(inGroup, state.back(), state.drop_back());
-        next.push_back(b.add(state.back(), b.mul(width, span / 8)));
+        next.push_back(b.add(state.back(), b.mul(group.eightBytes, span / 8)));
         return next;
       });
     }
     SmallVector<Value> sums(before);
-    Value unit = records.unit(width);
+    Value unit = records.unit(group.record);
     for (int64_t x = 0; x < plan.rows; ++x)
       sums[x] = b.fma(type == eightInts() ? b.toFloat(products[x]) : products[x], unit, sums[x]);
     return sums;
   }
 
-  SmallVector<Value> addWords(Value width, Value byte, Value group, ValueRange before) {
-    const MixedRecords::Words words = records.words(width);
+  SmallVector<Value> addWords(const Group &group, ValueRange before) {
+    const MixedRecords::Words words = records.words(group.record);
     auto addStep = [&](Value at, Value column, MutableArrayRef<Value> products) {
       Value codes = words.codesOf(b, sixteenAt(at));
       for (int64_t x = 0; x < plan.rows; ++x) {
@@ -182,17 +193,17 @@ private:
         products[x] = b.addI(products[x], writeIntrinsic(b, "llvm.x86.avx2.pmadd.wd", eightInts(), {codes, own}));
       }
     };
-    return addGroup(wordStep, eightInts(), width, byte, group, before, addStep);
+    return addGroup(wordStep, eightInts(), group, before, addStep);
   }
 
-  SmallVector<Value> addFloats(Value width, Value byte, Value group, Value firstX, ValueRange before) {
-    const MixedEights eights = records.eights(width);
+  SmallVector<Value> addFloats(const Group &group, Value firstX, ValueRange before) {
+    const MixedEights eights = records.eights(group.record);
     auto addStep = [&](Value at, Value column, MutableArrayRef<Value> products) {
       Value levels = b.toFloat(eights.fieldsOf(b, sixteenAt(at)));
       for (int64_t x = 0; x < plan.rows; ++x)
         products[x] = b.fma(levels, floatsAt(x, firstX, column), products[x]);
     };
-    return addGroup(floatStep, eightFloats(), width, byte, group, before, addStep);
+    return addGroup(floatStep, eightFloats(), group, before, addStep);
   }
 
   /// Eight activations of a row as floats.
@@ -227,7 +238,7 @@ private:
   MixedFrame frame;
   MixedRecords records;
   Value totals;       ///< f32 [rows]
-  Value groupWidths;  ///< i32 [rowGroups], and what is left of eight
+  Value groups;       ///< i32 [rowGroups], the record of each, and what is left of eight
   Value activations;  ///< i16 or f32 [rows, rowColumns], of integers
   Value least, field; ///< i64: the least width, and the bits that say how much a width is above.
 };

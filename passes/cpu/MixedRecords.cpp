@@ -10,7 +10,7 @@ namespace {
 
 /// Bytes of a record's parts.
 constexpr int64_t order = 0, shifts = 32, wordOrder = 64, wordFactors = 96, mask = 128, wordMask = 132, unitPart = 136,
-                  recordBytes = MixedRecords::bytes / MixedIndex::widths;
+                  position = 144, eight = 152;
 
 int64_t bytesOf(VectorType type) { return type.getNumElements() * type.getElementTypeBitWidth() / 8; }
 
@@ -22,12 +22,13 @@ MixedRecords::MixedRecords(KernelBuilder &b, Value memory, bool hasWords)
   b.loop(b.index(1), b.index(MixedIndex::widths), 1, [&](Value width) {
     auto i64 = [&](Value index) { return arith::IndexCastOp::create(b, b.getI64Type(), index); };
     const MixedEights eights = MixedEights::get(b, i64(b.index(0)), i64(width));
-    Value ones = b.splat(b.vec(b.getI32Type(), 8), 0x3f800000);
+    Value ones = b.splat(eightInts, 0x3f800000), record = b.mul(width, recordBytes);
     Value unit = b.divF(b.bitcast(b.vec(b.getF32Type(), 8), ones), b.toFloat(eights.mask));
-    keep(eights.order, width, order);
-    keep(eights.shifts, width, shifts);
-    keep(b.slice(eights.mask, 0, 1), width, mask);
-    keep(b.slice(unit, 0, 1), width, unitPart);
+    keep(eights.order, record, order);
+    keep(eights.shifts, record, shifts);
+    keep(b.slice(eights.mask, 0, 1), record, mask);
+    keep(b.slice(unit, 0, 1), record, unitPart);
+    keepNumber(width, record, eight);
   });
   for (int64_t width = 1; hasWords && width <= maxWord; ++width)
     keepWords(width);
@@ -42,37 +43,63 @@ void MixedRecords::keepWords(int64_t width) {
     bytes.append({static_cast<int8_t>(byte), static_cast<int8_t>(within ? byte + 1 : byte)});
     factors.push_back(static_cast<int16_t>(1 << (16 - (within ? within : 8))));
   }
-  Value at = b.index(width);
+  Value at = b.index(width * recordBytes);
   keep(arith::ConstantOp::create(b, DenseElementsAttr::get(orders, ArrayRef(bytes))), at, wordOrder);
   keep(arith::ConstantOp::create(b, DenseElementsAttr::get(sixteenWords, ArrayRef(factors))), at, wordFactors);
   keep(b.splat(b.vec(b.getI16Type(), 2), (1 << width) - 1), at, wordMask);
 }
 
-Value MixedRecords::part(VectorType type, Value width, int64_t offset) {
-  Value at = b.add(b.mul(width, recordBytes), offset);
-  return b.bitcast(type, b.load(b.vec(b.getI8Type(), bytesOf(type)), memory, at));
+Value MixedRecords::part(VectorType type, Value record, int64_t offset) {
+  return b.bitcast(type, b.load(b.vec(b.getI8Type(), bytesOf(type)), memory, b.add(record, offset)));
 }
 
 /// The 32 bits there, as often as `type` has room for.
-Value MixedRecords::splat(VectorType type, Value width, int64_t offset) {
-  Value one = vector::ExtractOp::create(b, part(b.vec(b.getI32Type(), 1), width, offset), int64_t(0));
+Value MixedRecords::splat(VectorType type, Value record, int64_t offset) {
+  Value one = vector::ExtractOp::create(b, part(b.vec(b.getI32Type(), 1), record, offset), int64_t(0));
   return b.bitcast(type, b.broadcast(eightInts, one));
 }
 
-void MixedRecords::keep(Value value, Value width, int64_t offset) {
+/// The 64 bits there as an index.
+Value MixedRecords::number(Value record, int64_t offset) {
+  Value one = vector::ExtractOp::create(b, part(b.vec(b.getI64Type(), 1), record, offset), int64_t(0));
+  return arith::IndexCastOp::create(b, b.getIndexType(), one);
+}
+
+void MixedRecords::keep(Value value, Value record, int64_t offset) {
   const int64_t bytes = bytesOf(cast<VectorType>(value.getType()));
-  b.store(b.bitcast(b.vec(b.getI8Type(), bytes), value), memory, b.add(b.mul(width, recordBytes), offset));
+  b.store(b.bitcast(b.vec(b.getI8Type(), bytes), value), memory, b.add(record, offset));
 }
 
-MixedRecords::Words MixedRecords::words(Value width) {
-  return {part(orders, width, wordOrder), part(sixteenWords, width, wordFactors), splat(sixteenWords, width, wordMask)};
+void MixedRecords::keepNumber(Value index, Value record, int64_t offset) {
+  Value number = arith::IndexCastOp::create(b, b.getI64Type(), index);
+  keep(b.broadcast(b.vec(b.getI64Type(), 1), number), record, offset);
 }
 
-MixedEights MixedRecords::eights(Value width) {
-  return {part(orders, width, order), part(eightInts, width, shifts), splat(eightInts, width, mask)};
+void MixedRecords::begin(Value positions) {
+  b.loop(b.index(1), b.index(MixedIndex::widths), 1, [&](Value width) {
+    Value bit = arith::IndexCastOp::create(b, b.getIndexType(), b.loadScalar(positions, width));
+    keepNumber(b.div(bit, 8), b.mul(width, recordBytes), position);
+  });
 }
 
-Value MixedRecords::unit(Value width) { return splat(b.vec(b.getF32Type(), 8), width, unitPart); }
+Value MixedRecords::next(Value record, Value groupBytes) {
+  Value byte = number(record, position);
+  keepNumber(b.add(byte, groupBytes), record, position);
+  return byte;
+}
+
+Value MixedRecords::eightBytes(Value record) { return number(record, eight); }
+
+MixedRecords::Words MixedRecords::words(Value record) {
+  return {part(orders, record, wordOrder), part(sixteenWords, record, wordFactors),
+          splat(sixteenWords, record, wordMask)};
+}
+
+MixedEights MixedRecords::eights(Value record) {
+  return {part(orders, record, order), part(eightInts, record, shifts), splat(eightInts, record, mask)};
+}
+
+Value MixedRecords::unit(Value record) { return splat(b.vec(b.getF32Type(), 8), record, unitPart); }
 
 Value MixedRecords::Words::codesOf(KernelBuilder &b, Value bytes) const {
   Value words = b.bitcast(factors.getType(), LookupOp::create(b, order.getType(), bytes, order));

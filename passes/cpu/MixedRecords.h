@@ -8,15 +8,23 @@
 
 namespace bq {
 
-/// A record for each width, to be read in a loop over groups of any.
+/// A record for each width, to be read in a loop over groups of any. Records are named by the byte of `memory` that
+/// they begin at: width * recordBytes.
 class MixedRecords {
 public:
   /// Widths whose codes become words.
   static constexpr int64_t maxWord = 8;
-  static constexpr int64_t bytes = abi::MixedIndex::widths * 256;
+  static constexpr int64_t recordBytes = 256, bytes = abi::MixedIndex::widths * recordBytes;
 
   /// `memory`: i8 [bytes]. `hasWords`: whether words() is called.
   MixedRecords(KernelBuilder &b, mlir::Value memory, bool hasWords);
+
+  /// Takes over where the next group of each width begins, in bits: i64 [widths].
+  void begin(mlir::Value positions);
+  /// The byte that the next group begins at; the one that follows begins so many bytes behind. Indices.
+  mlir::Value next(mlir::Value record, mlir::Value groupBytes);
+  /// Bytes of eight codes: an index.
+  mlir::Value eightBytes(mlir::Value record);
 
   /// How sixteen codes become words: their bytes are shuffled to words, and the upper half of a product with a power of
   /// two moves them to the lower end. A code of up to 8 bits lies in two bytes.
@@ -28,18 +36,19 @@ public:
     /// The codes in `bytes`, i8 [16], which begin with a byte: i16 [16].
     mlir::Value codesOf(KernelBuilder &b, mlir::Value bytes) const;
   };
-  /// Of a width, an index.
-  Words words(mlir::Value width);
+  Words words(mlir::Value record);
   /// Of codes that begin with a byte.
-  MixedEights eights(mlir::Value width);
+  MixedEights eights(mlir::Value record);
   /// 1 / (2^width - 1): f32 [8].
-  mlir::Value unit(mlir::Value width);
+  mlir::Value unit(mlir::Value record);
 
 private:
   void keepWords(int64_t width);
-  mlir::Value part(mlir::VectorType type, mlir::Value width, int64_t offset);
-  mlir::Value splat(mlir::VectorType type, mlir::Value width, int64_t offset);
-  void keep(mlir::Value value, mlir::Value width, int64_t offset);
+  mlir::Value part(mlir::VectorType type, mlir::Value record, int64_t offset);
+  mlir::Value splat(mlir::VectorType type, mlir::Value record, int64_t offset);
+  mlir::Value number(mlir::Value record, int64_t offset);
+  void keep(mlir::Value value, mlir::Value record, int64_t offset);
+  void keepNumber(mlir::Value index, mlir::Value record, int64_t offset);
 
   KernelBuilder &b;
   mlir::Value memory;
