@@ -40,9 +40,10 @@ struct Case {
 struct Results {
   std::map<std::string, at::Tensor> tensors;
   nlohmann::json values = nlohmann::json::object(); ///< For `expect`.
-  /// How far apart rounding alone may put results of two machines: added to what the case allows of these tensors.
+  /// How far apart rounding alone may put results of two machines. Cases that are off by no more have not passed, and
+  /// are reported so.
   std::map<std::string, at::Tensor> rounding = {};
-  /// What the same computation gives where rounding decides otherwise, such as when to stop: as good.
+  /// What the same computation gives where rounding decides otherwise, such as when to stop.
   std::vector<Results> others = {};
 };
 

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 using namespace bq;
 using namespace bq::golden;
 
@@ -20,9 +22,9 @@ std::string firstLine(const std::exception &error) {
   return text.substr(0, text.find('\n'));
 }
 
-/// What is wrong with the results of a case, by output.
+/// What is wrong with the results of a case, by output; with `allowsRounding` what is beyond rounding.
 std::vector<Failure> judge(const CaseEntry &entry, const SafeTensors &contents, const OpEntry &op,
-                           const Results &results) {
+                           const Results &results, bool allowsRounding) {
   std::vector<Failure> failures;
   auto fail = [&](const std::string &output, std::optional<Mismatch> mismatch, std::string text) {
     failures.push_back({entry.id, entry.system, entry.op, output, std::move(mismatch), std::move(text)});
@@ -38,7 +40,7 @@ std::vector<Failure> judge(const CaseEntry &entry, const SafeTensors &contents, 
     auto rounding = results.rounding.find(name);
     std::optional<Mismatch> mismatch =
         compare(found->second, findTensor(contents, entry, output), entry.tolerances.at(name),
-                rounding == results.rounding.end() ? at::Tensor() : rounding->second);
+                allowsRounding && rounding != results.rounding.end() ? rounding->second : at::Tensor());
     if (mismatch)
       fail(name, mismatch, mismatch->text);
   }
@@ -51,9 +53,15 @@ std::vector<Failure> judge(const CaseEntry &entry, const SafeTensors &contents, 
   return failures;
 }
 
-std::vector<Failure> runCase(const CaseEntry &entry, const SafeTensors &contents, const OpTable &table) {
+/// The failures of a case, and whether rounding explains them.
+struct Verdict {
+  std::vector<Failure> failures;
+  bool isRounding = false;
+};
+
+Verdict runCase(const CaseEntry &entry, const SafeTensors &contents, const OpTable &table) {
   auto failed = [&](std::string text) {
-    return std::vector<Failure>{{entry.id, entry.system, entry.op, "", std::nullopt, std::move(text)}};
+    return Verdict{{{entry.id, entry.system, entry.op, "", std::nullopt, std::move(text)}}};
   };
   auto system = table.find(entry.system);
   if (system == table.end() || !system->second.count(entry.op))
@@ -65,11 +73,11 @@ std::vector<Failure> runCase(const CaseEntry &entry, const SafeTensors &contents
     given.inputs[name] = findTensor(contents, entry, input);
   try {
     const Results results = op.run(given);
-    std::vector<Failure> failures = judge(entry, contents, op, results);
-    for (const Results &other : results.others)
-      if (!failures.empty() && judge(entry, contents, op, other).empty())
-        failures.clear();
-    return failures;
+    auto holds = [&](const Results &some) { return judge(entry, contents, op, some, /*allowsRounding=*/true).empty(); };
+    Verdict verdict{judge(entry, contents, op, results, /*allowsRounding=*/false)};
+    verdict.isRounding = !verdict.failures.empty() &&
+                         (holds(results) || std::any_of(results.others.begin(), results.others.end(), holds));
+    return verdict;
   } catch (const std::exception &error) {
     return failed(firstLine(error));
   }
@@ -99,10 +107,10 @@ Report golden::runCases(const Index &index, const Selection &selection, const Op
         findTensor(files[entry->file], *entry, tensor);
   }
   for (const CaseEntry *entry : chosen) {
-    std::vector<Failure> failures = runCase(*entry, files[entry->file], table);
-    ++(failures.empty() ? report.passed : report.failed);
-    for (Failure &failure : failures)
-      report.failures.push_back(std::move(failure));
+    Verdict verdict = runCase(*entry, files[entry->file], table);
+    ++(verdict.failures.empty() ? report.passed : verdict.isRounding ? report.rounded : report.failed);
+    for (Failure &failure : verdict.failures)
+      (verdict.isRounding ? report.misses : report.failures).push_back(std::move(failure));
   }
   return report;
 }

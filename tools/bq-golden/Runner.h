@@ -27,7 +27,9 @@ struct Failure {
 
 struct Report {
   int64_t passed = 0, failed = 0; ///< Cases. One can have several failures.
+  int64_t rounded = 0;            ///< Cases that miss what the index asks, by no more than the op says rounding may do.
   std::vector<Failure> failures;
+  std::vector<Failure> misses;            ///< Of the cases that are rounded.
   std::map<std::string, int64_t> skipped; ///< Cases of systems of which no op is known, by system.
 };
 

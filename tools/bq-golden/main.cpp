@@ -19,9 +19,9 @@ int fail(const std::string &text, ExitCode code) {
   return code;
 }
 
-nlohmann::json toJson(const Report &report) {
-  nlohmann::json failures = nlohmann::json::array();
-  for (const Failure &failure : report.failures) {
+nlohmann::json toJson(const std::vector<Failure> &failures) {
+  nlohmann::json entries = nlohmann::json::array();
+  for (const Failure &failure : failures) {
     nlohmann::json entry = {{"case", failure.id},
                             {"system", failure.system},
                             {"op", failure.op},
@@ -32,18 +32,31 @@ nlohmann::json toJson(const Report &report) {
       entry["got"] = failure.mismatch->got;
       entry["expected"] = failure.mismatch->expected;
     }
-    failures.push_back(std::move(entry));
+    entries.push_back(std::move(entry));
   }
-  return {{"passed", report.passed}, {"failed", report.failed}, {"skipped", report.skipped}, {"failures", failures}};
+  return entries;
+}
+
+nlohmann::json toJson(const Report &report) {
+  return {{"passed", report.passed},   {"failed", report.failed},         {"rounded", report.rounded},
+          {"skipped", report.skipped}, {"misses", toJson(report.misses)}, {"failures", toJson(report.failures)}};
+}
+
+void print(const std::vector<Failure> &failures, const char *verdict) {
+  for (const Failure &failure : failures)
+    std::cout << verdict << " " << failure.id << " (" << failure.op << ")"
+              << (failure.output.empty() ? "" : " " + failure.output) << ": " << failure.text << "\n";
 }
 
 void print(const Report &report) {
-  for (const Failure &failure : report.failures)
-    std::cout << "FAILED " << failure.id << " (" << failure.op << ")"
-              << (failure.output.empty() ? "" : " " + failure.output) << ": " << failure.text << "\n";
+  print(report.failures, "FAILED");
+  print(report.misses, "ROUNDED");
   for (const auto &[system, count] : report.skipped)
     std::cout << count << " of " << system << " skipped: none of its ops is known\n";
-  std::cout << report.passed << " passed, " << report.failed << " failed\n";
+  std::cout << report.passed << " passed, " << report.failed << " failed";
+  if (report.rounded)
+    std::cout << ", " << report.rounded << " off by rounding";
+  std::cout << "\n";
 }
 
 int run(const std::string &path, const Selection &selection, bool asJson) {
