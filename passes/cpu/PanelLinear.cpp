@@ -1,62 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// For many rows of activations: a segment of a few blocks of weights is decoded once, to a panel that stays in the
-// nearest cache, and meets tiles of activations whose accumulators fill the registers.
-#include "passes/cpu/WeightDecoder.h"
+// For many rows of activations.
+#include "passes/cpu/PanelProduct.h"
 
 using namespace mlir;
 using namespace bq;
 
 namespace {
 
-/// Rows of activations for which a panel is decoded once; their sums stay in the cache with it. A multiple of every
-/// tile.
-constexpr int64_t rowBlock = 96;
-
-int64_t panelWords(const LinearPlan &plan) { return plan.segmentWords() * plan.vectors * plan.layout.lanes; }
-int64_t sumWords(const LinearPlan &plan) { return rowBlock * plan.vectors * plan.layout.lanes; }
-
 class PanelLinear {
 public:
   PanelLinear(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers)
-      : b(b), plan(plan), buffers(buffers), decoder(b, plan, buffers, WeightDecoder::IntegerMode::Whole) {
-    // Scratch: the sums of a block of rows, then the panel.
-    sums = b.view(buffers.scratch, {rowBlock, plan.vectors * b.lanes});
-    Value words = memref::ReinterpretCastOp::create(
-        b,
-        MemRefType::get({panelWords(plan)}, b.getF32Type(),
-                        StridedLayoutAttr::get(b.getContext(), sumWords(plan), {1})),
-        buffers.scratch, OpFoldResult(b.getIndexAttr(sumWords(plan))),
-        ArrayRef<OpFoldResult>{b.getIndexAttr(panelWords(plan))}, ArrayRef<OpFoldResult>{b.getIndexAttr(1)});
-    panel = words;
-  }
+      : b(b), plan(plan), buffers(buffers),
+        product(b, plan, buffers, sumsOf(b, plan, buffers.scratch), panelOf(b, plan, buffers.scratch)) {}
 
   void write() {
     b.loop(buffers.begin, buffers.end, 1, [&](Value task) {
-      b.loop(b.index(0), buffers.paddedRows, rowBlock, [&](Value firstRow) {
-        Value rows = b.min(b.sub(buffers.paddedRows, firstRow), b.index(rowBlock));
-        b.loop(b.index(0), rows, 1, [&](Value row) {
-          for (int64_t v = 0; v < plan.vectors; ++v)
-            b.store(b.splat(0.0f), sums, {row, b.index(v * b.lanes)});
-        });
-        b.loop(b.index(0), b.index(plan.layout.segments()), 1, [&](Value segment) {
-          if (!decoder.hasTwoBytes()) {
-            decodePanel(task, segment, decoder.valuesOf(0));
-            multiplyPanel(task, segment, {}, firstRow, rows);
-            return;
-          }
-          b.loop(b.index(0), b.index(2), 1, [&](Value pass) {
-            Value isHigh = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, pass, b.index(0));
-            decodePanel(task, segment, b.select(isHigh, decoder.valuesOf(0), decoder.valuesOf(1)));
-            multiplyPanel(task, segment, isHigh, firstRow, rows);
-          });
-        });
-        Value realRows = b.min(b.sub(buffers.m, firstRow), b.index(rowBlock));
+      b.loop(b.index(0), buffers.paddedRows, PanelProduct::rowBlock, [&](Value firstRow) {
+        Value rows = b.min(b.sub(buffers.paddedRows, firstRow), b.index(PanelProduct::rowBlock));
+        product.clear(rows);
+        b.loop(b.index(0), b.index(plan.layout.segments()), 1,
+               [&](Value segment) { product.add(task, segment, firstRow, rows); });
+        Value realRows = b.min(b.sub(buffers.m, firstRow), b.index(PanelProduct::rowBlock));
         b.loop(b.index(0), realRows, 1, [&](Value row) {
           Value m = b.add(firstRow, row);
           Value scale = writeRowScale(b, plan, buffers, m);
           b.loop(b.index(0), b.index(plan.vectors * b.lanes), b.lanes, [&](Value offset) {
             Value column = b.add(b.mul(task, plan.vectors * b.lanes), offset);
-            writeEpilogue(b, plan, buffers, b.load(b.f32s(), sums, {row, offset}), scale, m, column);
+            writeEpilogue(b, plan, buffers, product.sumsAt(row, offset), scale, m, column);
           });
         });
       });
@@ -64,110 +34,23 @@ public:
   }
 
 private:
-  /// The v-th block of rows of a task. The last task may have fewer: it reads the last block again, and does not store.
-  Value blockOf(Value task, Value v) {
-    Value block = b.add(b.mul(task, plan.vectors), v);
-    return plan.layout.blocks() % plan.vectors ? b.min(block, b.index(plan.layout.blocks() - 1)) : block;
+  // Scratch: the sums of a block of rows, then the panel.
+  static Value sumsOf(KernelBuilder &b, const LinearPlan &plan, Value scratch) {
+    return b.view(scratch, {PanelProduct::rowBlock, plan.vectors * b.lanes});
   }
-
-  Value panelAt(Value word, Value v) { return b.add(b.mul(word, plan.vectors * b.lanes), b.mul(v, b.lanes)); }
-
-  void decodePanel(Value task, Value segment, Value values) {
-    const int64_t words = plan.layout.tileCodes() / plan.perWord();
-    b.loop(b.index(0), b.index(plan.vectors), 1, [&](Value v) {
-      Value block = blockOf(task, v);
-      Value zeros = plan.form == LinearPlan::Form::F32 ? decoder.loadZeros(block, segment) : Value();
-      b.loop(b.index(0), b.index(plan.layout.tilesPerSegment()), 1, [&](Value tile) {
-        WeightDecoder::Lines lines = decoder.loadTile(block, segment, tile);
-        for (int64_t word = 0; word < words; ++word) {
-          Value weights = decoder.panelWord(lines, word, values, zeros);
-          b.store(b.bitcast(b.f32s(), weights), panel, panelAt(b.add(b.mul(tile, words), word), v));
-        }
-      });
-    });
-  }
-
-  /// `isHigh`: whether the panel holds the high bytes of a two-byte table; null where it holds whole weights.
-  void multiplyPanel(Value task, Value segment, Value isHigh, Value firstRow, Value rows) {
-    SmallVector<Value> scales, zeros;
-    for (int64_t v = 0; v < plan.vectors; ++v) {
-      Value block = blockOf(task, b.index(v));
-      Value scale = decoder.loadScales(block, segment);
-      scales.push_back(isHigh ? b.mulF(scale, b.broadcast(b.select(isHigh, b.f32(256.0f), b.f32(1.0f)))) : scale);
-      zeros.push_back(plan.form == LinearPlan::Form::F32 ? Value() : decoder.loadZeros(block, segment));
-    }
-    Value whole = b.mul(b.div(rows, plan.rows), plan.rows);
-    b.loop(b.index(0), whole, plan.rows,
-           [&](Value row) { multiplyTile(plan.rows, segment, isHigh, firstRow, row, scales, zeros); });
-    if (plan.rows > panelRowMultiple)
-      b.loop(whole, rows, panelRowMultiple,
-             [&](Value row) { multiplyTile(panelRowMultiple, segment, isHigh, firstRow, row, scales, zeros); });
-  }
-
-  void multiplyTile(int64_t height, Value segment, Value isHigh, Value firstRow, Value row, ArrayRef<Value> scales,
-                    ArrayRef<Value> zeros) {
-    SmallVector<Value> activationSums(height), state;
-    for (int64_t i = 0; i < height; ++i) {
-      if (plan.readsSums())
-        activationSums[i] = b.loadScalar(buffers.sums, {segment, b.add(firstRow, b.add(row, i))});
-      state.append(plan.vectors, decoder.initialSum(activationSums[i]));
-    }
-    auto multiplyPlane = [&](Value plane, ValueRange before) {
-      return b.loop(b.index(0), b.index(plan.segmentWords()), 1, before, [&](Value word, ValueRange carried) {
-        SmallVector<Value> next(carried);
-        multiplyWord(height, segment, plane, b.add(firstRow, row), word, next);
-        return next;
-      });
-    };
-    if (plan.activationPlanes() == 1)
-      state = multiplyPlane(b.index(0), state);
-    else
-      state = b.loop(b.index(0), b.index(plan.activationPlanes()), 1, state, [&](Value plane, ValueRange carried) {
-        SmallVector<Value> shifted;
-        for (Value sum : carried)
-          shifted.push_back(b.shiftLeft(sum, 7));
-        return multiplyPlane(plane, shifted);
-      });
-    for (int64_t i = 0; i < height; ++i) {
-      Value m = b.add(row, i);
-      for (int64_t v = 0; v < plan.vectors; ++v) {
-        Value total = finish(state[i * plan.vectors + v], isHigh, activationSums[i], zeros[v]);
-        Value before = b.load(b.f32s(), sums, {m, b.index(v * b.lanes)});
-        b.store(b.fma(total, scales[v], before), sums, {m, b.index(v * b.lanes)});
-      }
-    }
-  }
-
-  /// High bytes are stored above their zero point of 128; low bytes have none.
-  Value finish(Value total, Value isHigh, Value activationSum, Value zeros) {
-    if (!isHigh)
-      return decoder.finishSegment(total, activationSum, zeros);
-    Value zero = b.select(isHigh, b.i32(128), b.i32(0));
-    return b.toFloat(b.subI(total, b.broadcast(b.mulI(activationSum, zero))));
-  }
-
-  void multiplyWord(int64_t height, Value segment, Value plane, Value row, Value word, SmallVector<Value> &state) {
-    SmallVector<Value> weights;
-    VectorType type = plan.isInteger() ? b.bytes() : plan.form == LinearPlan::Form::BF16 ? b.bf16s() : b.f32s();
-    for (int64_t v = 0; v < plan.vectors; ++v)
-      weights.push_back(b.bitcast(type, b.load(b.f32s(), panel, panelAt(word, b.index(v)), plan.layout.lineBytes())));
-    const int64_t max = plan.format.isTable() ? 255 : (1 << plan.format.bits) - 1;
-    for (int64_t i = 0; i < height; ++i) {
-      Value x = b.broadcastLoad(type, buffers.data, {plane, segment, b.add(row, i), word});
-      for (int64_t v = 0; v < plan.vectors; ++v) {
-        Value &sum = state[i * plan.vectors + v];
-        sum = plan.form == LinearPlan::Form::F32 ? b.fma(weights[v], x, sum)
-                                                 : Value(DotOp::create(b, sum.getType(), sum, weights[v], x, max));
-      }
-    }
+  static Value panelOf(KernelBuilder &b, const LinearPlan &plan, Value scratch) {
+    const int64_t words = PanelProduct::panelWords(plan), offset = PanelProduct::sumWords(plan);
+    auto type =
+        MemRefType::get({words}, b.getF32Type(), StridedLayoutAttr::get(b.getContext(), offset, ArrayRef<int64_t>{1}));
+    return memref::ReinterpretCastOp::create(b, type, scratch, OpFoldResult(b.getIndexAttr(offset)),
+                                             ArrayRef<OpFoldResult>{b.getIndexAttr(words)},
+                                             ArrayRef<OpFoldResult>{b.getIndexAttr(1)});
   }
 
   KernelBuilder &b;
   const LinearPlan &plan;
   const LinearBuffers &buffers;
-  WeightDecoder decoder;
-  Value sums;  ///< [rowBlock, vectors * lanes] f32
-  Value panel; ///< [segment words, vectors, lanes] as f32
+  PanelProduct product;
 };
 
 } // namespace
@@ -176,4 +59,6 @@ void bq::writePanelLinear(KernelBuilder &b, const LinearPlan &plan, const Linear
   PanelLinear(b, plan, buffers).write();
 }
 
-int64_t bq::panelScratchBytes(const LinearPlan &plan) { return 4 * (sumWords(plan) + panelWords(plan)); }
+int64_t bq::panelScratchBytes(const LinearPlan &plan) {
+  return 4 * (PanelProduct::sumWords(plan) + PanelProduct::panelWords(plan));
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+/// Products of many rows of activations with a segment of a weight.
+#ifndef BQ_PASSES_CPU_PANELPRODUCT_H
+#define BQ_PASSES_CPU_PANELPRODUCT_H
+
+#include "passes/cpu/WeightDecoder.h"
+
+namespace bq {
+
+/// A segment of a task, which is plan.vectors blocks of rows of the weight, is decoded once, to a panel that stays in
+/// the nearest cache, and meets tiles of activations whose accumulators fill the registers.
+class PanelProduct {
+public:
+  /// Rows of activations for which a panel is decoded once; their sums stay in the cache with it. A multiple of every
+  /// tile.
+  static constexpr int64_t rowBlock = 96;
+
+  /// 32-bit words of the constructor's buffers.
+  static int64_t sumWords(const LinearPlan &plan) { return rowBlock * plan.vectors * plan.layout.lanes; }
+  static int64_t panelWords(const LinearPlan &plan) { return plan.segmentWords() * plan.vectors * plan.layout.lanes; }
+
+  /// `sums`: f32 [rowBlock, vectors * lanes]; `panel`: f32 [panelWords(plan)].
+  PanelProduct(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers, mlir::Value sums,
+               mlir::Value panel)
+      : b(b), plan(plan), buffers(buffers), decoder(b, plan, buffers, WeightDecoder::IntegerMode::Whole), sums(sums),
+        panel(panel) {}
+
+  /// Sets the sums of `rows` rows to zero.
+  void clear(mlir::Value rows);
+  /// Adds the products of a segment of a task with `rows` rows of activations from `firstRow` on.
+  void add(mlir::Value task, mlir::Value segment, mlir::Value firstRow, mlir::Value rows);
+  /// The sums of row `row` of those, a vector from lane `offset` of the task on.
+  mlir::Value sumsAt(mlir::Value row, mlir::Value offset) { return b.load(b.f32s(), sums, {row, offset}); }
+
+private:
+  using Value = mlir::Value;
+
+  Value blockOf(Value task, Value v);
+  Value panelAt(Value word, Value v) { return b.add(b.mul(word, plan.vectors * b.lanes), b.mul(v, b.lanes)); }
+  void decodePanel(Value task, Value segment, Value values);
+  void multiplyPanel(Value task, Value segment, Value isHigh, Value firstRow, Value rows);
+  void multiplyTile(int64_t height, Value segment, Value isHigh, Value firstRow, Value row,
+                    mlir::ArrayRef<Value> scales, mlir::ArrayRef<Value> zeros);
+  void multiplyWord(int64_t height, Value segment, Value plane, Value row, Value word, mlir::SmallVector<Value> &state);
+  Value finish(Value total, Value isHigh, Value activationSum, Value zeros);
+
+  KernelBuilder &b;
+  const LinearPlan &plan;
+  const LinearBuffers &buffers;
+  WeightDecoder decoder;
+  Value sums;
+  Value panel; ///< [segment words, vectors, lanes]
+};
+
+} // namespace bq
+
+#endif // BQ_PASSES_CPU_PANELPRODUCT_H
