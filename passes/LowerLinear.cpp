@@ -47,7 +47,7 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
     const bool isMixed = plan.format.isMixed();
     auto write = llvm::StringSwitch<Write>(schedule.getAlgorithm())
                      .Case("stream", isMixed ? writeMixedStream : writeStreamLinear)
-                     .Case("panel", isMixed ? Write() : writePanelLinear)
+                     .Case("panel", isMixed ? writeMixedPanel : writePanelLinear)
                      .Case("groups", isMixed ? writeMixedGroups : Write())
                      .Case("reference", isMixed ? writeMixedReference : writeReferenceLinear)
                      .Default(nullptr);
@@ -74,17 +74,21 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
     };
     if (schedule.getAlgorithm() == "direct")
       return rows >= 1 && rows <= 16 && vectors == 1 ? success() : refuse("1 to 16 rows and 1 vector");
-    if (schedule.getAlgorithm() == "panel")
+    const bool isStream = schedule.getAlgorithm() == "stream", isPanel = schedule.getAlgorithm() == "panel";
+    const int64_t given = op.getProductRows();
+    if (weight.getFormat().isMixed() && schedule.getAlgorithm() != "reference") {
+      std::string reason;
+      auto can = isStream ? canStreamMixed : isPanel ? hasMixedBytes : canGroupMixed;
+      if (!can(weight.getFormat(), weight.getK(), *targetOf(op, cpu), reason))
+        return op->emitError() << "schedule '" << schedule.getAlgorithm() << "' refuses: " << reason;
+      if (isStream && ShapedType::isDynamic(given))
+        return op->emitError() << "schedule '" << schedule.getAlgorithm() << "' takes a known number of rows";
+    }
+    if (isPanel)
       return rows >= panelRowMultiple && rows <= 32 && rows % panelRowMultiple == 0 && vectors >= 1 && vectors <= 8
                  ? success()
                  : refuse("an even number of rows up to 32 and 1 to 8 vectors");
-    const bool isStream = schedule.getAlgorithm() == "stream";
-    const int64_t given = op.getProductRows();
     if (weight.getFormat().isMixed()) {
-      std::string reason;
-      auto can = isStream ? canStreamMixed : canGroupMixed;
-      if (schedule.getAlgorithm() != "reference" && !can(weight.getFormat(), weight.getK(), *targetOf(op, cpu), reason))
-        return op->emitError() << "schedule '" << schedule.getAlgorithm() << "' refuses: " << reason;
       const int64_t expected = ShapedType::isDynamic(given) ? mixedRowMultiple : given;
       return rows == expected && rows > 0 && vectors == 1 ? success() : refuse(Twine(expected) + " rows and 1 vector");
     }
@@ -142,13 +146,13 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
     types[1] = MemRefType::get({2}, b.getF32Type());
     types[2] = b.pointer(b.getI32Type());
     types[3] = MemRefType::get({abi::MixedIndex::widths}, b.getI64Type());
-    types[5] = b.pointer(panelType(b, plan));
+    types[5] = b.pointer(plan.isPanel ? plan.dataWordType(b) : panelType(b, plan));
     types[9] = MemRefType::get({mixedScratchBytes(plan)}, b.getI8Type());
     return types;
   }
 
   LinearBuffers mixedViews(KernelBuilder &b, const LinearPlan &plan, func::FuncOp kernel) {
-    LinearBuffers buffers = views(b, plan, kernel, plan.layout.segmentSize);
+    LinearBuffers buffers = views(b, plan, kernel, plan.isPanel ? plan.segmentWords() : plan.layout.segmentSize);
     Value far = b.index(std::numeric_limits<int32_t>::max());
     buffers.codes = b.view(buffers.codes, {ShapedType::kDynamic}, far);
     buffers.zeros = b.view(buffers.zeros, {ShapedType::kDynamic, abi::MixedIndex::widths}, far);

@@ -27,13 +27,29 @@ LayoutAttr layoutOn(const Target &target, ProductLayer layer) {
   return toAttr(layer.getContext(), layoutFor(layer, std::get<CpuTarget>(target)));
 }
 
+bool hasRows(Operation *op, std::string &reason) {
+  if (!ShapedType::isDynamic(cast<ProductLayer>(op).getProductRows()))
+    return true;
+  reason = "the number of rows is not known";
+  return false;
+}
+
+/// As many blocks of rows of the weight as there are, up to a few. Accumulators, the weights of a step and a broadcast
+/// activation fill the 32 registers of AVX512, else 16.
+ScheduleAttr schedulePanel(Operation *op, const Target &target) {
+  auto layer = cast<ProductLayer>(op);
+  const CpuTarget &cpu = std::get<CpuTarget>(target);
+  const int64_t accumulators = cpu.has(CpuTarget::AVX512) ? 24 : cpu.has(CpuTarget::AVX2) ? 8 : 4;
+  const int64_t vectors = std::min<int64_t>(layoutFor(layer, cpu).blocks(), cpu.has(CpuTarget::AVX512) ? 4 : 2);
+  const int64_t rows = std::min<int64_t>(accumulators / vectors, 12);
+  return ScheduleAttr::get(op->getContext(), "panel", rows, vectors, 1, layoutOn(target, layer));
+}
+
 ScheduleAttr proposeStream(Operation *op, const Target &target, std::string &reason) {
   auto layer = cast<ProductLayer>(op);
   const int64_t rows = layer.getProductRows();
-  if (ShapedType::isDynamic(rows)) {
-    reason = "the number of rows is not known";
+  if (!hasRows(op, reason))
     return {};
-  }
   if (rows < 1 || rows > abi::maxExactRows) {
     reason = std::to_string(rows) + " rows; the accumulators of at most " + std::to_string(abi::maxExactRows) +
              " fit the registers";
@@ -44,18 +60,11 @@ ScheduleAttr proposeStream(Operation *op, const Target &target, std::string &rea
 }
 
 ScheduleAttr proposePanel(Operation *op, const Target &target, std::string &reason) {
-  auto layer = cast<ProductLayer>(op);
-  const int64_t rows = layer.getProductRows();
-  if (!ShapedType::isDynamic(rows)) {
-    reason = "made for any number of rows, got " + std::to_string(rows);
-    return {};
-  }
-  // Accumulators, the weights of a step and a broadcast activation fill the 32 registers of AVX512, else 16.
-  const CpuTarget &cpu = std::get<CpuTarget>(target);
-  int64_t tile = cpu.has(CpuTarget::AVX512) ? 6 : cpu.has(CpuTarget::AVX2) ? 4 : 2;
-  int64_t vectors = cpu.has(CpuTarget::AVX512) ? 4 : 2;
-  MLIRContext *context = op->getContext();
-  return ScheduleAttr::get(context, "panel", tile, vectors, 1, layoutOn(target, layer));
+  const int64_t rows = cast<ProductLayer>(op).getProductRows();
+  if (ShapedType::isDynamic(rows))
+    return schedulePanel(op, target);
+  reason = "made for any number of rows, got " + std::to_string(rows);
+  return {};
 }
 
 ScheduleAttr proposeReference(Operation *op, const Target &target, std::string &) {
@@ -76,9 +85,28 @@ ScheduleAttr scheduleMixed(Operation *op, const Target &target, StringRef algori
   return ScheduleAttr::get(op->getContext(), algorithm, rows, 1, 1, layoutOn(target, layer));
 }
 
+ScheduleAttr proposeMixedPanel(Operation *op, const Target &target, std::string &reason) {
+  // Short rows have few groups of a width to multiply one after the other.
+  constexpr int64_t shortRow = 1024, manyRows = 4;
+  auto layer = cast<ProductLayer>(op);
+  auto weight = cast<WeightType>(layer.getWeight().getType());
+  const CpuTarget &cpu = std::get<CpuTarget>(target);
+  const int64_t rows = layer.getProductRows(), k = weight.getK();
+  if (!hasMixedBytes(weight.getFormat(), k, cpu, reason))
+    return {};
+  if (!ShapedType::isDynamic(rows) && !(cpu.has(CpuTarget::AVX512) && rows >= manyRows && k < shortRow))
+    reason = "made for any number of rows, and with AVX512 for " + std::to_string(manyRows) + " of fewer than " +
+             std::to_string(shortRow) + " columns, got " + std::to_string(rows) + " of " + std::to_string(k);
+  else if (layer.getCompute().getValue() == Compute::I16 && !cpu.has(CpuTarget::AVX512) && !cpu.has(CpuTarget::AVXVNNI))
+    reason = "cpu '" + cpu.name + "' has no VNNI, and two planes of bytes take it longer than words";
+  else
+    return schedulePanel(op, target);
+  return {};
+}
+
 ScheduleAttr proposeMixedStream(Operation *op, const Target &target, std::string &reason) {
   auto weight = cast<WeightType>(cast<ProductLayer>(op).getWeight().getType());
-  if (!canStreamMixed(weight.getFormat(), weight.getK(), std::get<CpuTarget>(target), reason))
+  if (!hasRows(op, reason) || !canStreamMixed(weight.getFormat(), weight.getK(), std::get<CpuTarget>(target), reason))
     return {};
   return scheduleMixed(op, target, "stream");
 }
@@ -105,8 +133,10 @@ ScheduleAttr refusePrepack(Operation *, const Target &, std::string &reason) {
 
 constexpr Candidate productCandidates[] = {
     {"stream", proposeStream}, {"panel", proposePanel}, {"reference", proposeReference}};
-constexpr Candidate mixedCandidates[] = {
-    {"stream", proposeMixedStream}, {"groups", proposeMixedGroups}, {"reference", proposeMixedReference}};
+constexpr Candidate mixedCandidates[] = {{"panel", proposeMixedPanel},
+                                         {"stream", proposeMixedStream},
+                                         {"groups", proposeMixedGroups},
+                                         {"reference", proposeMixedReference}};
 constexpr Candidate directCandidates[] = {{"direct", proposeDirect}};
 constexpr Candidate rowCandidates[] = {{"rows", proposeRows}};
 ScheduleAttr refuseMixedRows(Operation *, const Target &, std::string &reason) {

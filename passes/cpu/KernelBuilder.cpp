@@ -153,7 +153,9 @@ Value KernelBuilder::select(Value condition, Value yes, Value no) {
   return arith::SelectOp::create(*this, condition, yes, no);
 }
 Value KernelBuilder::extractBits(Value data, Value begins) {
-  return writeIntrinsic(*this, "llvm.x86.avx512.pmultishift.qb.512", data.getType(), {begins, data});
+  const bool isWhole = cast<VectorType>(data.getType()).getNumElements() == 64;
+  return writeIntrinsic(*this, isWhole ? "llvm.x86.avx512.pmultishift.qb.512" : "llvm.x86.avx512.pmultishift.qb.256",
+                        data.getType(), {begins, data});
 }
 
 Value bq::writeIntrinsic(ImplicitLocOpBuilder &b, StringRef name, Type result, ValueRange operands) {

@@ -88,8 +88,8 @@ public:
   /// A vector of f32 to the nearest i32, ties to even.
   Value roundToInt(Value floats);
   Value select(Value condition, Value yes, Value no);
-  /// With AVX512VBMI, of 64 bytes: for each byte the eight bits of its quad of `data` that begin where the byte of
-  /// `begins` says, counted in circles.
+  /// With AVX512VBMI, of 32 or 64 bytes: for each byte the eight bits of its quad of `data` that begin where the byte
+  /// of `begins` says, counted in circles.
   Value extractBits(Value data, Value begins);
 
   /// f32, f16 or bf16 values as f32, and back with one rounding; scalars and vectors.

@@ -28,8 +28,8 @@ LinearPlan LinearPlan::get(ProductLayer layer, const CpuTarget &target) {
   plan.dataType = getElementTypeOrSelf(layer.getInput().getType());
   plan.scaleType = weight.getScale();
   plan.zero = weight.getZero();
-  plan.hasPaddedRows =
-      plan.format.isMixed() ? ShapedType::isDynamic(layer.getProductRows()) : schedule.getAlgorithm() == "panel";
+  plan.isPanel = schedule.getAlgorithm() == "panel";
+  plan.hasPaddedRows = plan.isPanel || (plan.format.isMixed() && ShapedType::isDynamic(layer.getProductRows()));
   plan.rows = schedule.getRows();
   plan.vectors = schedule.getVectors();
   if (isDirectConv2d(layer)) {
@@ -43,8 +43,9 @@ LinearPlan LinearPlan::get(ProductLayer layer, const CpuTarget &target) {
     plan.form = Form::F32;
     break;
   case Compute::BF16:
-    plan.roundToBF16 = !target.has(CpuTarget::AVX512BF16) ||
-                       (plan.format.isMixed() && (schedule.getAlgorithm() != "stream" || !hasMixedBlocks(plan)));
+    plan.roundToBF16 =
+        !target.has(CpuTarget::AVX512BF16) ||
+        (plan.format.isMixed() && !plan.isPanel && (schedule.getAlgorithm() != "stream" || !hasMixedBlocks(plan)));
     plan.form = plan.roundToBF16 ? Form::F32 : Form::BF16;
     break;
   case Compute::I16:
@@ -57,6 +58,11 @@ LinearPlan LinearPlan::get(ProductLayer layer, const CpuTarget &target) {
   return plan;
 }
 
-int64_t LinearPlan::rowMultiple() const {
-  return !hasPaddedRows ? 1 : format.isMixed() ? mixedRowMultiple : panelRowMultiple;
+int64_t LinearPlan::rowMultiple() const { return !hasPaddedRows ? 1 : isPanel ? panelRowMultiple : mixedRowMultiple; }
+
+bool LinearPlan::readsSums() const {
+  if (format.isMixed())
+    return isInteger() || isPanel;
+  const bool hasZero = !format.hasZeroPoints() || zero != ZeroPointType::None;
+  return isInteger() ? hasZero : form == Form::BF16 && zero != ZeroPointType::None;
 }

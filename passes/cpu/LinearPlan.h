@@ -20,6 +20,7 @@ struct LinearPlan {
   int64_t patchHeight = 0, patchWidth = 0; ///< Where a row is a patch of an image, else 0.
   int64_t groups = 1;                      ///< Of a convolution whose kernel takes them all.
   bool hasPaddedRows = false;              ///< The panel may have rows beyond those of x.
+  bool isPanel = false;                    ///< Weights are decoded for many rows of x.
   mlir::Type dataType, scaleType;
   ZeroPointType zero = ZeroPointType::None;
   Form form = Form::F32;
@@ -48,7 +49,7 @@ struct LinearPlan {
   /// Zero point that all codes of the format share (int stores value + 2^(bits-1)); 0 where there is none.
   int64_t staticZero() const { return format.kind == Format::Kind::Int ? int64_t(1) << (format.bits - 1) : 0; }
   /// Whether kernels read the sums of activations.
-  bool readsSums() const { return isInteger() || (form == Form::BF16 && zero != ZeroPointType::None); }
+  bool readsSums() const;
 
   /// The type that results are stored as: of 16-bit floats their bits, since a masked store of floats that the CPU
   /// lacks would convert them.
@@ -83,7 +84,7 @@ void writeStreamLinear(KernelBuilder &b, const LinearPlan &plan, const LinearBuf
 void writePanelLinear(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers);
 void writeReferenceLinear(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers);
 
-/// Height of the tile for the rows that whole tiles of a panel leave; a panel's rows are padded to a multiple of it.
+/// Height of the lowest tile, for the rows that others of a panel leave; a panel's rows are padded to a multiple of it.
 constexpr int64_t panelRowMultiple = 2;
 /// Rows that a mixed weight meets at a time where any number is given.
 constexpr int64_t mixedRowMultiple = 8;

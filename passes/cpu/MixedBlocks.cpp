@@ -60,9 +60,8 @@ class MixedBlocks {
 public:
   MixedBlocks(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers)
       : b(b), plan(plan), size(plan.format.group), places(plan), frame(b, plan, buffers), decoder(b, buffers.codes),
-        lists(b, plan, buffers, frame, decoder, places.bytes),
-        wideSums(b, plan, frame, decoder, lists, /*isOfLevels=*/true), partial(plan.isInteger() ? b.i32s() : b.f32s()),
-        steps(b, plan, frame, decoder) {
+        lists(b, plan, frame, decoder, places.bytes), wideSums(b, plan, frame, decoder, lists, /*isOfLevels=*/true),
+        partial(plan.isInteger() ? b.i32s() : b.f32s()), steps(b, plan, frame, decoder) {
     after = frame.scratch(partial.getElementType(), places.planes * planeLanes());
     sums = frame.scratch(b.getF32Type(), blockRows * 16, places.sums);
     ends = frame.scratch(b.getI64Type(), blockRows, places.ends);

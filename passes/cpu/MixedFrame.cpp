@@ -26,6 +26,11 @@ MixedFrame::MixedFrame(KernelBuilder &b, const LinearPlan &plan, const LinearBuf
   next = at(b.getI64Type(), {MixedIndex::widths}, keptBytes(plan));
   least = b.loadScalar(buffers.scales, b.index(0));
   spread = arith::SubFOp::create(b, b.loadScalar(buffers.scales, b.index(1)), least);
+  auto headerByte = [&](int64_t byte) -> Value {
+    return arith::ExtUIOp::create(b, b.getI64Type(), b.loadScalar(buffers.codes, b.index(byte)));
+  };
+  leastBits = headerByte(8);
+  field = headerByte(9);
   firstStreamRow = arith::IndexCastOp::create(b, b.getIndexType(), b.loadScalar(buffers.table, b.index(0)));
 }
 
@@ -95,18 +100,23 @@ void MixedFrame::writeTasks(function_ref<void(Value firstRow, Value rows, Value 
   });
 }
 
+Value MixedFrame::leastPart(Value m) {
+  auto addSegment = [&](Value segment, ValueRange before) {
+    Value part = b.loadScalar(buffers.sums, {segment, m});
+    if (plan.isInteger())
+      part = arith::SIToFPOp::create(b, b.getF32Type(), part);
+    return SmallVector<Value>{b.addF(before[0], part)};
+  };
+  Value sum = b.loop(b.index(0), b.index(plan.layout.segments()), 1, ValueRange{b.f32(0.0f)}, addSegment)[0];
+  return b.mulF(least, sum);
+}
+
 void MixedFrame::finish(Value firstRow, Value rows, Value firstX) {
   Value real = plan.hasPaddedRows ? b.min(b.sub(buffers.m, firstX), b.index(plan.rows)) : b.index(plan.rows);
   b.loop(b.index(0), real, 1, [&](Value i) {
     Value m = b.add(firstX, i), scale = writeRowScale(b, plan, buffers, m), offset, factor;
     if (plan.isInteger()) {
-      Value sum =
-          b.loop(b.index(0), b.index(plan.layout.segments()), 1, ValueRange{b.f32(0.0f)},
-                 [&](Value segment, ValueRange before) {
-                   Value part = b.loadScalar(buffers.sums, {segment, m});
-                   return SmallVector<Value>{b.addF(before[0], arith::SIToFPOp::create(b, b.getF32Type(), part))};
-                 })[0];
-      offset = b.broadcast(b.mulF(least, sum));
+      offset = b.broadcast(leastPart(m));
       factor = b.broadcast(spread);
     }
     b.loop(b.index(0), rows, b.lanes, [&](Value column) {

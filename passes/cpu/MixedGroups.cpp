@@ -19,7 +19,7 @@ constexpr int64_t prefetched = 512;
 /// Scratch: records of widths, sums of rows of activations, widths of the groups of a row, and activations.
 struct Places {
   bool hasWords; ///< Sums are of words.
-  int64_t rowGroups, rowColumns, totals = MixedRecords::bytes, groups, activations, bytes;
+  int64_t rowGroups, rowColumns, totals = MixedRecords::allBytes, groups, activations, bytes;
 
   explicit Places(const LinearPlan &plan)
       : hasWords(plan.isInteger() && plan.format.group % wordStep == 0),
@@ -35,14 +35,13 @@ class MixedGroups {
 public:
   MixedGroups(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers)
       : b(b), plan(plan), buffers(buffers), size(plan.format.group), places(plan), frame(b, plan, buffers),
-        records(b, frame.scratch(b.getI8Type(), MixedRecords::bytes), places.hasWords) {
+        records(b, frame.scratch(b.getI8Type(), MixedRecords::allBytes),
+                places.hasWords ? MixedRecords::Narrow::Words : MixedRecords::Narrow::None) {
     totals = frame.scratch(b.getF32Type(), plan.rows, places.totals);
     groups = frame.scratch(b.getI32Type(), (places.activations - places.groups) / 4, places.groups);
     if (plan.isInteger())
       activations = frame.scratch(places.hasWords ? Type(b.getI16Type()) : b.getF32Type(),
                                   plan.rows * places.rowColumns, places.activations);
-    least = headerByte(8);
-    field = headerByte(9);
   }
 
   void write() {
@@ -62,11 +61,6 @@ public:
 
 private:
   Value i64(int64_t value) { return arith::ConstantIntOp::create(b, b.getI64Type(), value); }
-  Value toI64(Value index) { return arith::IndexCastOp::create(b, b.getI64Type(), index); }
-  Value toIndex(Value value) { return arith::IndexCastOp::create(b, b.getIndexType(), value); }
-  Value headerByte(int64_t byte) {
-    return arith::ExtUIOp::create(b, b.getI64Type(), b.loadScalar(buffers.codes, b.index(byte)));
-  }
   VectorType eightInts() { return b.vec(b.getI32Type(), 8); }
   VectorType eightFloats() { return b.vec(b.getF32Type(), 8); }
   VectorType sixteenWords() { return b.vec(b.getI16Type(), 16); }
@@ -107,7 +101,8 @@ private:
 
   /// Sums of level / (2^bits - 1) times activations, of each row.
   SmallVector<Value> sumRow(Value weightRow, Value firstX) {
-    keepGroups(weightRow);
+    Value firstGroup = b.mul(frame.streamRow(weightRow), places.rowGroups);
+    records.list(frame, buffers.codes, firstGroup, b.index(places.rowGroups), groups);
     const SmallVector<Value> initial(plan.rows, b.zero(eightFloats()));
     return b.loop(b.index(0), b.index(places.rowGroups), 1, initial, [&](Value group, ValueRange before) {
       const Group next = take(group);
@@ -115,7 +110,7 @@ private:
       if (!places.hasWords)
         return addFloats(next, firstX, before);
       Value isWord = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, next.record,
-                                           b.index(MixedRecords::maxWord * MixedRecords::recordBytes));
+                                           b.index(MixedRecords::maxNarrow * MixedRecords::recordBytes));
       auto branch = scf::IfOp::create(b, before.getTypes(), isWord, /*withElseRegion=*/true);
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPointToStart(branch.thenBlock());
@@ -138,19 +133,6 @@ private:
     group.byte = records.next(group.record, b.mul(group.eightBytes, size / 8));
     group.column = b.mul(number, size);
     return group;
-  }
-
-  /// Those of a row; the widths of eight of them begin at the same bit of a byte as the row's.
-  void keepGroups(Value weightRow) {
-    Value start = b.mulI(toI64(b.mul(frame.streamRow(weightRow), places.rowGroups)), field);
-    const MixedEights eights = MixedEights::get(b, start, field);
-    Value byte = toIndex(b.addI(arith::ShRUIOp::create(b, start, i64(3)), i64(10))), stride = toIndex(field);
-    Value above = b.broadcast(eightInts(), arith::TruncIOp::create(b, b.getI32Type(), least));
-    b.loop(b.index(0), b.index(places.rowGroups), 8, ValueRange{byte}, [&](Value group, ValueRange at) {
-      Value widths = b.addI(eights.fieldsOf(b, sixteenAt(at[0])), above);
-      b.store(b.mulI(widths, b.splat(eightInts(), MixedRecords::recordBytes)), groups, group);
-      return SmallVector<Value>{b.add(at[0], stride)};
-    });
   }
 
   using AddStep = function_ref<void(Value byte, Value column, MutableArrayRef<Value> products)>;
@@ -237,10 +219,9 @@ private:
   const Places places;
   MixedFrame frame;
   MixedRecords records;
-  Value totals;       ///< f32 [rows]
-  Value groups;       ///< i32 [rowGroups], the record of each, and what is left of eight
-  Value activations;  ///< i16 or f32 [rows, rowColumns], of integers
-  Value least, field; ///< i64: the least width, and the bits that say how much a width is above.
+  Value totals;      ///< f32 [rows]
+  Value groups;      ///< i32 [rowGroups], the record of each, and what is left of eight
+  Value activations; ///< i16 or f32 [rows, rowColumns], of integers
 };
 
 /// So many products of the greatest code, in each of the lanes of a sum of words, fit an i32.
@@ -248,19 +229,26 @@ constexpr int64_t maxGroup = wordStep / 2 * (std::numeric_limits<int32_t>::max()
 
 } // namespace
 
-bool bq::canGroupMixed(const Format &format, int64_t k, const CpuTarget &target, std::string &reason) {
+bool bq::hasMixedBytes(const Format &format, int64_t k, const CpuTarget &target, std::string &reason) {
   const int64_t size = format.group;
   if (!target.has(CpuTarget::AVX2))
     reason = "cpu '" + target.name + "' has no AVX2, which shuffles bytes";
   else if (size <= 0 || size % floatStep)
     reason = "groups of " + std::to_string(size) + "; those of a multiple of 8 are whole bytes";
-  else if (size > maxGroup)
-    reason = "groups of " + std::to_string(size) + "; integer sums of at most " + std::to_string(maxGroup) + " fit";
   else if (k % size)
     reason = "groups of " + std::to_string(size) + " lie in several rows of " + std::to_string(k);
   else
     return true;
   return false;
+}
+
+bool bq::canGroupMixed(const Format &format, int64_t k, const CpuTarget &target, std::string &reason) {
+  if (!hasMixedBytes(format, k, target, reason))
+    return false;
+  if (format.group > maxGroup)
+    reason =
+        "groups of " + std::to_string(format.group) + "; integer sums of at most " + std::to_string(maxGroup) + " fit";
+  return format.group <= maxGroup;
 }
 
 void bq::writeMixedGroups(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers) {

@@ -23,12 +23,19 @@ void writeMixedBlocks(KernelBuilder &b, const LinearPlan &plan, const LinearBuff
 bool hasMixedBlocks(const LinearPlan &plan);
 int64_t mixedBlockBytes(const LinearPlan &plan);
 
-/// Whether writeMixedGroups() can: a CPU with AVX2 and groups of whole bytes, none in two rows of the weight. Else the
-/// reason in `reason`.
+/// Whether the CPU has AVX2 and groups are whole bytes, none in two rows of the weight. Else the reason in `reason`.
+bool hasMixedBytes(const Format &format, int64_t k, const CpuTarget &target, std::string &reason);
+
+/// Whether writeMixedGroups() can: hasMixedBytes(), and sums that fit. Else the reason in `reason`.
 bool canGroupMixed(const Format &format, int64_t k, const CpuTarget &target, std::string &reason);
 /// Group after group of a row is decoded in registers, by what is kept for its width, and meets the activations.
 void writeMixedGroups(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers);
 int64_t mixedGroupBytes(const LinearPlan &plan);
+
+/// A few blocks of rows are decoded to bytes, in the order of a weight of 8 bits, and meet all rows of activations.
+/// hasMixedBytes() holds.
+void writeMixedPanel(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers);
+int64_t mixedPanelBytes(const LinearPlan &plan);
 
 /// A row is decoded to floats, eight codes at a time where the CPU has vectors of so many; these meet the activations.
 void writeMixedReference(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers);
@@ -54,8 +61,13 @@ public:
   /// Keeps the sum of row `row` of the task with row `x` of the plan's rows of activations.
   void keep(int64_t x, mlir::Value row, mlir::Value sum);
 
+  /// Begins with the first row of a task: sets positions().
+  void beginTask(mlir::Value task);
   /// Bit, counted from the stream's beginning, where the next group of each width begins: i64 [widths].
   mlir::Value positions() const { return next; }
+  /// The least width of a group, and the bits of the fields that say how much a width is above it: i64.
+  mlir::Value leastWidth() const { return leastBits; }
+  mlir::Value fieldBits() const { return field; }
   /// The part of the scratch for the algorithm's own use, `count` elements from `offset` bytes on.
   mlir::Value scratch(mlir::Type element, int64_t count, int64_t offset = 0);
   /// `count` activations (f32, or bytes of a plane) of row `x` from `column` of a segment on.
@@ -66,12 +78,13 @@ public:
   mlir::Value streamRow(mlir::Value row);
   mlir::Value min() const { return least; }
   mlir::Value range() const { return spread; }
+  /// What the least value adds to every sum of row `m`: with what the plan prepares of sums of activations.
+  mlir::Value leastPart(mlir::Value m);
 
   /// Bytes in front of the algorithm's own.
   static int64_t frameBytes(const LinearPlan &plan);
 
 private:
-  void beginTask(mlir::Value task);
   void finish(mlir::Value firstRow, mlir::Value rows, mlir::Value firstX);
 
   KernelBuilder &b;
@@ -79,7 +92,7 @@ private:
   const LinearBuffers &buffers;
   const int64_t taskRows;
   mlir::Value kept; ///< [rows of x, rows of a task] f32
-  mlir::Value next, least, spread, firstStreamRow;
+  mlir::Value next, least, spread, firstStreamRow, leastBits, field;
 };
 
 } // namespace bq

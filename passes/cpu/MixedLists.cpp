@@ -15,16 +15,13 @@ constexpr int64_t keptRows = 16;
 
 } // namespace
 
-MixedLists::MixedLists(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers, MixedFrame &frame,
-                       MixedDecoder &decoder, int64_t offset)
+MixedLists::MixedLists(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, MixedDecoder &decoder,
+                       int64_t offset)
     : b(b), plan(plan), frame(frame), decoder(decoder), size(plan.format.group), rowGroups(plan.layout.k / size),
       segmentGroups(plan.layout.segmentCodes / size) {
   list = frame.scratch(b.getI8Type(), bytes(plan), offset);
   kept = frame.scratch(b.getI8Type(), keptRows * vectors() * 64, offset + bytes(plan));
-  Value least = b.loadScalar(buffers.codes, b.index(8));
-  fieldBits = arith::ExtUIOp::create(b, b.getI64Type(), b.loadScalar(buffers.codes, b.index(9)));
-  fields = decoder.fields(fieldBits, least);
-  leastWidth = arith::ExtUIOp::create(b, b.getI64Type(), least);
+  fields = decoder.fields(frame.fieldBits(), arith::TruncIOp::create(b, b.getI8Type(), frame.leastWidth()));
 }
 
 int64_t MixedLists::bytes(const LinearPlan &plan, int64_t rows) {
@@ -35,7 +32,9 @@ int64_t MixedLists::bytes(const LinearPlan &plan, int64_t rows) {
   return (vectors + 2 + rows * vectors) * 64;
 }
 
-Value MixedLists::endWidth() { return toIndex(b.addI(leastWidth, arith::ShLIOp::create(b, i64(1), fieldBits))); }
+Value MixedLists::endWidth() {
+  return toIndex(b.addI(frame.leastWidth(), arith::ShLIOp::create(b, i64(1), frame.fieldBits())));
+}
 
 void MixedLists::storeWidths(Value i) {
   for (int64_t v = 0; v < vectors(); ++v)
@@ -87,9 +86,9 @@ Value MixedLists::isIn(int64_t first, Value segment) {
 
 Value MixedLists::load(Value row, Value segment, int64_t narrow) {
   Value group = b.add(b.mul(frame.streamRow(row), rowGroups), b.mul(segment, segmentGroups));
-  Value bit = b.mulI(toI64(group), fieldBits);
+  Value bit = b.mulI(toI64(group), frame.fieldBits());
   Value byte = toIndex(b.addI(arith::ShRUIOp::create(b, bit, i64(3)), i64(10)));
-  Value shift = arith::AndIOp::create(b, bit, i64(7)), step = toIndex(b.mulI(fieldBits, i64(8)));
+  Value shift = arith::AndIOp::create(b, bit, i64(7)), step = toIndex(b.mulI(frame.fieldBits(), i64(8)));
   widths.clear();
   Value greatest;
   for (int64_t v = 0; v < vectors(); ++v, byte = b.addI(byte, step)) {

@@ -12,13 +12,12 @@ namespace bq {
 /// their numbers are bytes.
 class MixedLists {
 public:
-  MixedLists(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers, MixedFrame &frame,
-             MixedDecoder &decoder, int64_t offset = 0);
+  MixedLists(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, MixedDecoder &decoder, int64_t offset = 0);
 
   /// Loads the widths of a segment; whether one of them is above `narrow`.
   mlir::Value load(mlir::Value row, mlir::Value segment, int64_t narrow);
   /// The least width that the weight has, and one more than the greatest that its fields can say, as indices.
-  mlir::Value firstWidth() { return toIndex(leastWidth); }
+  mlir::Value firstWidth() { return toIndex(frame.leastWidth()); }
   mlir::Value endWidth();
   /// Keeps the widths that are loaded as those of row `i` of some, and the inverse.
   void storeWidths(mlir::Value i);
@@ -54,7 +53,6 @@ private:
   MixedDecoder &decoder;
   const int64_t size, rowGroups, segmentGroups;
   MixedDecoder::Fields fields;
-  mlir::Value fieldBits, leastWidth;
   mlir::Value list;                      ///< i8
   mlir::Value kept;                      ///< i8, widths of rows
   mlir::SmallVector<mlir::Value> widths; ///< Of the segment's groups, bytes; zeros behind.

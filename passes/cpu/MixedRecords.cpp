@@ -9,14 +9,14 @@ using abi::MixedIndex;
 namespace {
 
 /// Bytes of a record's parts.
-constexpr int64_t order = 0, shifts = 32, wordOrder = 64, wordFactors = 96, mask = 128, wordMask = 132, unitPart = 136,
-                  position = 144, eight = 152;
+constexpr int64_t order = 0, shifts = 32, narrowOrder = 64, narrowFields = 96, mask = 128, narrowMask = 132,
+                  unitPart = 136, position = 144;
 
 int64_t bytesOf(VectorType type) { return type.getNumElements() * type.getElementTypeBitWidth() / 8; }
 
 } // namespace
 
-MixedRecords::MixedRecords(KernelBuilder &b, Value memory, bool hasWords)
+MixedRecords::MixedRecords(KernelBuilder &b, Value memory, Narrow narrow)
     : b(b), memory(memory), eightInts(b.vec(b.getI32Type(), 8)), sixteenWords(b.vec(b.getI16Type(), 16)),
       orders(b.vec(b.getI8Type(), 32)) {
   b.loop(b.index(1), b.index(MixedIndex::widths), 1, [&](Value width) {
@@ -28,10 +28,9 @@ MixedRecords::MixedRecords(KernelBuilder &b, Value memory, bool hasWords)
     keep(eights.shifts, record, shifts);
     keep(b.slice(eights.mask, 0, 1), record, mask);
     keep(b.slice(unit, 0, 1), record, unitPart);
-    keepNumber(width, record, eight);
   });
-  for (int64_t width = 1; hasWords && width <= maxWord; ++width)
-    keepWords(width);
+  for (int64_t width = 1; narrow != Narrow::None && width <= maxNarrow; ++width)
+    narrow == Narrow::Words ? keepWords(width) : keepBytes(width);
 }
 
 void MixedRecords::keepWords(int64_t width) {
@@ -44,9 +43,21 @@ void MixedRecords::keepWords(int64_t width) {
     factors.push_back(static_cast<int16_t>(1 << (16 - (within ? within : 8))));
   }
   Value at = b.index(width * recordBytes);
-  keep(arith::ConstantOp::create(b, DenseElementsAttr::get(orders, ArrayRef(bytes))), at, wordOrder);
-  keep(arith::ConstantOp::create(b, DenseElementsAttr::get(sixteenWords, ArrayRef(factors))), at, wordFactors);
-  keep(b.splat(b.vec(b.getI16Type(), 2), (1 << width) - 1), at, wordMask);
+  keep(arith::ConstantOp::create(b, DenseElementsAttr::get(orders, ArrayRef(bytes))), at, narrowOrder);
+  keep(arith::ConstantOp::create(b, DenseElementsAttr::get(sixteenWords, ArrayRef(factors))), at, narrowFields);
+  keep(b.splat(b.vec(b.getI16Type(), 2), (1 << width) - 1), at, narrowMask);
+}
+
+void MixedRecords::keepBytes(int64_t width) {
+  SmallVector<int8_t> bytes, fields;
+  for (int64_t code = 0; code < 32; ++code) {
+    bytes.push_back(static_cast<int8_t>((code / 8 * width + code % 8) % 32));
+    fields.push_back(static_cast<int8_t>(code % 8 * width));
+  }
+  Value at = b.index(width * recordBytes);
+  keep(arith::ConstantOp::create(b, DenseElementsAttr::get(orders, ArrayRef(bytes))), at, narrowOrder);
+  keep(arith::ConstantOp::create(b, DenseElementsAttr::get(orders, ArrayRef(fields))), at, narrowFields);
+  keep(b.splat(b.vec(b.getI8Type(), 4), (1 << width) - 1), at, narrowMask);
 }
 
 Value MixedRecords::part(VectorType type, Value record, int64_t offset) {
@@ -75,6 +86,24 @@ void MixedRecords::keepNumber(Value index, Value record, int64_t offset) {
   keep(b.broadcast(b.vec(b.getI64Type(), 1), number), record, offset);
 }
 
+Value MixedRecords::list(const MixedFrame &frame, Value codes, Value first, Value count, Value target) {
+  // The widths of all eights begin at the same bit of a byte.
+  auto toIndex = [&](Value i64) -> Value { return arith::IndexCastOp::create(b, b.getIndexType(), i64); };
+  auto i64 = [&](int64_t value) -> Value { return arith::ConstantIntOp::create(b, b.getI64Type(), value); };
+  Value start = b.mulI(arith::IndexCastOp::create(b, b.getI64Type(), first), frame.fieldBits());
+  const MixedEights fields = MixedEights::get(b, start, frame.fieldBits());
+  Value byte = toIndex(b.addI(arith::ShRUIOp::create(b, start, i64(3)), i64(10))), stride = toIndex(frame.fieldBits());
+  Value least = b.broadcast(eightInts, arith::TruncIOp::create(b, b.getI32Type(), frame.leastWidth()));
+  SmallVector<Value> state{byte, b.zero(eightInts)};
+  state = b.loop(b.index(0), count, 8, state, [&](Value group, ValueRange before) {
+    Value bytes = b.load(b.vec(b.getI8Type(), 16), codes, before[0]);
+    Value records = b.mulI(b.addI(fields.fieldsOf(b, bytes), least), b.splat(eightInts, recordBytes));
+    b.store(records, target, group);
+    return SmallVector<Value>{b.add(before[0], stride), arith::MaxUIOp::create(b, before[1], records)};
+  });
+  return vector::ReductionOp::create(b, vector::CombiningKind::MAXUI, state[1]);
+}
+
 void MixedRecords::begin(Value positions) {
   b.loop(b.index(1), b.index(MixedIndex::widths), 1, [&](Value width) {
     Value bit = arith::IndexCastOp::create(b, b.getIndexType(), b.loadScalar(positions, width));
@@ -88,11 +117,20 @@ Value MixedRecords::next(Value record, Value groupBytes) {
   return byte;
 }
 
-Value MixedRecords::eightBytes(Value record) { return number(record, eight); }
+Value MixedRecords::eightBytes(Value record) { return b.div(record, recordBytes); }
 
 MixedRecords::Words MixedRecords::words(Value record) {
-  return {part(orders, record, wordOrder), part(sixteenWords, record, wordFactors),
-          splat(sixteenWords, record, wordMask)};
+  return {part(orders, record, narrowOrder), part(sixteenWords, record, narrowFields),
+          splat(sixteenWords, record, narrowMask)};
+}
+
+MixedRecords::Bytes MixedRecords::bytes(Value record) {
+  return {part(orders, record, narrowOrder), part(orders, record, narrowFields), splat(orders, record, narrowMask)};
+}
+
+Value MixedRecords::Bytes::codesOf(KernelBuilder &b, Value bytes) const {
+  Value quads = writeIntrinsic(b, "llvm.x86.avx512.permvar.qi.256", order.getType(), {bytes, order});
+  return arith::AndIOp::create(b, b.extractBits(quads, shifts), mask);
 }
 
 MixedEights MixedRecords::eights(Value record) {

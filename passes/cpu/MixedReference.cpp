@@ -14,10 +14,7 @@ class MixedReference {
 public:
   MixedReference(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers)
       : b(b), plan(plan), buffers(buffers), frame(b, plan, buffers),
-        row(frame.scratch(b.getF32Type(), rowBytes(plan) / 4)) {
-    least = fieldByte(8);
-    field = fieldByte(9);
-  }
+        row(frame.scratch(b.getF32Type(), rowBytes(plan) / 4)) {}
 
   void write() {
     // Behind a segment are zeros, as behind the activations.
@@ -35,9 +32,6 @@ private:
   Value i64(int64_t value) { return arith::ConstantIntOp::create(b, b.getI64Type(), value); }
   Value toI64(Value index) { return arith::IndexCastOp::create(b, b.getI64Type(), index); }
   Value toIndex(Value value) { return arith::IndexCastOp::create(b, b.getIndexType(), value); }
-  Value fieldByte(int64_t byte) {
-    return arith::ExtUIOp::create(b, b.getI64Type(), b.loadScalar(buffers.codes, b.index(byte)));
-  }
 
   /// The `width` bits (up to 15) at bit `position` of the stream.
   Value loadBits(Value position, Value width) {
@@ -55,13 +49,14 @@ private:
     const int64_t k = plan.layout.k, size = plan.format.group;
     Value first = b.mul(frame.streamRow(weightRow), k), end = b.add(first, k);
     if (!size) {
-      Value width = b.addI(least, loadBits(i64(8 * 10), field));
+      Value width = b.addI(frame.leastWidth(), loadBits(i64(8 * 10), frame.fieldBits()));
       decodeGroup(width, b.mulI(toI64(first), width), b.index(0), b.index(k));
       return;
     }
     Value firstGroup = b.div(first, size), endGroup = b.div(b.add(end, size - 1), size);
     b.loop(firstGroup, endGroup, 1, [&](Value group) {
-      Value width = b.addI(least, loadBits(b.addI(i64(8 * 10), b.mulI(toI64(group), field)), field));
+      Value field = loadBits(b.addI(i64(8 * 10), b.mulI(toI64(group), frame.fieldBits())), frame.fieldBits());
+      Value width = b.addI(frame.leastWidth(), field);
       Value begin = b.mul(group, size), groupEnd = b.add(begin, size);
       Value from = b.max(begin, first), to = b.min(groupEnd, end);
       decodeGroup(width, b.mulI(toI64(b.sub(from, begin)), width), b.sub(from, first), b.sub(to, first));
@@ -163,7 +158,6 @@ private:
   const LinearBuffers &buffers;
   MixedFrame frame;
   Value row; ///< f32 [padded columns]
-  Value least, field;
 };
 
 } // namespace

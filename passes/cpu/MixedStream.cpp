@@ -11,7 +11,7 @@ namespace {
 class MixedStream {
 public:
   MixedStream(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers)
-      : b(b), plan(plan), frame(b, plan, buffers), decoder(b, buffers.codes), lists(b, plan, buffers, frame, decoder),
+      : b(b), plan(plan), frame(b, plan, buffers), decoder(b, buffers.codes), lists(b, plan, frame, decoder),
         rowSums(b, plan, frame, decoder, lists, plan.isInteger()) {}
 
   void write() {
@@ -73,6 +73,8 @@ void bq::writeMixedStream(KernelBuilder &b, const LinearPlan &plan, const Linear
 }
 
 int64_t bq::mixedScratchBytes(const LinearPlan &plan) {
+  if (plan.isPanel)
+    return MixedFrame::frameBytes(plan) + mixedPanelBytes(plan);
   const int64_t blocks = hasMixedBlocks(plan) ? mixedBlockBytes(plan) : 0;
   return MixedFrame::frameBytes(plan) +
          std::max({MixedLists::bytes(plan), mixedReferenceBytes(plan), mixedGroupBytes(plan), blocks});

@@ -11,7 +11,7 @@ class PanelLinear {
 public:
   PanelLinear(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers)
       : b(b), plan(plan), buffers(buffers),
-        product(b, plan, buffers, sumsOf(b, plan, buffers.scratch), panelOf(b, plan, buffers.scratch)) {}
+        product(b, plan, buffers, plan.layout, sumsOf(b, plan, buffers.scratch), panelOf(b, plan, buffers.scratch)) {}
 
   void write() {
     b.loop(buffers.begin, buffers.end, 1, [&](Value task) {

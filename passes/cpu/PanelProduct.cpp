@@ -24,6 +24,13 @@ void PanelProduct::add(Value task, Value segment, Value firstRow, Value rows) {
   });
 }
 
+PanelProduct::Place PanelProduct::placeOf(Value segment) {
+  if (prepared.segmentCodes == plan.layout.segmentCodes)
+    return {segment, b.index(0)};
+  const int64_t segments = prepared.segmentCodes / plan.layout.segmentCodes;
+  return {b.div(segment, segments), b.mul(b.rem(segment, segments), plan.segmentWords())};
+}
+
 /// The v-th block of rows of a task. The last task may have fewer: it reads the last block again, and does not store.
 Value PanelProduct::blockOf(Value task, Value v) {
   Value block = b.add(b.mul(task, plan.vectors), v);
@@ -45,6 +52,16 @@ void PanelProduct::decodePanel(Value task, Value segment, Value values) {
   });
 }
 
+/// Of tiles: the plan's, and lower ones for the rows that it leaves.
+SmallVector<int64_t> PanelProduct::heights() const {
+  SmallVector<int64_t> result{plan.rows};
+  if (plan.rows % (2 * panelRowMultiple) == 0)
+    result.push_back(plan.rows / 2);
+  if (result.back() != panelRowMultiple)
+    result.push_back(panelRowMultiple);
+  return result;
+}
+
 /// `isHigh`: whether the panel holds the high bytes of a two-byte table; null where it holds whole weights.
 void PanelProduct::multiplyPanel(Value task, Value segment, Value isHigh, Value firstRow, Value rows) {
   SmallVector<Value> scales, zeros;
@@ -54,12 +71,12 @@ void PanelProduct::multiplyPanel(Value task, Value segment, Value isHigh, Value 
     scales.push_back(isHigh ? b.mulF(scale, b.broadcast(b.select(isHigh, b.f32(256.0f), b.f32(1.0f)))) : scale);
     zeros.push_back(plan.form == LinearPlan::Form::F32 ? Value() : decoder.loadZeros(block, segment));
   }
-  Value whole = b.mul(b.div(rows, plan.rows), plan.rows);
-  b.loop(b.index(0), whole, plan.rows,
-         [&](Value row) { multiplyTile(plan.rows, segment, isHigh, firstRow, row, scales, zeros); });
-  if (plan.rows > panelRowMultiple)
-    b.loop(whole, rows, panelRowMultiple,
-           [&](Value row) { multiplyTile(panelRowMultiple, segment, isHigh, firstRow, row, scales, zeros); });
+  Value begin = b.index(0);
+  for (int64_t height : heights()) {
+    Value end = b.add(begin, b.mul(b.div(b.sub(rows, begin), height), height));
+    b.loop(begin, end, height, [&](Value row) { multiplyTile(height, segment, isHigh, firstRow, row, scales, zeros); });
+    begin = end;
+  }
 }
 
 void PanelProduct::multiplyTile(int64_t height, Value segment, Value isHigh, Value firstRow, Value row,
@@ -70,10 +87,11 @@ void PanelProduct::multiplyTile(int64_t height, Value segment, Value isHigh, Val
       activationSums[i] = b.loadScalar(buffers.sums, {segment, b.add(firstRow, b.add(row, i))});
     state.append(plan.vectors, decoder.initialSum(activationSums[i]));
   }
+  const Place place = placeOf(segment);
   auto multiplyPlane = [&](Value plane, ValueRange before) {
     return b.loop(b.index(0), b.index(plan.segmentWords()), 1, before, [&](Value word, ValueRange carried) {
       SmallVector<Value> next(carried);
-      multiplyWord(height, segment, plane, b.add(firstRow, row), word, next);
+      multiplyWord(height, place, plane, b.add(firstRow, row), word, next);
       return next;
     });
   };
@@ -104,7 +122,7 @@ Value PanelProduct::finish(Value total, Value isHigh, Value activationSum, Value
   return b.toFloat(b.subI(total, b.broadcast(b.mulI(activationSum, zero))));
 }
 
-void PanelProduct::multiplyWord(int64_t height, Value segment, Value plane, Value row, Value word,
+void PanelProduct::multiplyWord(int64_t height, const Place &place, Value plane, Value row, Value word,
                                 SmallVector<Value> &state) {
   SmallVector<Value> weights;
   VectorType type = plan.isInteger() ? b.bytes() : plan.form == LinearPlan::Form::BF16 ? b.bf16s() : b.f32s();
@@ -112,7 +130,7 @@ void PanelProduct::multiplyWord(int64_t height, Value segment, Value plane, Valu
     weights.push_back(b.bitcast(type, b.load(b.f32s(), panel, panelAt(word, b.index(v)), plan.layout.lineBytes())));
   const int64_t max = plan.format.isTable() ? 255 : (1 << plan.format.bits) - 1;
   for (int64_t i = 0; i < height; ++i) {
-    Value x = b.broadcastLoad(type, buffers.data, {plane, segment, b.add(row, i), word});
+    Value x = b.broadcastLoad(type, buffers.data, {plane, place.segment, b.add(row, i), b.add(place.word, word)});
     for (int64_t v = 0; v < plan.vectors; ++v) {
       Value &sum = state[i * plan.vectors + v];
       sum = plan.form == LinearPlan::Form::F32 ? b.fma(weights[v], x, sum)

@@ -19,11 +19,12 @@ public:
   static int64_t sumWords(const LinearPlan &plan) { return rowBlock * plan.vectors * plan.layout.lanes; }
   static int64_t panelWords(const LinearPlan &plan) { return plan.segmentWords() * plan.vectors * plan.layout.lanes; }
 
-  /// `sums`: f32 [rowBlock, vectors * lanes]; `panel`: f32 [panelWords(plan)].
-  PanelProduct(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers, mlir::Value sums,
-               mlir::Value panel)
-      : b(b), plan(plan), buffers(buffers), decoder(b, plan, buffers, WeightDecoder::IntegerMode::Whole), sums(sums),
-        panel(panel) {}
+  /// `prepared`: how rows of buffers.data are cut; as the weight is, or into longer segments, each whole segments of a
+  /// weight that has none padded. `sums`: f32 [rowBlock, vectors * lanes]; `panel`: f32 [panelWords(plan)].
+  PanelProduct(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers, const Segments &prepared,
+               mlir::Value sums, mlir::Value panel)
+      : b(b), plan(plan), buffers(buffers), prepared(prepared),
+        decoder(b, plan, buffers, WeightDecoder::IntegerMode::Whole), sums(sums), panel(panel) {}
 
   /// Sets the sums of `rows` rows to zero.
   void clear(mlir::Value rows);
@@ -35,18 +36,26 @@ public:
 private:
   using Value = mlir::Value;
 
+  /// Where a segment of the weight begins in a row of activations.
+  struct Place {
+    Value segment, word;
+  };
+  Place placeOf(Value segment);
+  mlir::SmallVector<int64_t> heights() const;
   Value blockOf(Value task, Value v);
   Value panelAt(Value word, Value v) { return b.add(b.mul(word, plan.vectors * b.lanes), b.mul(v, b.lanes)); }
   void decodePanel(Value task, Value segment, Value values);
   void multiplyPanel(Value task, Value segment, Value isHigh, Value firstRow, Value rows);
   void multiplyTile(int64_t height, Value segment, Value isHigh, Value firstRow, Value row,
                     mlir::ArrayRef<Value> scales, mlir::ArrayRef<Value> zeros);
-  void multiplyWord(int64_t height, Value segment, Value plane, Value row, Value word, mlir::SmallVector<Value> &state);
+  void multiplyWord(int64_t height, const Place &place, Value plane, Value row, Value word,
+                    mlir::SmallVector<Value> &state);
   Value finish(Value total, Value isHigh, Value activationSum, Value zeros);
 
   KernelBuilder &b;
   const LinearPlan &plan;
   const LinearBuffers &buffers;
+  const Segments prepared;
   WeightDecoder decoder;
   Value sums;
   Value panel; ///< [segment words, vectors, lanes]

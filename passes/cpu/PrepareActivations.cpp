@@ -199,10 +199,12 @@ private:
           Value rounded = b.truncateFloat(v, b.getBF16Type());
           v = b.extendFloat(rounded);
           if (plan.form == LinearPlan::Form::BF16) {
-            // Pairs as the weights have them in a 32-bit lane: 0 and 2, 1 and 3. Mixed ones have neighbours.
+            // Pairs as the weights have them in a 32-bit lane: 0 and 2, 1 and 3. Mixed ones have neighbours, but in
+            // panels.
             SmallVector<int64_t> order;
             for (int64_t lane = 0; lane < width; ++lane)
-              order.push_back(plan.format.isMixed() ? lane : lane / 4 * 4 + (lane % 4) / 2 + lane % 2 * 2);
+              order.push_back(plan.format.isMixed() && !plan.isPanel ? lane
+                                                                     : lane / 4 * 4 + (lane % 4) / 2 + lane % 2 * 2);
             b.store(vector::ShuffleOp::create(b, rounded, rounded, order), data, {b.index(0), segment, r, i});
           }
         }

@@ -226,7 +226,7 @@ Value WeightDecoder::finishSegment(ArrayRef<Value> totals, Value activationSum, 
     Value sum = arith::SIToFPOp::create(b, b.getF32Type(), activationSum);
     return b.fma(zeros, b.broadcast(arith::NegFOp::create(b, sum)), b.toFloat(totals[0]));
   }
-  return b.toFloat(minus(totals[0], commonZero()));
+  return b.toFloat(commonZero() ? minus(totals[0], commonZero()) : totals[0]);
 }
 
 //===----------------------------------------------------------------------===//
@@ -262,7 +262,7 @@ Value WeightDecoder::f32Weights(const Lines &lines, int64_t column, Value zeros)
     return b.subF(b.addF(weights, weights), b.splat(1.0f));
   if (plan.staticZero())
     return b.subF(weights, b.splat(static_cast<float>(plan.staticZero())));
-  return b.subF(weights, zeros);
+  return zeros ? b.subF(weights, zeros) : weights;
 }
 
 Value WeightDecoder::panelWord(const Lines &lines, int64_t word, Value values, Value zeros) {

@@ -132,19 +132,22 @@ std::vector<MixedCase> mixedCases(const Subject &subject, uint64_t seed) {
     c.seed = caseSeed(seed, cases.size());
     cases.push_back(c);
   }
-  // Whole groups have kernels of their own: of one row of activations, and of several, whose sums have parts.
+  // Whole groups have kernels of their own: of one row of activations, of several, and of any number, whose panels lie
+  // across tasks.
   for (Compute compute : subject.computes)
-    for (auto [m, group] : {std::pair(1, 8), {1, 16}, {1, 32}, {1, 64}, {1, 128}, {20, 8}, {20, 64}})
+    for (auto [m, group] :
+         {std::pair(1, 8), {1, 16}, {1, 32}, {1, 64}, {1, 128}, {5, 32}, {20, 8}, {20, 24}, {20, 32}, {20, 64}})
       for (int greatest : {8, 15}) {
         MixedCase c;
         c.m = m;
         c.format = {Format::Kind::Mixed, 15, group};
         c.compute = compute;
-        c.n = cases.size() % 2 ? 17 : 130;
-        c.k = cases.size() % 3 ? 384 : 1920;
+        c.n = cases.size() % 7 < 3 ? 17 : 130;
+        c.k = cases.size() % 11 < 6 ? 384 : 1920;
         c.least = cases.size() % 4 ? 1 : 3;
         c.greatest = greatest;
         c.x = cases.size() % 5 ? XKind::Normal : XKind::Spike;
+        c.parallel = static_cast<int>(cases.size() % parallelForCount);
         c.seed = caseSeed(seed, cases.size());
         cases.push_back(c);
       }

@@ -138,3 +138,21 @@ func.func @groups_across_rows(%x: tensor<1x100xf32>, %w: !bq.weight<32x100, "mix
       : (tensor<1x100xf32>, !bq.weight<32x100, "mixed:g8", f32>) -> tensor<1x32xf32>
   return %y : tensor<1x32xf32>
 }
+
+// -----
+
+func.func @stream_of_any_rows(%x: tensor<?x64xf32>, %w: !bq.weight<32x64, "mixed:g8", f32>) -> tensor<?x32xf32> {
+  // expected-error@+1 {{schedule 'stream' takes a known number of rows}}
+  %y = bq.linear %x, %w {compute = #bq.compute<i8>, schedule = #bq.schedule<stream, rows = 8, vectors = 1, layout = <lanes = 16, planes = [8, 4, 2, 1], segment = 64, padded = 128>>}
+      : (tensor<?x64xf32>, !bq.weight<32x64, "mixed:g8", f32>) -> tensor<?x32xf32>
+  return %y : tensor<?x32xf32>
+}
+
+// -----
+
+func.func @panel_of_groups_across_rows(%x: tensor<?x100xf32>, %w: !bq.weight<32x100, "mixed:g8", f32>) -> tensor<?x32xf32> {
+  // expected-error@+1 {{schedule 'panel' refuses: groups of 8 lie in several rows of 100}}
+  %y = bq.linear %x, %w {compute = #bq.compute<i8>, schedule = #bq.schedule<panel, rows = 6, vectors = 2, layout = <lanes = 16, planes = [8, 4, 2, 1], segment = 100, padded = 192>>}
+      : (tensor<?x100xf32>, !bq.weight<32x100, "mixed:g8", f32>) -> tensor<?x32xf32>
+  return %y : tensor<?x32xf32>
+}

@@ -4,6 +4,7 @@
 // RUN: bq-opt %s -bq-cpu-pipeline=cpu=x86-64 | FileCheck %s --check-prefix=DECODED
 // RUN: bq-opt %s -bq-select-schedule="cpu=haswell remarks=true" -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
 // RUN: bq-opt %s -bq-select-schedule="cpu=x86-64 remarks=true" -o /dev/null 2>&1 | FileCheck %s --check-prefix=PLAIN
+// RUN: bq-opt %s -bq-select-schedule="cpu=znver4 remarks=true" -o /dev/null 2>&1 | FileCheck %s --check-prefix=WIDE
 
 // With VBMI bytes go to the quads that hold their fields, fields to bytes, and a dot product follows. With AVX2 bytes go
 // to words, whose products with powers of two and with activations follow. Elsewhere a row is decoded code by code.
@@ -67,6 +68,66 @@ func.func @halves(%x: tensor<1x256xf32>, %w: !bq.weight<48x256, "mixed:g32", f32
   return %y : tensor<1x48xf32>
 }
 
+// REMARK: panel: chosen
+// PLAIN: panel: cpu 'x86-64' has no AVX2
+// PLAIN: reference: chosen
+
+// Any number of rows: 32 codes become bytes, four of which change places between rows and lanes, and a dot product
+// follows; with AVX2 one of words, since bytes may be above 127.
+// CHECK-LABEL: llvm.func @many_rows(
+// CHECK: llvm.x86.avx512.permvar.qi.256
+// CHECK: llvm.x86.avx512.pmultishift.qb.256
+// CHECK-COUNT-64: llvm.shufflevector
+// CHECK: llvm.x86.avx512.vpdpbusd.512
+// GROUPS-LABEL: llvm.func @many_rows(
+// GROUPS: llvm.x86.avx2.pshuf.b
+// GROUPS: llvm.x86.avx2.pmulhu.w
+// GROUPS: llvm.shufflevector
+// GROUPS: llvm.x86.avx2.pmadd.wd
+// GROUPS-NOT: avx512
+// DECODED-LABEL: llvm.func @many_rows(
+// DECODED-NOT: llvm.x86
+func.func @many_rows(%x: tensor<?x256xf32>, %w: !bq.weight<48x256, "mixed:g32", f32>) -> tensor<?x48xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<i8>}
+    : (tensor<?x256xf32>, !bq.weight<48x256, "mixed:g32", f32>) -> tensor<?x48xf32>
+  return %y : tensor<?x48xf32>
+}
+
+// REMARK: panel: cpu 'haswell' has no VNNI, and two planes of bytes take it longer than words
+// REMARK: groups: chosen
+func.func @many_rows_as_words(%x: tensor<?x256xf32>, %w: !bq.weight<48x256, "mixed:g32", f32>) -> tensor<?x48xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<i16>}
+    : (tensor<?x256xf32>, !bq.weight<48x256, "mixed:g32", f32>) -> tensor<?x48xf32>
+  return %y : tensor<?x48xf32>
+}
+
+// Short rows are multiplied one group after the other for few rows of activations alone.
+// WIDE: panel: made for any number of rows, and with AVX512 for 4 of fewer than 1024 columns, got 3 of 1016
+// WIDE: stream: chosen
+func.func @three_short_rows(%x: tensor<3x1016xf32>, %w: !bq.weight<48x1016, "mixed:g8", f32>) -> tensor<3x48xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>}
+    : (tensor<3x1016xf32>, !bq.weight<48x1016, "mixed:g8", f32>) -> tensor<3x48xf32>
+  return %y : tensor<3x48xf32>
+}
+
+// WIDE: panel: chosen
+// WIDE: stream: not reached
+func.func @four_short_rows(%x: tensor<4x1016xf32>, %w: !bq.weight<48x1016, "mixed:g8", f32>) -> tensor<4x48xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>}
+    : (tensor<4x1016xf32>, !bq.weight<48x1016, "mixed:g8", f32>) -> tensor<4x48xf32>
+  return %y : tensor<4x48xf32>
+}
+
+// WIDE: panel: made for any number of rows, and with AVX512 for 4 of fewer than 1024 columns, got 4 of 1024
+// WIDE: stream: chosen
+func.func @four_rows(%x: tensor<4x1024xf32>, %w: !bq.weight<48x1024, "mixed:g8", f32>) -> tensor<4x48xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>}
+    : (tensor<4x1024xf32>, !bq.weight<48x1024, "mixed:g8", f32>) -> tensor<4x48xf32>
+  return %y : tensor<4x48xf32>
+}
+
+// REMARK: panel: groups of 8 lie in several rows of 100
+// REMARK: stream: the number of rows is not known
 // REMARK: groups: groups of 8 lie in several rows of 100
 // REMARK: reference: chosen
 
