@@ -34,9 +34,9 @@ MixedFrame::MixedFrame(KernelBuilder &b, const LinearPlan &plan, const LinearBuf
   firstStreamRow = arith::IndexCastOp::create(b, b.getIndexType(), b.loadScalar(buffers.table, b.index(0)));
 }
 
-Value MixedFrame::scratch(Type element, int64_t count, int64_t offset) {
-  return memref::ViewOp::create(b, MemRefType::get({count}, element), buffers.scratch,
-                                b.index(frameBytes(plan) + offset), ValueRange());
+Value MixedFrame::scratch(Type element, ArrayRef<int64_t> shape, int64_t offset) {
+  return memref::ViewOp::create(b, MemRefType::get(shape, element), buffers.scratch, b.index(frameBytes(plan) + offset),
+                                ValueRange());
 }
 
 Value MixedFrame::activations(int64_t plane, Value segment, Value x, Value column, int64_t count) {

@@ -68,8 +68,8 @@ public:
   /// The least width of a group, and the bits of the fields that say how much a width is above it: i64.
   mlir::Value leastWidth() const { return leastBits; }
   mlir::Value fieldBits() const { return field; }
-  /// The part of the scratch for the algorithm's own use, `count` elements from `offset` bytes on.
-  mlir::Value scratch(mlir::Type element, int64_t count, int64_t offset = 0);
+  /// The part of the scratch for the algorithm's own use, from `offset` bytes on.
+  mlir::Value scratch(mlir::Type element, mlir::ArrayRef<int64_t> shape, int64_t offset = 0);
   /// `count` activations (f32, or bytes of a plane) of row `x` from `column` of a segment on.
   mlir::Value activations(int64_t plane, mlir::Value segment, mlir::Value x, mlir::Value column, int64_t count);
   /// Vectors of one length, a power of two of them, one after the other.

@@ -151,6 +151,19 @@ std::vector<MixedCase> mixedCases(const Subject &subject, uint64_t seed) {
         c.seed = caseSeed(seed, cases.size());
         cases.push_back(c);
       }
+  // Rows of so many groups that activations are cut into two segments.
+  for (Compute compute : subject.computes)
+    for (int m : {1, 3, 20}) {
+      MixedCase c;
+      c.m = m;
+      c.format = {Format::Kind::Mixed, 15, 8};
+      c.compute = compute;
+      c.n = 17;
+      c.k = 2176;
+      c.greatest = 9;
+      c.seed = caseSeed(seed, cases.size());
+      cases.push_back(c);
+    }
   // The greatest sums of products: in one of the two lanes of groups of 8 the 516 of the shorter row fit 32 bits, 520
   // do not; in one of eight lanes the 518 of the shorter group do, 520 do not.
   for (Compute compute : subject.computes)
