@@ -172,6 +172,7 @@ def BQ_ScheduleAttr : BQ_Attr<"Schedule", "schedule"> {
     - `stream`: weights go once from memory to registers, are decoded there and meet each of the `rows` activations; on
       GPUs of the format `mixed`, `vectors` rows of the weight for each block of threads.
     - `panel`: the weights of `vectors` blocks are decoded to a panel near the core and meet tiles of `rows` activations.
+    - `groups`: on CPUs, of the format `mixed`: each group is decoded in registers and meets `rows` activations.
     - `direct`: of a convolution whose groups are small, on CPUs: lanes are outputs, and a tile of `rows` pixels of a line
       keeps its sums in registers while the taps pass; there are no patches.
     - `rows`: row by row over a canonical weight.

@@ -32,7 +32,9 @@ def SelectSchedule : Pass<"bq-select-schedule"> {
     reason, shown with `remarks` and by `bqc explain`. An op that has a schedule already keeps it.
 
     - `stream`: for 1 to 8 rows of activations, known when compiling.
-    - `panel`: for any number of rows.
+    - `panel`: for any number of rows. Weights of the format `mixed` become bytes first, and have it for few rows too
+      where they are short.
+    - `groups`: weights of the format `mixed`, group after group, with AVX2.
     - `rows`: for ops that work row by row over a canonical weight.
     - `reference`: row after row, for whatever the others refuse.
 

@@ -48,7 +48,7 @@ struct LinearPlan {
   float fixedPointMax() const { return form == Form::I8 ? 127.0f : 127.0f * 128.0f; }
   /// Zero point that all codes of the format share (int stores value + 2^(bits-1)); 0 where there is none.
   int64_t staticZero() const { return format.kind == Format::Kind::Int ? int64_t(1) << (format.bits - 1) : 0; }
-  /// Whether kernels read the sums of activations.
+  /// Whether kernels read the sums of activations: for zero points, and for the least value of a mixed weight.
   bool readsSums() const;
 
   /// The type that results are stored as: of 16-bit floats their bits, since a masked store of floats that the CPU
