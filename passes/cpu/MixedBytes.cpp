@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/cpu/MixedBytes.h"
 
+#include "llvm/Support/MathExtras.h"
+
 using namespace mlir;
 using namespace bq;
 
@@ -10,9 +12,6 @@ namespace {
 constexpr int64_t wordStep = 16, intStep = 8;
 /// Bytes of each width's codes that are asked for ahead.
 constexpr int64_t prefetched = 512;
-constexpr int64_t greatestNarrow = MixedRecords::maxNarrow * MixedRecords::recordBytes;
-
-int64_t roundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 /// The longest part of a group, in whole words of integer forms, that Layout has for a segment.
 int64_t segmentOf(int64_t group) {
@@ -70,10 +69,10 @@ LinearPlan MixedBytes::planOf(const LinearPlan &plan) {
 
 MixedBytes::Places::Places(const LinearPlan &plan, int64_t offset)
     : rowGroups(plan.layout.k / plan.format.group), // Rows are so far apart that caches hold a block of them.
-      rowBytes(roundUp(plan.layout.k, plan.layout.lineBytes()) + 64), groups(offset + MixedRecords::allBytes),
-      scales(groups + roundUp(plan.vectors * plan.layout.lanes * rowGroups, 16) * 4) {
+      rowBytes(llvm::alignTo(plan.layout.k, plan.layout.lineBytes()) + 64), groups(offset + MixedRecords::allBytes),
+      scales(groups + llvm::alignTo(plan.vectors * plan.layout.lanes * rowGroups, 16) * 4) {
   const Layout layout = planOf(plan).layout;
-  rows = scales + roundUp(layout.scaleCount() * 4, 64);
+  rows = scales + llvm::alignTo(layout.scaleCount() * 4, 64);
   ordered = rows + 2 * layout.lanes * rowBytes;
   end = ordered + layout.codeBytes();
 }
@@ -114,7 +113,7 @@ void MixedBytes::begin(Value task) {
 Value MixedBytes::decode(Value first, Value count) {
   Value group = b.mul(frame.streamRow(first), places.rowGroups);
   Value greatest = records.list(frame, buffers.codes, group, b.mul(count, places.rowGroups), groups);
-  Value hasUpper = arith::CmpIOp::create(b, arith::CmpIPredicate::ugt, greatest, b.i32(greatestNarrow));
+  Value hasUpper = arith::CmpIOp::create(b, arith::CmpIPredicate::ugt, greatest, b.i32(MixedRecords::greatestNarrow));
   b.loop(b.index(0), count, lanes, [&](Value row) {
     Value block = b.div(row, lanes), upper = b.add(block, bytes.vectors);
     b.when(hasUpper, [&] {
@@ -140,14 +139,11 @@ void MixedBytes::decodeRow(Value row, Value block, Value lane) {
   const int64_t parts = size / bytes.layout.segmentCodes;
   Value listed = b.mul(row, places.rowGroups), to = b.mul(lane, places.rowBytes);
   b.loop(b.index(0), b.index(places.rowGroups), 1, [&](Value number) {
-    Group group;
-    group.record = arith::IndexCastUIOp::create(b, b.getIndexType(), b.loadScalar(groups, b.add(listed, number)));
-    group.eightBytes = records.eightBytes(group.record);
-    group.from = records.next(group.record, b.mul(group.eightBytes, size / 8));
+    const Group group = records.take(groups, b.add(listed, number), size);
     Value scale = vector::ExtractOp::create(b, records.unit(group.record), int64_t(0));
     for (int64_t part = 0; part < parts; ++part)
       b.storeScalar(scale, scales, {block, b.add(b.mul(number, parts), part), lane});
-    b.prefetch(buffers.codes, {b.add(group.from, prefetched)});
+    b.prefetch(buffers.codes, {b.add(group.byte, prefetched)});
     decodeGroup(group, b.add(to, b.mul(number, size)));
   });
 }
@@ -157,8 +153,7 @@ void MixedBytes::decodeGroup(const Group &group, Value to) {
     decodeInts(group, to);
     return;
   }
-  Value isNarrow = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, group.record, b.index(greatestNarrow));
-  auto branch = scf::IfOp::create(b, isNarrow, /*withElseRegion=*/true);
+  auto branch = scf::IfOp::create(b, records.isNarrow(group.record), /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(branch.thenBlock());
   decodeNarrow(group, to);
@@ -202,10 +197,10 @@ void MixedBytes::overGroup(int64_t step, const Group &group, Value to, function_
     return at;
   };
   if (span == size) {
-    decodeSpan(group.from, to);
+    decodeSpan(group.byte, to);
     return;
   }
-  b.loop(b.index(0), b.index(size), span, ValueRange{group.from},
+  b.loop(b.index(0), b.index(size), span, ValueRange{group.byte},
          [&](Value inGroup, ValueRange at) { return SmallVector<Value>{decodeSpan(at[0], b.add(to, inGroup))}; });
 }
 

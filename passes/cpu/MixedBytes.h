@@ -37,10 +37,7 @@ private:
     int64_t groups, scales, rows, ordered, end;
     Places(const LinearPlan &plan, int64_t offset);
   };
-  /// Of a record: where its next group begins, and the bytes of eight codes.
-  struct Group {
-    Value record, from, eightBytes;
-  };
+  using Group = MixedRecords::Group;
 
   void decodeRow(Value row, Value block, Value lane);
   void decodeGroup(const Group &group, Value to);

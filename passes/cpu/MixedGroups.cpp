@@ -4,6 +4,8 @@
 #include "passes/cpu/MixedLinear.h"
 #include "passes/cpu/MixedRecords.h"
 
+#include "llvm/Support/MathExtras.h"
+
 #include <limits>
 
 using namespace mlir;
@@ -24,11 +26,9 @@ struct Places {
   explicit Places(const LinearPlan &plan)
       : hasWords(plan.isInteger() && plan.format.group % wordStep == 0),
         rowGroups(plan.format.group > 0 ? plan.layout.k / plan.format.group : 0),
-        rowColumns(roundUp(plan.layout.segments() * plan.layout.segmentCodes, wordStep)),
-        groups(totals + roundUp(plan.rows * 4, 64)), activations(groups + roundUp(rowGroups, 16) * 4),
+        rowColumns(llvm::alignTo(plan.layout.segments() * plan.layout.segmentCodes, wordStep)),
+        groups(totals + llvm::alignTo(plan.rows * 4, 64)), activations(groups + llvm::alignTo(rowGroups, 16) * 4),
         bytes(activations + (plan.isInteger() ? plan.rows * rowColumns * (hasWords ? 2 : 4) : 0)) {}
-
-  static int64_t roundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 };
 
 class MixedGroups {
@@ -60,7 +60,6 @@ public:
   }
 
 private:
-  Value i64(int64_t value) { return arith::ConstantIntOp::create(b, b.getI64Type(), value); }
   VectorType eightInts() { return b.vec(b.getI32Type(), 8); }
   VectorType eightFloats() { return b.vec(b.getF32Type(), 8); }
   VectorType sixteenWords() { return b.vec(b.getI16Type(), 16); }
@@ -105,13 +104,11 @@ private:
     records.list(frame, buffers.codes, firstGroup, b.index(places.rowGroups), groups);
     const SmallVector<Value> initial(plan.rows, b.zero(eightFloats()));
     return b.loop(b.index(0), b.index(places.rowGroups), 1, initial, [&](Value group, ValueRange before) {
-      const Group next = take(group);
+      const Group next{records.take(groups, group, size), b.mul(group, size)};
       b.prefetch(buffers.codes, {b.add(next.byte, prefetched)});
       if (!places.hasWords)
         return addFloats(next, firstX, before);
-      Value isWord = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, next.record,
-                                           b.index(MixedRecords::maxNarrow * MixedRecords::recordBytes));
-      auto branch = scf::IfOp::create(b, before.getTypes(), isWord, /*withElseRegion=*/true);
+      auto branch = scf::IfOp::create(b, before.getTypes(), records.isNarrow(next.record), /*withElseRegion=*/true);
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPointToStart(branch.thenBlock());
       scf::YieldOp::create(b, addWords(next, before));
@@ -121,19 +118,10 @@ private:
     });
   }
 
-  /// Of a width's record, which begins at a byte of the stream and a column of the row.
-  struct Group {
-    Value record, byte, eightBytes, column;
+  /// With the column of the row that it begins at.
+  struct Group : MixedRecords::Group {
+    Value column;
   };
-  /// The group of this number in the row.
-  Group take(Value number) {
-    Group group;
-    group.record = arith::IndexCastUIOp::create(b, b.getIndexType(), b.loadScalar(groups, number));
-    group.eightBytes = records.eightBytes(group.record);
-    group.byte = records.next(group.record, b.mul(group.eightBytes, size / 8));
-    group.column = b.mul(number, size);
-    return group;
-  }
 
   using AddStep = function_ref<void(Value byte, Value column, MutableArrayRef<Value> products)>;
 

@@ -40,29 +40,22 @@ public:
     b.loop(b.mul(buffers.begin, taskRows), end, places.rows, [&](Value first) {
       Value rows = b.min(b.sub(end, first), b.index(places.rows));
       Value tasks = bytes.decode(first, rows);
-      b.loop(b.index(0), buffers.paddedRows, PanelProduct::rowBlock, [&](Value firstX) {
-        Value count = b.min(b.sub(buffers.paddedRows, firstX), b.index(PanelProduct::rowBlock));
-        product.clear(count);
-        b.loop(b.index(0), b.index(inner.layout.segments()), 1, [&](Value segment) {
-          b.loop(b.index(0), tasks, 1, [&](Value task) { product.add(task, segment, firstX, count); });
-        });
-        finish(first, rows, firstX);
-      });
+      product.overRows(
+          [&](Value segment, Value firstX, Value count) {
+            b.loop(b.index(0), tasks, 1, [&](Value task) { product.add(task, segment, firstX, count); });
+          },
+          [&](Value x, Value m) { finish(x, m, first, rows); });
     });
   }
 
 private:
-  /// Sums are over t alone (MixedFrame).
-  void finish(Value first, Value rows, Value firstX) {
-    Value real = b.min(b.sub(buffers.m, firstX), b.index(PanelProduct::rowBlock));
-    Value range = b.broadcast(frame.range());
-    b.loop(b.index(0), real, 1, [&](Value row) {
-      Value m = b.add(firstX, row), scale = writeRowScale(b, plan, buffers, m);
-      Value least = b.broadcast(frame.leastPart(m));
-      b.loop(b.index(0), rows, b.lanes, [&](Value offset) {
-        Value sum = b.fma(product.sumsAt(row, offset), range, least);
-        writeEpilogue(b, plan, buffers, sum, scale, m, b.add(first, offset));
-      });
+  /// Row `m` of results, from column `first` on. Sums are over t alone (MixedFrame).
+  void finish(Value x, Value m, Value first, Value rows) {
+    Value range = b.broadcast(frame.range()), scale = writeRowScale(b, plan, buffers, m);
+    Value least = b.broadcast(frame.leastPart(m));
+    b.loop(b.index(0), rows, b.lanes, [&](Value offset) {
+      Value sum = b.fma(product.sumsAt(x, offset), range, least);
+      writeEpilogue(b, plan, buffers, sum, scale, m, b.add(first, offset));
     });
   }
 

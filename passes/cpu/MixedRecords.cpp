@@ -111,13 +111,18 @@ void MixedRecords::begin(Value positions) {
   });
 }
 
-Value MixedRecords::next(Value record, Value groupBytes) {
-  Value byte = number(record, position);
-  keepNumber(b.add(byte, groupBytes), record, position);
-  return byte;
+MixedRecords::Group MixedRecords::take(Value listed, Value entry, int64_t size) {
+  Group group;
+  group.record = arith::IndexCastUIOp::create(b, b.getIndexType(), b.loadScalar(listed, entry));
+  group.byte = number(group.record, position);
+  group.eightBytes = b.div(group.record, recordBytes);
+  keepNumber(b.add(group.byte, b.mul(group.eightBytes, size / 8)), group.record, position);
+  return group;
 }
 
-Value MixedRecords::eightBytes(Value record) { return b.div(record, recordBytes); }
+Value MixedRecords::isNarrow(Value record) {
+  return arith::CmpIOp::create(b, arith::CmpIPredicate::ule, record, b.index(greatestNarrow));
+}
 
 MixedRecords::Words MixedRecords::words(Value record) {
   return {part(orders, record, narrowOrder), part(sixteenWords, record, narrowFields),

@@ -18,6 +18,8 @@ public:
   /// Which of words() and bytes() is called.
   enum class Narrow { None, Words, Bytes };
   static constexpr int64_t recordBytes = 256, allBytes = abi::MixedIndex::widths * recordBytes;
+  /// The greatest record of those.
+  static constexpr int64_t greatestNarrow = maxNarrow * recordBytes;
 
   /// `memory`: i8 [allBytes].
   MixedRecords(KernelBuilder &b, mlir::Value memory, Narrow narrow);
@@ -29,10 +31,14 @@ public:
 
   /// Takes over where the next group of each width begins, in bits: i64 [widths].
   void begin(mlir::Value positions);
-  /// The byte that the next group begins at; the one that follows begins so many bytes behind. Indices.
-  mlir::Value next(mlir::Value record, mlir::Value groupBytes);
-  /// Bytes of eight codes: an index.
-  mlir::Value eightBytes(mlir::Value record);
+  /// A group's record, the byte that it begins at, and the bytes of eight codes: indices.
+  struct Group {
+    mlir::Value record, byte, eightBytes;
+  };
+  /// The next group of the record at `entry` of `listed`, of `size` codes.
+  Group take(mlir::Value listed, mlir::Value entry, int64_t size);
+  /// Whether words() or bytes() decodes the groups of a record.
+  mlir::Value isNarrow(mlir::Value record);
 
   /// How sixteen codes become words: their bytes are shuffled to words, and the upper half of a product with a power of
   /// two moves them to the lower end. A code of up to 8 bits lies in two bytes.

@@ -15,21 +15,15 @@ public:
 
   void write() {
     b.loop(buffers.begin, buffers.end, 1, [&](Value task) {
-      b.loop(b.index(0), buffers.paddedRows, PanelProduct::rowBlock, [&](Value firstRow) {
-        Value rows = b.min(b.sub(buffers.paddedRows, firstRow), b.index(PanelProduct::rowBlock));
-        product.clear(rows);
-        b.loop(b.index(0), b.index(plan.layout.segments()), 1,
-               [&](Value segment) { product.add(task, segment, firstRow, rows); });
-        Value realRows = b.min(b.sub(buffers.m, firstRow), b.index(PanelProduct::rowBlock));
-        b.loop(b.index(0), realRows, 1, [&](Value row) {
-          Value m = b.add(firstRow, row);
-          Value scale = writeRowScale(b, plan, buffers, m);
-          b.loop(b.index(0), b.index(plan.vectors * b.lanes), b.lanes, [&](Value offset) {
-            Value column = b.add(b.mul(task, plan.vectors * b.lanes), offset);
-            writeEpilogue(b, plan, buffers, product.sumsAt(row, offset), scale, m, column);
-          });
+      auto finish = [&](Value row, Value m) {
+        Value scale = writeRowScale(b, plan, buffers, m);
+        b.loop(b.index(0), b.index(plan.vectors * b.lanes), b.lanes, [&](Value offset) {
+          Value column = b.add(b.mul(task, plan.vectors * b.lanes), offset);
+          writeEpilogue(b, plan, buffers, product.sumsAt(row, offset), scale, m, column);
         });
-      });
+      };
+      product.overRows([&](Value segment, Value first, Value rows) { product.add(task, segment, first, rows); },
+                       finish);
     });
   }
 

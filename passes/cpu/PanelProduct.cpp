@@ -4,6 +4,18 @@
 using namespace mlir;
 using namespace bq;
 
+void PanelProduct::overRows(function_ref<void(Value segment, Value firstRow, Value rows)> addSegment,
+                            function_ref<void(Value row, Value m)> finish) {
+  b.loop(b.index(0), buffers.paddedRows, rowBlock, [&](Value firstRow) {
+    Value rows = b.min(b.sub(buffers.paddedRows, firstRow), b.index(rowBlock));
+    clear(rows);
+    b.loop(b.index(0), b.index(plan.layout.segments()), 1, [&](Value segment) { addSegment(segment, firstRow, rows); });
+    Value realRows = b.min(b.sub(buffers.m, firstRow), b.index(rowBlock));
+    b.loop(b.index(0), realRows, 1, [&](Value row) { finish(row, b.add(firstRow, row)); });
+  });
+}
+
+/// Sets the sums of `rows` rows to zero.
 void PanelProduct::clear(Value rows) {
   b.loop(b.index(0), rows, 1, [&](Value row) {
     for (int64_t v = 0; v < plan.vectors; ++v)

@@ -26,8 +26,10 @@ public:
       : b(b), plan(plan), buffers(buffers), prepared(prepared),
         decoder(b, plan, buffers, WeightDecoder::IntegerMode::Whole), sums(sums), panel(panel) {}
 
-  /// Sets the sums of `rows` rows to zero.
-  void clear(mlir::Value rows);
+  /// All rows of activations, a block of them at a time: `addSegment` is to add() what a segment is, then `finish` gets
+  /// each row of the block, which is row `m` of x.
+  void overRows(mlir::function_ref<void(mlir::Value segment, mlir::Value firstRow, mlir::Value rows)> addSegment,
+                mlir::function_ref<void(mlir::Value row, mlir::Value m)> finish);
   /// Adds the products of a segment of a task with `rows` rows of activations from `firstRow` on.
   void add(mlir::Value task, mlir::Value segment, mlir::Value firstRow, mlir::Value rows);
   /// The sums of row `row` of those, a vector from lane `offset` of the task on.
@@ -40,6 +42,7 @@ private:
   struct Place {
     Value segment, word;
   };
+  void clear(Value rows);
   Place placeOf(Value segment);
   mlir::SmallVector<int64_t> heights() const;
   Value blockOf(Value task, Value v);
