@@ -11,6 +11,9 @@ namespace {
 /// One in every byte of a quad, and 0 to 7 in its bytes.
 constexpr int64_t everyByte = 0x0101010101010101, byteNumbers = 0x0706050403020100;
 
+/// A float of 1 to 2 has a last byte of 0x3f, an upper bit of one in the byte before, and a mantissa behind it.
+constexpr int64_t floatPlace = 2;
+
 /// Whether so many codes in a row, of up to `most` bits, lie in `bytes` bytes wherever the quad that they belong to
 /// makes them begin.
 bool fit(int64_t codes, int64_t most, int64_t bytes) {
@@ -43,15 +46,16 @@ Value MixedDecoder::compress(Value values, Value mask) {
   return writeIntrinsic(b, "llvm.x86.avx512.mask.compress", values.getType(), {values, none, mask});
 }
 
-MixedDecoder::Lanes::Lanes(Type element, int64_t most)
-    : element(element), bits(element.getIntOrFloatBitWidth()), codes(64 / bits), vectors(bits / 8), slots(vectors),
-      isFloat(isa<FloatType>(element)), isHalved(element.isBF16() && most == 8) {
+MixedDecoder::Lanes::Lanes(Type element, int64_t most, Order order)
+    : element(element), bits(element.getIntOrFloatBitWidth()), turns(order == Order::Interleaved ? 2 : 1),
+      codes(64 / bits * turns), vectors(bits / 8), runs(vectors / turns), slots(runs), isFloat(isa<FloatType>(element)),
+      isHalved(element.isBF16() && most == 8), areSpread(order == Order::Interleaved && most < 8) {
   while (!fit(codes, most, 8 / slots))
     slots /= 2;
 }
 
-MixedDecoder::Narrow MixedDecoder::narrow(Value width, int64_t most, Type element) {
-  const Lanes lanes(element, most);
+MixedDecoder::Narrow MixedDecoder::narrow(Value width, int64_t most, Type element, Order order) {
+  const Lanes lanes(element, most, order);
   // Where the first code of a quad begins; its byte and its bit are in both bytes of a word.
   SmallVector<int16_t> numbers;
   for (int64_t word = 0; word < 32; ++word)
@@ -65,12 +69,20 @@ MixedDecoder::Narrow MixedDecoder::narrow(Value width, int64_t most, Type elemen
                 shiftsOf(lanes, width, toBytes(b.bitAnd(begins, 7))),
                 {},
                 {},
-                8 * most <= 32 ? 32 : 64};
-  const VectorType integers = lanes.integers(b);
+                8 * most <= 32 ? 32 : 64,
+                {}};
+  const VectorType integers = lanes.areSpread ? b.bytes() : lanes.integers(b);
   Value ones = b.sub(arith::ShLIOp::create(b, i64(1), width), i64(1));
   if (lanes.isFloat)
-    ones = arith::ShLIOp::create(b, ones, b.subI(i64(lanes.bits == 32 ? 23 : 7), width));
+    ones = arith::ShLIOp::create(b, ones, b.subI(i64(lanes.bits == 32 && !lanes.areSpread ? 23 : 7), width));
   narrow.mask = b.broadcast(integers, arith::TruncIOp::create(b, integers.getElementType(), ones));
+  if (lanes.areSpread) {
+    narrow.others.push_back(b.splat(integers, 0x80));
+    // Where the mask has bits. A constant would be brought to a register of masks by every step.
+    Value ofPlaces = b.bitAnd(b.bitcast(b.i32s(), narrow.mask), 0xff << 8 * floatPlace);
+    narrow.places = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, b.bitcast(integers, ofPlaces), b.zero(integers));
+    return narrow;
+  }
   if (lanes.isHalved) {
     narrow.mask = b.splat(integers, 0x78);
     narrow.others.push_back(b.splat(integers, 0x4180));
@@ -85,28 +97,38 @@ SmallVector<Value> MixedDecoder::ordersOf(const Lanes &lanes, Value width, Value
   Value inQuad = b.addI(b.mulI(width, i64(quadOf([&](int64_t i) { return i / slotBytes * lanes.codes; }))),
                         i64(quadOf([&](int64_t i) { return i % slotBytes; })));
   SmallVector<Value> orders;
-  for (int64_t vector = 0; vector < lanes.vectors; vector += lanes.slots) {
-    Value ofVector = b.mulI(width, i64(vector * lanes.codes * everyByte));
-    orders.push_back(b.bitcast(b.bytes(), b.addI(firstBytes, quadsOf(b.addI(inQuad, ofVector)))));
+  for (int64_t run = 0; run < lanes.runs; run += lanes.slots) {
+    Value ofRun = b.mulI(width, i64(run * lanes.codes * everyByte));
+    orders.push_back(b.bitcast(b.bytes(), b.addI(firstBytes, quadsOf(b.addI(inQuad, ofRun)))));
   }
   return orders;
 }
 
 SmallVector<Value> MixedDecoder::shiftsOf(const Lanes &lanes, Value width, Value firstBits) {
-  Value inSlot = b.mulI(width, i64(quadOf([&](int64_t i) { return 8 * i / lanes.bits; })));
   // The last byte but one of a lane is the seven upper bits of a mantissa, the code's highest first: they begin at bit
   // width - 7 of the code, where bits of a quad are counted in circles. In f32 an eighth bit is in the byte before.
-  if (lanes.isFloat)
-    inSlot = b.addI(inSlot, b.mulI(b.addI(width, i64(64 - 7)), i64(everyByte)));
+  Value mantissas = b.mulI(b.addI(width, i64(64 - 7)), i64(everyByte));
   SmallVector<Value> shifts;
+  auto add = [&](function_ref<int64_t(int64_t byte)> code, function_ref<int64_t(int64_t byte)> bit) {
+    Value begins = b.addI(b.mulI(width, i64(quadOf(code))), i64(quadOf(bit)));
+    if (lanes.isFloat)
+      begins = b.addI(begins, mantissas);
+    shifts.push_back(b.bitcast(b.bytes(), b.addI(firstBits, quadsOf(begins))));
+  };
+  const int64_t slotBits = 64 / lanes.slots;
+  if (lanes.areSpread) {
+    add([&](int64_t i) { return i * 8 / lanes.bits * lanes.turns + i % lanes.turns; },
+        [&](int64_t i) { return i % lanes.vectors / lanes.turns * slotBits; });
+    return shifts;
+  }
   for (int64_t slot = 0; slot < lanes.slots; ++slot)
-    for (int64_t half = 0; half < (lanes.isHalved ? 2 : 1); ++half) {
-      const int64_t begins = quadOf([&](int64_t i) {
-        const int64_t before = lanes.bits == 32 && i % 4 < 2 ? 64 - 8 : 0;
-        return slot * 64 / lanes.slots + before + (half ? 64 - 4 : 0);
-      });
-      shifts.push_back(b.bitcast(b.bytes(), b.addI(firstBits, quadsOf(b.addI(inSlot, i64(begins))))));
-    }
+    for (int64_t turn = 0; turn < lanes.turns; ++turn)
+      for (int64_t half = 0; half < (lanes.isHalved ? 2 : 1); ++half)
+        add([&](int64_t i) { return i * 8 / lanes.bits * lanes.turns + turn; },
+            [&](int64_t i) {
+              const int64_t before = lanes.bits == 32 && i % 4 < 2 ? 64 - 8 : 0;
+              return slot * slotBits + before + (half ? 64 - 4 : 0);
+            });
   return shifts;
 }
 
@@ -116,6 +138,10 @@ SmallVector<Value> MixedDecoder::codesFrom(Value at, const Narrow &narrow) {
     SmallVector<int64_t> order(64, vector::ShuffleOp::kPoisonIndex);
     std::iota(order.begin(), order.begin() + narrow.loaded, 0);
     some = vector::ShuffleOp::create(b, some, some, order);
+  }
+  if (narrow.lanes.areSpread) {
+    Value bytes = b.extractBits(permute(some, narrow.orders[0]), narrow.shifts[0]);
+    return spread(b.bitOr(arith::AndIOp::create(b, bytes, narrow.mask), narrow.others[0]), narrow.places);
   }
   const VectorType integers = narrow.lanes.integers(b),
                    elements = b.vec(narrow.lanes.element, integers.getNumElements());
@@ -128,6 +154,27 @@ SmallVector<Value> MixedDecoder::codesFrom(Value at, const Narrow &narrow) {
         code = b.bitOr(code, narrow.others[i % narrow.others.size()]);
       result.push_back(b.bitcast(elements, code));
     }
+  }
+  return result;
+}
+
+SmallVector<Value> MixedDecoder::spread(Value mantissas, Value places) {
+  // A shuffle that leaves the other bytes alone takes one instruction, as what lies in its place does.
+  Value last = b.splat(b.i32s(), 0x3f000000);
+  SmallVector<Value> result;
+  for (int64_t byte = 0; byte < 4; ++byte) {
+    Value lanes;
+    if (byte == floatPlace) {
+      lanes = b.bitOr(b.bitAnd(b.bitcast(b.i32s(), mantissas), 0xff << 8 * floatPlace), last);
+    } else {
+      SmallVector<int8_t> order;
+      for (int64_t i = 0; i < 64; ++i)
+        order.push_back(static_cast<int8_t>(i % 16 / 4 * 4 + byte));
+      Value from = arith::ConstantOp::create(b, DenseElementsAttr::get(b.bytes(), ArrayRef<int8_t>(order)));
+      Value moved = writeIntrinsic(b, "llvm.x86.avx512.pshuf.b.512", b.bytes(), {mantissas, from});
+      lanes = b.bitcast(b.i32s(), b.select(places, moved, b.bitcast(b.bytes(), last)));
+    }
+    result.push_back(b.bitcast(b.f32s(), lanes));
   }
   return result;
 }

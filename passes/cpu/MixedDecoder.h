@@ -17,28 +17,34 @@ public:
 
   mlir::Value stream() const { return codes; }
 
-  /// How 64 codes of up to 8 bits become vectors of elements. A quad has as many codes of a vector as lanes, one behind
-  /// the other in a slot; slots of several vectors are beside each other where they are short enough.
+  /// Codes of two vectors in turns, or of one.
+  enum class Order { Natural, Interleaved };
+  /// How 64 codes of up to 8 bits become vectors of elements. A quad has codes in runs, one behind the other in a slot:
+  /// as many of a vector as lanes, or of two vectors in turns. Slots of several runs are beside each other where they
+  /// are short enough.
   struct Lanes {
     mlir::Type element;
-    int64_t bits, codes, vectors, slots;
-    bool isFloat, isHalved; ///< Halved: two parts for each vector.
-    Lanes(mlir::Type element, int64_t most);
+    int64_t bits, turns, codes, vectors, runs, slots; ///< Codes and slots of a quad; a run has `turns` vectors.
+    bool isFloat, isHalved;                           ///< Halved: two parts for each vector.
+    bool areSpread;                                   ///< Codes become bytes first, which are spread over lanes.
+    Lanes(mlir::Type element, int64_t most, Order order);
     mlir::VectorType integers(KernelBuilder &b) const { return b.vec(b.getIntegerType(bits), 512 / bits); }
   };
   /// What decodes codes of a width that is known when the kernel runs.
   struct Narrow {
     Lanes lanes;
-    mlir::SmallVector<mlir::Value> orders; ///< Bytes of the stream to slots, for as many vectors as a quad has slots.
-    mlir::SmallVector<mlir::Value> shifts; ///< Bits of a quad that bytes of lanes begin with, by slot and part.
+    mlir::SmallVector<mlir::Value> orders; ///< Bytes of the stream to slots, for as many runs as a quad has slots.
+    mlir::SmallVector<mlir::Value> shifts; ///< Bits of a quad that bytes of lanes begin with, by slot, turn and part.
     mlir::Value mask;                      ///< The code's bits of a lane.
     mlir::SmallVector<mlir::Value> others; ///< The bits beside them, by part; none where they are zero.
     int64_t loaded;                        ///< Bytes.
+    mlir::Value places;                    ///< Where bytes that are spread belong, i1 [64].
   };
   /// `width`: i64, 1 to `most`. Codes become bytes (i8), or 1 + code / 2^bits (f32 and bf16); those of a width of 8 in
-  /// bf16, which are then the only ones, 16 + code / 16 without the fraction, and 1 + the fraction.
-  Narrow narrow(mlir::Value width, int64_t most, mlir::Type element);
-  /// Those from byte `at` on, in their order: vectors of the element type, or two parts for each of them.
+  /// bf16, which are then the only ones, 16 + code / 16 without the fraction, and 1 + the fraction. In f32 they may be
+  /// interleaved, which takes fewer instructions: of each 32 codes those at even places, then those at odd ones.
+  Narrow narrow(mlir::Value width, int64_t most, mlir::Type element, Order order = Order::Natural);
+  /// Those from byte `at` on, in that order: vectors of the element type, or two parts for each of them.
   mlir::SmallVector<mlir::Value> codesFrom(mlir::Value at, const Narrow &narrow);
 
   /// Elements of a table of 16 floats; `numbers`: i32, 0 to 15.
@@ -75,6 +81,9 @@ private:
   mlir::Value load(mlir::Value at) { return b.load(b.bytes(), codes, at); }
   /// Bytes of `data` by the byte indices of `order`.
   mlir::Value permute(mlir::Value data, mlir::Value order);
+  /// Vectors of f32 from bytes whose upper bit is set and whose others are the first of a mantissa: of each lane's four
+  /// one for each vector.
+  mlir::SmallVector<mlir::Value> spread(mlir::Value mantissas, mlir::Value places);
 
   KernelBuilder &b;
   mlir::Value codes;

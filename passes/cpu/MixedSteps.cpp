@@ -14,7 +14,8 @@ MixedSteps::Form::Form(const LinearPlan &plan) {
 
 SmallVector<MixedSteps::Widths> MixedSteps::widths() const {
   // A load that crosses the end of a cache line takes twice as long: narrow widths are loaded in fewer bytes. In bf16
-  // eight bits are two products, in f32 the fields of seven and eight bits are too long for one permutation.
+  // eight bits are two products, in f32 one more than fits a byte beside the bit that is always there; where f32 are in
+  // their natural order the fields of seven and eight bits are too long for one permutation.
   switch (plan.form) {
   case LinearPlan::Form::I8:
   case LinearPlan::Form::I16:
@@ -22,6 +23,8 @@ SmallVector<MixedSteps::Widths> MixedSteps::widths() const {
   case LinearPlan::Form::BF16:
     return {{1, 4}, {5, maxWidth - 1}, {maxWidth, maxWidth}};
   case LinearPlan::Form::F32:
+    if (MixedActivations::order(plan) == MixedDecoder::Order::Interleaved)
+      return {{1, 4}, {5, maxWidth - 1}, {maxWidth, maxWidth}};
     return {{1, 4}, {5, 6}, {7, maxWidth}};
   }
   llvm_unreachable("a form of products");
@@ -32,7 +35,8 @@ void MixedSteps::begin(Widths some, Value width) {
   Type element = b.getI8Type();
   if (!plan.isInteger())
     element = plan.form == LinearPlan::Form::BF16 ? Type(b.getBF16Type()) : b.getF32Type();
-  narrow = decoder.narrow(arith::IndexCastOp::create(b, b.getI64Type(), width), range.last, element);
+  narrow = decoder.narrow(arith::IndexCastOp::create(b, b.getI64Type(), width), range.last, element,
+                          MixedActivations::order(plan));
 }
 
 SmallVector<Value> MixedSteps::groupsFrom(Value list, Value entry, int64_t steps) {
@@ -59,7 +63,8 @@ Value MixedSteps::gather(int64_t plane, int64_t first, int64_t count, ArrayRef<V
   SmallVector<Value> pieces;
   for (int64_t code = first; code < first + count; code += length) {
     Value column = b.add(b.mul(groups[code / size], size), b.add(inGroup, code % size));
-    pieces.push_back(frame.activations(plane, b.index(0), b.index(0), column, length));
+    pieces.push_back(activations ? activations->load(column, length)
+                                 : frame.activations(plane, b.index(0), b.index(0), column, length));
   }
   return frame.joined(pieces);
 }

@@ -3,8 +3,7 @@
 #ifndef BQ_PASSES_CPU_MIXEDSTEPS_H
 #define BQ_PASSES_CPU_MIXEDSTEPS_H
 
-#include "passes/cpu/MixedDecoder.h"
-#include "passes/cpu/MixedLinear.h"
+#include "passes/cpu/MixedActivations.h"
 
 #include <optional>
 
@@ -22,8 +21,10 @@ public:
     explicit Form(const LinearPlan &plan);
   };
 
-  MixedSteps(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, MixedDecoder &decoder)
-      : b(b), plan(plan), form(plan), frame(frame), decoder(decoder) {}
+  /// `activations`: of floats; null with integers.
+  MixedSteps(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, MixedDecoder &decoder,
+             const MixedActivations *activations)
+      : b(b), plan(plan), form(plan), frame(frame), decoder(decoder), activations(activations) {}
 
   /// Widths that one piece of code decodes.
   struct Widths {
@@ -55,6 +56,7 @@ private:
   const Form form;
   MixedFrame &frame;
   MixedDecoder &decoder;
+  const MixedActivations *activations;
   Widths range{};
   std::optional<MixedDecoder::Narrow> narrow;
 };
