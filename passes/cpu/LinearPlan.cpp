@@ -3,7 +3,6 @@
 
 #include "passes/Schedules.h"
 #include "passes/cpu/DirectConv2d.h"
-#include "passes/cpu/MixedLinear.h"
 
 #include "mlir/IR/TypeUtilities.h"
 
@@ -43,9 +42,7 @@ LinearPlan LinearPlan::get(ProductLayer layer, const CpuTarget &target) {
     plan.form = Form::F32;
     break;
   case Compute::BF16:
-    plan.roundToBF16 =
-        !target.has(CpuTarget::AVX512BF16) ||
-        (plan.format.isMixed() && !plan.isPanel && (schedule.getAlgorithm() != "stream" || !hasMixedBlocks(plan)));
+    plan.roundToBF16 = !target.has(CpuTarget::AVX512BF16) || (plan.format.isMixed() && !plan.isPanel);
     plan.form = plan.roundToBF16 ? Form::F32 : Form::BF16;
     break;
   case Compute::I16:

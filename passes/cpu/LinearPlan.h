@@ -24,8 +24,8 @@ struct LinearPlan {
   mlir::Type dataType, scaleType;
   ZeroPointType zero = ZeroPointType::None;
   Form form = Form::F32;
-  /// bf16 asked for on a CPU without its dot product, for rows of a mixed weight, or for all groups of a convolution:
-  /// activations rounded to bf16 take part in f32 products, which are exact.
+  /// bf16 asked for on a CPU without its dot product, for a mixed weight but as a panel, or for all groups of a
+  /// convolution: activations rounded to bf16 take part in f32 products, which are exact.
   bool roundToBF16 = false;
   int64_t rows = 0, vectors = 0; ///< Of the schedule.
 

@@ -22,7 +22,7 @@ int64_t copiedCodes(const LinearPlan &plan) { return plan.layout.k + 64; }
 } // namespace
 
 MixedDecoder::Order MixedActivations::order(const LinearPlan &plan) {
-  const bool isInterleaved = plan.form == LinearPlan::Form::F32 && plan.format.group % turn == 0;
+  const bool isInterleaved = !plan.isInteger() && plan.format.group % turn == 0;
   return isInterleaved ? MixedDecoder::Order::Interleaved : MixedDecoder::Order::Natural;
 }
 
@@ -43,7 +43,7 @@ MixedActivations::MixedActivations(KernelBuilder &b, const LinearPlan &plan, Mix
   auto sumGroup = [&](Value group, ValueRange before) {
     Value sum = b.zero(b.vec(b.getF32Type(), length));
     sum = b.loop(b.index(0), b.index(size), length, ValueRange{sum}, [&](Value inGroup, ValueRange state) {
-      return SmallVector<Value>{b.addF(state[0], b.extendFloat(load(b.add(b.mul(group, size), inGroup), length)))};
+      return SmallVector<Value>{b.addF(state[0], load(b.add(b.mul(group, size), inGroup), length))};
     })[0];
     sum = reduce(b, sum);
     b.storeScalar(sum, sums, group);
@@ -75,8 +75,6 @@ Value MixedActivations::withoutExcess(Value sum, Value i, MixedDecoder &decoder,
   SmallVector<float> factors(abi::MixedIndex::widths, 0.0f);
   for (int64_t width = 1; width <= 8; ++width)
     factors[width] = -static_cast<float>(1 << width) / static_cast<float>((1 << width) - 1);
-  if (plan.form == LinearPlan::Form::BF16)
-    factors[8] = -272.0f / 255.0f;
   Value table = arith::ConstantOp::create(b, DenseElementsAttr::get(b.f32s(), ArrayRef<float>(factors)));
   for (int64_t group = 0; group < vectorGroups(plan); group += b.lanes)
     sum = b.fma(decoder.lookup(table, lists.widthsFrom(i, group)), b.load(b.f32s(), sums, b.index(group)), sum);

@@ -7,16 +7,16 @@
 
 namespace bq {
 
-/// One row of activations in f32 or bf16, of one segment. Makes up for what products with floats have too much or too
+/// One row of activations in f32, of one segment. Makes up for what products with floats have too much or too
 /// little where the weight is min + range * level / (2^bits - 1), and a level is multiplied as 1 + level / 2^bits
-/// (MixedDecoder::narrow), or one of 8 bits in bf16 as 17 + level / 16.
+/// (MixedDecoder::narrow).
 class MixedActivations {
 public:
   /// `scratch`: bytes() of the frame's, from `offset` on.
   MixedActivations(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, int64_t offset);
   static int64_t bytes(const LinearPlan &plan);
 
-  /// The order that steps have. Of groups of whole 32 f32, which are copied to it; of all others the natural one.
+  /// The order that steps have. Of groups of whole 32 floats, which are copied to it; of all others the natural one.
   static MixedDecoder::Order order(const LinearPlan &plan);
   /// `count` activations of steps, in their order, from `column` on; behind the last are zeros.
   mlir::Value load(mlir::Value column, int64_t count) const;
@@ -24,7 +24,7 @@ public:
   /// Sum of all activations: an f32.
   mlir::Value all() const { return total; }
   /// `sum`, in 16 parts, of row `i` of those whose widths are kept, less activations times the factor of their group,
-  /// 2^bits / (2^bits - 1) or in bf16 272 / 255 of 8, over the groups of up to 8 bits.
+  /// 2^bits / (2^bits - 1), over the groups of up to 8 bits.
   mlir::Value withoutExcess(mlir::Value sum, mlir::Value i, MixedDecoder &decoder, MixedLists &lists) const;
 
 private:

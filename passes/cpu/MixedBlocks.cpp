@@ -91,7 +91,6 @@ private:
   Value i64(int64_t value) { return arith::ConstantIntOp::create(b, b.getI64Type(), value); }
   Value toI64(Value index) { return arith::IndexCastOp::create(b, b.getI64Type(), index); }
   Value toIndex(Value value) { return arith::IndexCastOp::create(b, b.getIndexType(), value); }
-  bool isBF16() const { return plan.form == LinearPlan::Form::BF16; }
   int64_t strideLanes() const { return places.chains * places.form.vectors * 16; }
   int64_t planeLanes() const { return places.strides * strideLanes(); }
   VectorType floats() { return b.vec(b.getF32Type(), places.form.lanes); }
@@ -226,10 +225,6 @@ private:
     Value levels = toFloat(b.sub(power, i64(1))), one = b.f32(1.0f);
     if (!plan.isInteger())
       one = toFloat(power);
-    if (isBF16()) {
-      Value isByte = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, width, b.index(maxNarrow));
-      one = b.select(isByte, b.f32(16.0f), one);
-    }
     for (int64_t plane = 0; plane < planes; ++plane)
       units.push_back(b.broadcast(floats(), b.divF(planes - plane == 2 ? b.f32(128.0f) : one, levels)));
     state = b.loop(b.index(0), count, 1, state, [&](Value i, ValueRange before) {

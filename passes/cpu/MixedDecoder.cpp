@@ -49,7 +49,7 @@ Value MixedDecoder::compress(Value values, Value mask) {
 MixedDecoder::Lanes::Lanes(Type element, int64_t most, Order order)
     : element(element), bits(element.getIntOrFloatBitWidth()), turns(order == Order::Interleaved ? 2 : 1),
       codes(64 / bits * turns), vectors(bits / 8), runs(vectors / turns), slots(runs), isFloat(isa<FloatType>(element)),
-      isHalved(element.isBF16() && most == 8), areSpread(order == Order::Interleaved && most < 8) {
+      areSpread(order == Order::Interleaved && most < 8) {
   while (!fit(codes, most, 8 / slots))
     slots /= 2;
 }
@@ -67,28 +67,23 @@ MixedDecoder::Narrow MixedDecoder::narrow(Value width, int64_t most, Type elemen
   Narrow narrow{lanes,
                 ordersOf(lanes, width, toBytes(b.shiftRight(begins, 3))),
                 shiftsOf(lanes, width, toBytes(b.bitAnd(begins, 7))),
-                {},
-                {},
                 8 * most <= 32 ? 32 : 64,
+                {},
+                {},
                 {}};
   const VectorType integers = lanes.areSpread ? b.bytes() : lanes.integers(b);
   Value ones = b.sub(arith::ShLIOp::create(b, i64(1), width), i64(1));
   if (lanes.isFloat)
-    ones = arith::ShLIOp::create(b, ones, b.subI(i64(lanes.bits == 32 && !lanes.areSpread ? 23 : 7), width));
+    ones = arith::ShLIOp::create(b, ones, b.subI(i64(lanes.areSpread ? 7 : 23), width));
   narrow.mask = b.broadcast(integers, arith::TruncIOp::create(b, integers.getElementType(), ones));
   if (lanes.areSpread) {
-    narrow.others.push_back(b.splat(integers, 0x80));
+    narrow.others = b.splat(integers, 0x80);
     // Where the mask has bits. A constant would be brought to a register of masks by every step.
     Value ofPlaces = b.bitAnd(b.bitcast(b.i32s(), narrow.mask), 0xff << 8 * floatPlace);
     narrow.places = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, b.bitcast(integers, ofPlaces), b.zero(integers));
-    return narrow;
+  } else if (lanes.isFloat) {
+    narrow.others = b.splat(integers, 0x3f800000);
   }
-  if (lanes.isHalved) {
-    narrow.mask = b.splat(integers, 0x78);
-    narrow.others.push_back(b.splat(integers, 0x4180));
-  }
-  if (lanes.isFloat)
-    narrow.others.push_back(b.splat(integers, lanes.bits == 32 ? 0x3f800000 : 0x3f80));
   return narrow;
 }
 
@@ -106,7 +101,7 @@ SmallVector<Value> MixedDecoder::ordersOf(const Lanes &lanes, Value width, Value
 
 SmallVector<Value> MixedDecoder::shiftsOf(const Lanes &lanes, Value width, Value firstBits) {
   // The last byte but one of a lane is the seven upper bits of a mantissa, the code's highest first: they begin at bit
-  // width - 7 of the code, where bits of a quad are counted in circles. In f32 an eighth bit is in the byte before.
+  // width - 7 of the code, where bits of a quad are counted in circles. An eighth bit is in the byte before.
   Value mantissas = b.mulI(b.addI(width, i64(64 - 7)), i64(everyByte));
   SmallVector<Value> shifts;
   auto add = [&](function_ref<int64_t(int64_t byte)> code, function_ref<int64_t(int64_t byte)> bit) {
@@ -123,12 +118,8 @@ SmallVector<Value> MixedDecoder::shiftsOf(const Lanes &lanes, Value width, Value
   }
   for (int64_t slot = 0; slot < lanes.slots; ++slot)
     for (int64_t turn = 0; turn < lanes.turns; ++turn)
-      for (int64_t half = 0; half < (lanes.isHalved ? 2 : 1); ++half)
-        add([&](int64_t i) { return i * 8 / lanes.bits * lanes.turns + turn; },
-            [&](int64_t i) {
-              const int64_t before = lanes.bits == 32 && i % 4 < 2 ? 64 - 8 : 0;
-              return slot * slotBits + before + (half ? 64 - 4 : 0);
-            });
+      add([&](int64_t i) { return i * 8 / lanes.bits * lanes.turns + turn; },
+          [&](int64_t i) { return slot * slotBits + (lanes.isFloat && i % 4 < floatPlace ? 64 - 8 : 0); });
   return shifts;
 }
 
@@ -141,17 +132,17 @@ SmallVector<Value> MixedDecoder::codesFrom(Value at, const Narrow &narrow) {
   }
   if (narrow.lanes.areSpread) {
     Value bytes = b.extractBits(permute(some, narrow.orders[0]), narrow.shifts[0]);
-    return spread(b.bitOr(arith::AndIOp::create(b, bytes, narrow.mask), narrow.others[0]), narrow.places);
+    return spread(b.bitOr(arith::AndIOp::create(b, bytes, narrow.mask), narrow.others), narrow.places);
   }
   const VectorType integers = narrow.lanes.integers(b),
                    elements = b.vec(narrow.lanes.element, integers.getNumElements());
   SmallVector<Value> result;
   for (Value order : narrow.orders) {
     Value quads = permute(some, order);
-    for (auto [i, shifts] : llvm::enumerate(narrow.shifts)) {
+    for (Value shifts : narrow.shifts) {
       Value code = arith::AndIOp::create(b, b.bitcast(integers, b.extractBits(quads, shifts)), narrow.mask);
-      if (!narrow.others.empty())
-        code = b.bitOr(code, narrow.others[i % narrow.others.size()]);
+      if (narrow.others)
+        code = b.bitOr(code, narrow.others);
       result.push_back(b.bitcast(elements, code));
     }
   }

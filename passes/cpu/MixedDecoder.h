@@ -25,8 +25,8 @@ public:
   struct Lanes {
     mlir::Type element;
     int64_t bits, turns, codes, vectors, runs, slots; ///< Codes and slots of a quad; a run has `turns` vectors.
-    bool isFloat, isHalved;                           ///< Halved: two parts for each vector.
-    bool areSpread;                                   ///< Codes become bytes first, which are spread over lanes.
+    bool isFloat;
+    bool areSpread; ///< Codes become bytes first, which are spread over lanes.
     Lanes(mlir::Type element, int64_t most, Order order);
     mlir::VectorType integers(KernelBuilder &b) const { return b.vec(b.getIntegerType(bits), 512 / bits); }
   };
@@ -34,17 +34,16 @@ public:
   struct Narrow {
     Lanes lanes;
     mlir::SmallVector<mlir::Value> orders; ///< Bytes of the stream to slots, for as many runs as a quad has slots.
-    mlir::SmallVector<mlir::Value> shifts; ///< Bits of a quad that bytes of lanes begin with, by slot, turn and part.
-    mlir::Value mask;                      ///< The code's bits of a lane.
-    mlir::SmallVector<mlir::Value> others; ///< The bits beside them, by part; none where they are zero.
+    mlir::SmallVector<mlir::Value> shifts; ///< Bits of a quad that bytes of lanes begin with, by slot and turn.
     int64_t loaded;                        ///< Bytes.
+    mlir::Value mask;                      ///< The code's bits of a lane, or of the byte that is spread.
+    mlir::Value others;                    ///< The bits beside them; null where they are zero.
     mlir::Value places;                    ///< Where bytes that are spread belong, i1 [64].
   };
-  /// `width`: i64, 1 to `most`. Codes become bytes (i8), or 1 + code / 2^bits (f32 and bf16); those of a width of 8 in
-  /// bf16, which are then the only ones, 16 + code / 16 without the fraction, and 1 + the fraction. In f32 they may be
-  /// interleaved, which takes fewer instructions: of each 32 codes those at even places, then those at odd ones.
+  /// `width`: i64, 1 to `most`. Codes become bytes (i8), or 1 + code / 2^bits (f32). Floats may be interleaved,
+  /// which takes fewer instructions: of each 32 codes those at even places, then those at odd ones.
   Narrow narrow(mlir::Value width, int64_t most, mlir::Type element, Order order = Order::Natural);
-  /// Those from byte `at` on, in that order: vectors of the element type, or two parts for each of them.
+  /// Those from byte `at` on, in that order: vectors of the element type.
   mlir::SmallVector<mlir::Value> codesFrom(mlir::Value at, const Narrow &narrow);
 
   /// Elements of a table of 16 floats; `numbers`: i32, 0 to 15.

@@ -8,33 +8,24 @@ MixedSteps::Form::Form(const LinearPlan &plan) {
   const int64_t size = plan.format.group;
   parts = std::max<int64_t>(1, codes / size);
   // Several activations go to a lane. Fewer lanes of floats would be fewer sums, but cost more to load than that saves.
-  lanes = plan.isInteger() || parts == 1 ? 16 / parts : std::min<int64_t>(16, size / plan.perWord());
+  lanes = plan.isInteger() || parts == 1 ? 16 / parts : std::min<int64_t>(16, size);
   vectors = parts * lanes / 16;
 }
 
 SmallVector<MixedSteps::Widths> MixedSteps::widths() const {
-  // A load that crosses the end of a cache line takes twice as long: narrow widths are loaded in fewer bytes. In bf16
-  // eight bits are two products, in f32 one more than fits a byte beside the bit that is always there; where f32 are in
-  // their natural order the fields of seven and eight bits are too long for one permutation.
-  switch (plan.form) {
-  case LinearPlan::Form::I8:
-  case LinearPlan::Form::I16:
+  // A load that crosses the end of a cache line takes twice as long: narrow widths are loaded in fewer bytes. With
+  // floats eight bits are one more than fits a byte beside the bit that is always there; in their natural order the
+  // fields of seven and eight bits are too long for one permutation.
+  if (plan.isInteger())
     return {{1, 4}, {5, maxWidth}};
-  case LinearPlan::Form::BF16:
+  if (MixedActivations::order(plan) == MixedDecoder::Order::Interleaved)
     return {{1, 4}, {5, maxWidth - 1}, {maxWidth, maxWidth}};
-  case LinearPlan::Form::F32:
-    if (MixedActivations::order(plan) == MixedDecoder::Order::Interleaved)
-      return {{1, 4}, {5, maxWidth - 1}, {maxWidth, maxWidth}};
-    return {{1, 4}, {5, 6}, {7, maxWidth}};
-  }
-  llvm_unreachable("a form of products");
+  return {{1, 4}, {5, 6}, {7, maxWidth}};
 }
 
 void MixedSteps::begin(Widths some, Value width) {
   range = some;
-  Type element = b.getI8Type();
-  if (!plan.isInteger())
-    element = plan.form == LinearPlan::Form::BF16 ? Type(b.getBF16Type()) : b.getF32Type();
+  Type element = plan.isInteger() ? Type(b.getI8Type()) : b.getF32Type();
   narrow = decoder.narrow(arith::IndexCastOp::create(b, b.getI64Type(), width), range.last, element,
                           MixedActivations::order(plan));
 }
@@ -72,19 +63,16 @@ Value MixedSteps::gather(int64_t plane, int64_t first, int64_t count, ArrayRef<V
 void MixedSteps::add(MutableArrayRef<Value> sums, int64_t plane, ArrayRef<Value> decoded, ArrayRef<Value> groups,
                      Value inGroup) {
   const int64_t inVector = 16 * plan.perWord(), vectors = codes / inVector;
-  const size_t perVector = decoded.size() / vectors;
   // One sum would wait for itself: products are added first.
-  const bool areAdded = form.vectors == 1 && decoded.size() > 1;
+  const bool areAdded = form.vectors == 1 && vectors > 1;
   Value product;
   for (int64_t vector = 0; vector < vectors; ++vector) {
     Value x = gather(plane, vector * inVector, inVector, groups, inGroup);
     Value &to = areAdded ? product : sums[vector / (vectors / form.vectors)];
-    for (Value some : decoded.slice(vector * perVector, perVector)) {
-      if (plan.form == LinearPlan::Form::F32)
-        to = to ? b.fma(some, x, to) : b.mulF(some, x);
-      else
-        to = DotOp::create(b, sums[0].getType(), to ? to : b.zero(b.f32s()), some, x, (1 << range.last) - 1);
-    }
+    if (plan.isInteger())
+      to = DotOp::create(b, to.getType(), to, decoded[vector], x, (1 << range.last) - 1);
+    else
+      to = to ? b.fma(decoded[vector], x, to) : b.mulF(decoded[vector], x);
   }
   if (areAdded)
     sums[0] = b.addF(sums[0], product);

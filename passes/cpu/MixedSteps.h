@@ -37,8 +37,7 @@ public:
   /// The groups (indices) that the parts of so many steps lie in, which are listed from `entry` on. `list`: i8.
   mlir::SmallVector<mlir::Value> groupsFrom(mlir::Value list, mlir::Value entry, int64_t steps);
 
-  /// What the step from byte `at` of the stream on is multiplied as. Integers: its codes. Floats: 1 + code / 2^bits, in
-  /// bf16 those of 8 bits as 17 + code / 16.
+  /// What the step from byte `at` of the stream on is multiplied as. Integers: its codes. Floats: 1 + code / 2^bits.
   mlir::SmallVector<mlir::Value> decode(mlir::Value at) { return decoder.codesFrom(at, *narrow); }
   /// Adds what has been decoded, times the activations of a plane, to sums: `vectors` of i32 or f32. The step begins at
   /// the code `inGroup` of longer groups.

@@ -35,11 +35,40 @@ func.func @whole_groups(%x: tensor<1x256xf32>, %w: !bq.weight<48x256, "mixed:g32
 
 // REMARK: stream: cpu 'haswell' has no VBMI
 
-// One row of floats: fields become floats without a conversion, and the sums of groups make up for what that adds.
+// One row of floats: fields become floats without a conversion, and the sums of groups make up for what that adds. Of up
+// to four bits, and of up to seven, fields become bytes, three of a lane's four are shuffled to where a mantissa begins,
+// and one is there; fields of eight bits are brought to each vector of lanes. Twice, for two sums.
 // CHECK-LABEL: llvm.func @floats(
-// CHECK: llvm.x86.avx512.pmultishift.qb.512
-// CHECK-NOT: vpdpbusd
+// CHECK: llvm.x86.avx512.mask.compress
+// CHECK: llvm.x86.avx512.permvar.qi.512
+// CHECK-NEXT: llvm.x86.avx512.pmultishift.qb.512
+// CHECK-NOT: pmultishift
+// CHECK-COUNT-3: llvm.x86.avx512.pshuf.b.512
+// CHECK-NOT: pshuf.b
 // CHECK: llvm.intr.fma
+// CHECK: llvm.x86.avx512.permvar.qi.512
+// CHECK-NEXT: llvm.x86.avx512.pmultishift.qb.512
+// CHECK-NOT: pmultishift
+// CHECK-COUNT-3: llvm.x86.avx512.pshuf.b.512
+// CHECK-NOT: pshuf.b
+// CHECK: llvm.intr.fma
+// CHECK: llvm.x86.avx512.permvar.qi.512
+// CHECK-NEXT: llvm.x86.avx512.pmultishift.qb.512
+// CHECK-NOT: pmultishift
+// CHECK-COUNT-3: llvm.x86.avx512.pshuf.b.512
+// CHECK-NOT: pshuf.b
+// CHECK: llvm.intr.fma
+// CHECK: llvm.x86.avx512.permvar.qi.512
+// CHECK-NEXT: llvm.x86.avx512.pmultishift.qb.512
+// CHECK-NOT: pmultishift
+// CHECK-COUNT-3: llvm.x86.avx512.pshuf.b.512
+// CHECK-NOT: pshuf.b
+// CHECK: llvm.intr.fma
+// CHECK: llvm.x86.avx512.permvar.qi.512
+// CHECK-COUNT-4: llvm.x86.avx512.pmultishift.qb.512
+// CHECK: llvm.x86.avx512.permvar.qi.512
+// CHECK-COUNT-4: llvm.x86.avx512.pmultishift.qb.512
+// CHECK-NOT: vpdpbusd
 // CHECK: llvm.x86.avx512.permvar.sf.512
 // GROUPS-LABEL: llvm.func @floats(
 // GROUPS: llvm.x86.avx2.pshuf.b
@@ -53,12 +82,10 @@ func.func @floats(%x: tensor<1x256xf32>, %w: !bq.weight<48x256, "mixed:g32", f32
 
 // REMARK: stream: cpu 'haswell' has no VBMI
 
-// One row of bf16: fields are its mantissas, so that a dot product follows. One piece of code decodes widths up to four,
-// one up to seven, and one those of eight, which are two dot products.
+// One row of bf16: activations are rounded to it, and products are those of floats.
 // CHECK-LABEL: llvm.func @halves(
-// CHECK: llvm.x86.avx512.mask.compress
-// CHECK: llvm.x86.avx512.pmultishift.qb.512
-// CHECK-COUNT-16: llvm.x86.avx512bf16.dpbf16ps.512
+// CHECK-COUNT-3: llvm.x86.avx512.pshuf.b.512
+// CHECK: llvm.intr.fma
 // CHECK-NOT: dpbf16ps
 // GROUPS-LABEL: llvm.func @halves(
 // GROUPS-NOT: dpbf16ps
