@@ -52,6 +52,8 @@ LinearPlan LinearPlan::get(ProductLayer layer, const CpuTarget &target) {
     plan.form = Form::I8;
     break;
   }
+  plan.isDeinterleaved = plan.format.isMixed() && schedule.getAlgorithm() == "stream" && plan.form == Form::F32 &&
+                         plan.format.group % deinterleavedColumns == 0;
   return plan;
 }
 

@@ -27,6 +27,8 @@ struct LinearPlan {
   /// bf16 asked for on a CPU without its dot product, for a mixed weight but as a panel, or for all groups of a
   /// convolution: activations rounded to bf16 take part in f32 products, which are exact.
   bool roundToBF16 = false;
+  /// Of each 32 columns the panel has those at even places first, then those at odd ones, as MixedDecoder has codes.
+  bool isDeinterleaved = false;
   int64_t rows = 0, vectors = 0; ///< Of the schedule.
 
   /// `layer` has a schedule.
@@ -88,6 +90,9 @@ void writeReferenceLinear(KernelBuilder &b, const LinearPlan &plan, const Linear
 constexpr int64_t panelRowMultiple = 2;
 /// Rows that a mixed weight meets at a time where any number is given.
 constexpr int64_t mixedRowMultiple = 8;
+
+/// Columns of LinearPlan::isDeinterleaved.
+constexpr int64_t deinterleavedColumns = 32;
 
 /// Bytes of scratch for each thread.
 int64_t prepareScratchBytes(const LinearPlan &plan);

@@ -3,6 +3,7 @@
 // which no CPU foresees, than for its steps. Here a loop goes on over a block of rows and keeps the sums after every
 // step; the sum of a row is a difference of two of them. That is exact for integers. A lane of floats adds at most
 // blockRows * k / 16 products, so that all rounding is less than that of k products added one by one.
+#include "passes/cpu/MixedActivationSums.h"
 #include "passes/cpu/MixedRowSums.h"
 #include "passes/cpu/MixedSteps.h"
 
@@ -27,7 +28,7 @@ int64_t roundUp(int64_t value) { return (value + 63) / 64 * 64; }
 
 /// Sums are taken in chains, so that one need not wait for the step before: a stride is a step of each. Scratch: what
 /// has been summed after each stride, of each plane or of both as one; sums of rows; where rows end in the list; of
-/// floats the activations; the list.
+/// floats the sums of the activations of groups; the list.
 struct Places {
   MixedSteps::Form form;
   int64_t groups, chains, planes, strides, sums, ends, activations, list, bytes;
@@ -42,7 +43,7 @@ struct Places {
     sums = planes * strides * chains * form.vectors * 64;
     ends = sums + blockRows * 64;
     activations = ends + blockRows * 8;
-    list = activations + (plan.isInteger() ? 0 : roundUp(MixedActivations::bytes(plan)));
+    list = activations + (plan.isInteger() ? 0 : roundUp(MixedActivationSums::vectorGroups(plan) * 4));
     bytes = roundUp(list + blockRows * groups + 2 * 64);
   }
 
@@ -60,8 +61,7 @@ public:
   MixedBlocks(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers)
       : b(b), plan(plan), size(plan.format.group), places(plan), frame(b, plan, buffers), decoder(b, buffers.codes),
         lists(b, plan, frame, decoder, places.bytes), wideSums(b, plan, frame, decoder, lists, /*isOfLevels=*/true),
-        partial(plan.isInteger() ? b.i32s() : b.f32s()), activations(floatsOf(plan)),
-        steps(b, plan, frame, decoder, activations ? &*activations : nullptr) {
+        partial(plan.isInteger() ? b.i32s() : b.f32s()), steps(b, plan, frame, decoder) {
     after = frame.scratch(partial.getElementType(), places.planes * planeLanes());
     sums = frame.scratch(b.getF32Type(), blockRows * 16, places.sums);
     ends = frame.scratch(b.getI64Type(), blockRows, places.ends);
@@ -69,8 +69,11 @@ public:
     for (int64_t plane = 0; plane < places.planes; ++plane)
       for (int64_t lane = 0; lane < strideLanes(); lane += 16)
         b.store(b.zero(partial), after, b.index(plane * planeLanes() + lane));
-    if (activations)
+    if (!plan.isInteger()) {
+      Value memory = frame.scratch(b.getF32Type(), MixedActivationSums::vectorGroups(plan), places.activations);
+      activations.emplace(b, plan, frame, memory);
       leastPart = b.mulF(frame.min(), activations->all());
+    }
   }
 
   void write() {
@@ -83,11 +86,6 @@ public:
   }
 
 private:
-  std::optional<MixedActivations> floatsOf(const LinearPlan &plan) {
-    if (plan.isInteger())
-      return std::nullopt;
-    return MixedActivations(b, plan, frame, places.activations);
-  }
   Value i64(int64_t value) { return arith::ConstantIntOp::create(b, b.getI64Type(), value); }
   Value toI64(Value index) { return arith::IndexCastOp::create(b, b.getI64Type(), index); }
   Value toIndex(Value value) { return arith::IndexCastOp::create(b, b.getIndexType(), value); }
@@ -258,14 +256,14 @@ private:
   MixedDecoder decoder;
   MixedLists lists;
   MixedRowSums wideSums;
-  const VectorType partial;                    ///< Sums of a step: i32, or f32.
-  std::optional<MixedActivations> activations; ///< With floats.
+  const VectorType partial; ///< Sums of a step: i32, or f32.
   MixedSteps steps;
-  Value leastPart; ///< With floats what the least value adds to each row.
-  Value after;     ///< Of partial's type, its vectors after each stride.
-  Value sums;      ///< f32, a vector for each row of the block
-  Value ends;      ///< i64, entries of the list before the end of each row
-  Value list;      ///< i8
+  std::optional<MixedActivationSums> activations; ///< With floats.
+  Value leastPart;                                ///< With floats what the least value adds to each row.
+  Value after;                                    ///< Of partial's type, its vectors after each stride.
+  Value sums;                                     ///< f32, a vector for each row of the block
+  Value ends;                                     ///< i64, entries of the list before the end of each row
+  Value list;                                     ///< i8
 };
 
 } // namespace

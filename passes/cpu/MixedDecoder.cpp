@@ -46,16 +46,16 @@ Value MixedDecoder::compress(Value values, Value mask) {
   return writeIntrinsic(b, "llvm.x86.avx512.mask.compress", values.getType(), {values, none, mask});
 }
 
-MixedDecoder::Lanes::Lanes(Type element, int64_t most, Order order)
-    : element(element), bits(element.getIntOrFloatBitWidth()), turns(order == Order::Interleaved ? 2 : 1),
-      codes(64 / bits * turns), vectors(bits / 8), runs(vectors / turns), slots(runs), isFloat(isa<FloatType>(element)),
-      areSpread(order == Order::Interleaved && most < 8) {
+MixedDecoder::Lanes::Lanes(Type element, int64_t most, bool isDeinterleaved)
+    : element(element), bits(element.getIntOrFloatBitWidth()), stride(isDeinterleaved ? 2 : 1),
+      codes(64 / bits * stride), vectors(bits / 8), runs(vectors / stride), slots(runs),
+      isFloat(isa<FloatType>(element)), areSpread(isDeinterleaved && most < 8) {
   while (!fit(codes, most, 8 / slots))
     slots /= 2;
 }
 
-MixedDecoder::Narrow MixedDecoder::narrow(Value width, int64_t most, Type element, Order order) {
-  const Lanes lanes(element, most, order);
+MixedDecoder::Narrow MixedDecoder::narrow(Value width, int64_t most, Type element, bool isDeinterleaved) {
+  const Lanes lanes(element, most, isDeinterleaved);
   // Where the first code of a quad begins; its byte and its bit are in both bytes of a word.
   SmallVector<int16_t> numbers;
   for (int64_t word = 0; word < 32; ++word)
@@ -112,13 +112,13 @@ SmallVector<Value> MixedDecoder::shiftsOf(const Lanes &lanes, Value width, Value
   };
   const int64_t slotBits = 64 / lanes.slots;
   if (lanes.areSpread) {
-    add([&](int64_t i) { return i * 8 / lanes.bits * lanes.turns + i % lanes.turns; },
-        [&](int64_t i) { return i % lanes.vectors / lanes.turns * slotBits; });
+    add([&](int64_t i) { return i * 8 / lanes.bits * lanes.stride + i % lanes.stride; },
+        [&](int64_t i) { return i % lanes.vectors / lanes.stride * slotBits; });
     return shifts;
   }
   for (int64_t slot = 0; slot < lanes.slots; ++slot)
-    for (int64_t turn = 0; turn < lanes.turns; ++turn)
-      add([&](int64_t i) { return i * 8 / lanes.bits * lanes.turns + turn; },
+    for (int64_t vector = 0; vector < lanes.stride; ++vector)
+      add([&](int64_t i) { return i * 8 / lanes.bits * lanes.stride + vector; },
           [&](int64_t i) { return slot * slotBits + (lanes.isFloat && i % 4 < floatPlace ? 64 - 8 : 0); });
   return shifts;
 }

@@ -17,32 +17,30 @@ public:
 
   mlir::Value stream() const { return codes; }
 
-  /// Codes of two vectors in turns, or of one.
-  enum class Order { Natural, Interleaved };
   /// How 64 codes of up to 8 bits become vectors of elements. A quad has codes in runs, one behind the other in a slot:
-  /// as many of a vector as lanes, or of two vectors in turns. Slots of several runs are beside each other where they
-  /// are short enough.
+  /// as many as its lanes for each of `stride` vectors, which get them in turn. Slots of several runs are beside each
+  /// other where they are short enough.
   struct Lanes {
     mlir::Type element;
-    int64_t bits, turns, codes, vectors, runs, slots; ///< Codes and slots of a quad; a run has `turns` vectors.
+    int64_t bits, stride, codes, vectors, runs, slots; ///< Codes of a run, slots of a quad.
     bool isFloat;
     bool areSpread; ///< Codes become bytes first, which are spread over lanes.
-    Lanes(mlir::Type element, int64_t most, Order order);
+    Lanes(mlir::Type element, int64_t most, bool isDeinterleaved);
     mlir::VectorType integers(KernelBuilder &b) const { return b.vec(b.getIntegerType(bits), 512 / bits); }
   };
   /// What decodes codes of a width that is known when the kernel runs.
   struct Narrow {
     Lanes lanes;
     mlir::SmallVector<mlir::Value> orders; ///< Bytes of the stream to slots, for as many runs as a quad has slots.
-    mlir::SmallVector<mlir::Value> shifts; ///< Bits of a quad that bytes of lanes begin with, by slot and turn.
+    mlir::SmallVector<mlir::Value> shifts; ///< Bits of a quad that bytes of lanes begin with, by slot and vector.
     int64_t loaded;                        ///< Bytes.
     mlir::Value mask;                      ///< The code's bits of a lane, or of the byte that is spread.
     mlir::Value others;                    ///< The bits beside them; null where they are zero.
     mlir::Value places;                    ///< Where bytes that are spread belong, i1 [64].
   };
-  /// `width`: i64, 1 to `most`. Codes become bytes (i8), or 1 + code / 2^bits (f32). Floats may be interleaved,
-  /// which takes fewer instructions: of each 32 codes those at even places, then those at odd ones.
-  Narrow narrow(mlir::Value width, int64_t most, mlir::Type element, Order order = Order::Natural);
+  /// `width`: i64, 1 to `most`. Codes become bytes (i8), or 1 + code / 2^bits (f32). Floats may be
+  /// deinterleaved, which takes fewer instructions: of each 32 codes those at even places, then those at odd ones.
+  Narrow narrow(mlir::Value width, int64_t most, mlir::Type element, bool isDeinterleaved = false);
   /// Those from byte `at` on, in that order: vectors of the element type.
   mlir::SmallVector<mlir::Value> codesFrom(mlir::Value at, const Narrow &narrow);
 

@@ -9,9 +9,16 @@ using abi::MixedIndex;
 SmallVector<Value> MixedRowSums::addNarrow(Value ofSegment, Value firstX, ValueRange sums) {
   segment = ofSegment;
   x = firstX;
-  return addWidths(1, maxNarrow, sums, [&](Value width, Value bits, Value count, ValueRange before) {
-    return multiplyNarrow(width, bits, count, before);
-  });
+  auto add = [&](int64_t first, int64_t last, ValueRange before) {
+    return addWidths(first, last, before, [&](Value width, Value bits, Value count, ValueRange before) {
+      return plan.isInteger() ? multiplyIntegers(width, bits, count, before)
+                              : multiplyFloats(width, bits, last, count, before);
+    });
+  };
+  // Deinterleaved floats have fewer instructions but for eight bits.
+  if (plan.isDeinterleaved)
+    return add(maxNarrow, maxNarrow, add(1, maxNarrow - 1, sums));
+  return add(1, maxNarrow, sums);
 }
 
 SmallVector<Value> MixedRowSums::addWide(Value ofSegment, Value firstX, ValueRange sums) {
@@ -92,9 +99,9 @@ Value MixedRowSums::beginOf(Value width) {
   return toIndex(arith::ShRUIOp::create(b, b.loadScalar(frame.positions(), width), i64(3)));
 }
 
-Value MixedRowSums::levelsOf(Value bits) {
-  Value greatest = b.sub(arith::ShLIOp::create(b, i64(1), bits), i64(1));
-  return arith::UIToFPOp::create(b, b.getF32Type(), greatest);
+Value MixedRowSums::power(Value bits, int64_t less) {
+  Value power = b.sub(arith::ShLIOp::create(b, i64(1), bits), i64(less));
+  return arith::UIToFPOp::create(b, b.getF32Type(), power);
 }
 
 void MixedRowSums::goOn(Value width, Value count, Value groupBits) {
@@ -102,31 +109,24 @@ void MixedRowSums::goOn(Value width, Value count, Value groupBits) {
   b.storeScalar(b.addI(b.loadScalar(frame.positions(), width), bits), frame.positions(), width);
 }
 
-SmallVector<Value> MixedRowSums::multiplyNarrow(Value width, Value bits, Value count, ValueRange sums) {
-  Value begin = beginOf(width), stepBytes = b.mul(width, narrowStep / 8);
-  goOn(width, count, b.mulI(bits, i64(size)));
-  Value levels = levelsOf(bits);
-  const MixedDecoder::Narrow decode = decoder.narrow(bits, maxNarrow, b.getI8Type());
-  if (!plan.isInteger()) {
-    Value step = b.broadcast(b.divF(frame.range(), levels));
-    return overSteps(narrowStep, count, begin, stepBytes, sums, [&](Value at, ArrayRef<Value> parts, ValueRange now) {
-      return multiplyFloats(decoder.codesFrom(at, decode)[0], narrowStep, step, b.broadcast(frame.min()), parts, now);
-    });
-  }
+SmallVector<Value> MixedRowSums::multiplyIntegers(Value width, Value bits, Value count, ValueRange sums) {
   const int64_t planes = plan.activationPlanes();
-  SmallVector<Value> totals =
-      overSteps(narrowStep, count, begin, stepBytes, SmallVector<Value>(plan.rows * planes, b.zero(b.i32s())),
-                [&](Value at, ArrayRef<Value> parts, ValueRange now) {
-                  Value codes = decoder.codesFrom(at, decode)[0];
-                  SmallVector<Value> next;
-                  for (int64_t row = 0; row < plan.rows; ++row)
-                    for (int64_t plane = 0; plane < planes; ++plane) {
-                      Value sum = now[row * planes + plane];
-                      next.push_back(DotOp::create(b, sum.getType(), sum, codes, gather(plane, row, parts, narrowStep),
-                                                   (1 << maxNarrow) - 1));
-                    }
-                  return next;
-                });
+  Value begin = beginOf(width), levels = power(bits, 1);
+  goOn(width, count, b.mulI(bits, i64(size)));
+  const MixedDecoder::Narrow decode = decoder.narrow(bits, maxNarrow, b.getI8Type());
+  SmallVector<Value> totals = overSteps(
+      narrowStep, count, begin, b.mul(width, narrowStep / 8), SmallVector<Value>(plan.rows * planes, b.zero(b.i32s())),
+      [&](Value at, ArrayRef<Value> parts, ValueRange now) {
+        Value codes = decoder.codesFrom(at, decode)[0];
+        SmallVector<Value> next;
+        for (int64_t row = 0; row < plan.rows; ++row)
+          for (int64_t plane = 0; plane < planes; ++plane) {
+            Value sum = now[row * planes + plane];
+            next.push_back(DotOp::create(b, sum.getType(), sum, codes, gather(plane, row, parts, narrowStep),
+                                         (1 << maxNarrow) - 1));
+          }
+        return next;
+      });
   SmallVector<Value> result(sums);
   for (int64_t row = 0; row < plan.rows; ++row)
     for (int64_t plane = 0; plane < planes; ++plane) {
@@ -136,27 +136,56 @@ SmallVector<Value> MixedRowSums::multiplyNarrow(Value width, Value bits, Value c
   return result;
 }
 
+SmallVector<Value> MixedRowSums::multiplyFloats(Value width, Value bits, int64_t most, Value count, ValueRange sums) {
+  Value begin = beginOf(width);
+  goOn(width, count, b.mulI(bits, i64(size)));
+  // Codes are 1 + level / 2^bits.
+  Value unit = b.divF(b.mulF(frame.range(), power(bits, 0)), power(bits, 1));
+  const Line line{b.broadcast(unit), b.broadcast(b.subF(frame.min(), unit))};
+  const MixedDecoder::Narrow decode = decoder.narrow(bits, most, b.getF32Type(), plan.isDeinterleaved);
+  return overSteps(narrowStep, count, begin, b.mul(width, narrowStep / 8), sums,
+                   [&](Value at, ArrayRef<Value> parts, ValueRange now) {
+                     return addProducts(decoder.codesFrom(at, decode), line, parts, now);
+                   });
+}
+
 SmallVector<Value> MixedRowSums::multiplyWide(Value width, Value bits, Value count, ValueRange sums) {
   Value begin = beginOf(width);
   goOn(width, count, b.mulI(bits, i64(size)));
-  Value step = b.divF(isOfLevels ? b.f32(1.0f) : frame.range(), levelsOf(bits));
-  Value offset = isOfLevels ? b.splat(0.0f) : b.broadcast(frame.min());
+  const Line line{b.broadcast(b.divF(isOfLevels ? b.f32(1.0f) : frame.range(), power(bits, 1))),
+                  isOfLevels ? b.splat(0.0f) : b.broadcast(frame.min())};
   const MixedDecoder::Wide decode = decoder.wide(bits);
-  return overSteps(
-      wideStep, count, begin, b.mul(width, wideStep / 8), sums, [&](Value at, ArrayRef<Value> parts, ValueRange now) {
-        return multiplyFloats(decoder.wideCodes(decode, at), wideStep, b.broadcast(step), offset, parts, now);
-      });
+  return overSteps(wideStep, count, begin, b.mul(width, wideStep / 8), sums,
+                   [&](Value at, ArrayRef<Value> parts, ValueRange now) {
+                     return addProducts(floatsOf(decoder.wideCodes(decode, at)), line, parts, now);
+                   });
 }
 
-SmallVector<Value> MixedRowSums::multiplyFloats(Value codes, int64_t count, Value step, Value offset,
-                                                ArrayRef<Value> parts, ValueRange sums) {
-  SmallVector<Value> next(sums);
-  for (int64_t first = 0; first < count; first += b.lanes) {
-    Value levels =
-        arith::UIToFPOp::create(b, b.f32s(), arith::ExtUIOp::create(b, b.i32s(), b.slice(codes, first, b.lanes)));
-    Value weights = b.fma(levels, step, offset);
-    for (int64_t row = 0; row < plan.rows; ++row)
-      next[row] = b.fma(weights, floats(row, parts, first), next[row]);
+SmallVector<Value> MixedRowSums::floatsOf(Value words) {
+  if (plan.isDeinterleaved) {
+    Value pairs = b.bitcast(b.i32s(), words);
+    return {b.toFloat(b.bitAnd(pairs, 0xffff)), b.toFloat(b.shiftRight(pairs, 16))};
   }
+  SmallVector<Value> floats;
+  for (int64_t first = 0; first < wideStep; first += b.lanes)
+    floats.push_back(b.toFloat(arith::ExtUIOp::create(b, b.i32s(), b.slice(words, first, b.lanes))));
+  return floats;
+}
+
+SmallVector<Value> MixedRowSums::addProducts(ArrayRef<Value> codes, const Line &line, ArrayRef<Value> parts,
+                                             ValueRange sums) {
+  // The sums of few rows would wait for themselves: products are added first.
+  const bool areAdded = plan.rows <= 4;
+  SmallVector<Value> next = areAdded ? SmallVector<Value>(plan.rows) : SmallVector<Value>(sums);
+  for (auto [vector, code] : llvm::enumerate(codes)) {
+    Value weights = b.fma(code, line.slope, line.offset);
+    for (int64_t row = 0; row < plan.rows; ++row) {
+      Value activations = floats(row, parts, vector * b.lanes);
+      next[row] = next[row] ? b.fma(weights, activations, next[row]) : b.mulF(weights, activations);
+    }
+  }
+  if (areAdded)
+    for (int64_t row = 0; row < plan.rows; ++row)
+      next[row] = b.addF(sums[row], next[row]);
   return next;
 }

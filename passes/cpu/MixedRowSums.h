@@ -47,17 +47,25 @@ private:
   /// 16 activations of a step as floats, from element `first` of it on.
   Value floats(int64_t row, Parts parts, int64_t first);
   Value beginOf(Value width);
-  /// 2^bits - 1 in f32.
-  Value levelsOf(Value bits);
+  /// 2^bits - less in f32.
+  Value power(Value bits, int64_t less);
   /// The next row goes on behind `count` groups of so many bits each.
   void goOn(Value width, Value count, Value groupBits);
   /// `multiply` for each width from first to last that the segment has, an index and an i64.
   Values addWidths(int64_t first, int64_t last, ValueRange sums,
                    mlir::function_ref<Values(Value width, Value bits, Value count, ValueRange sums)> multiply);
-  Values multiplyNarrow(Value width, Value bits, Value count, ValueRange sums);
+  Values multiplyIntegers(Value width, Value bits, Value count, ValueRange sums);
+  /// `most`: the greatest width that the code is for.
+  Values multiplyFloats(Value width, Value bits, int64_t most, Value count, ValueRange sums);
   Values multiplyWide(Value width, Value bits, Value count, ValueRange sums);
-  /// Codes of a step as weights in f32, times the activations.
-  Values multiplyFloats(Value codes, int64_t count, Value step, Value offset, Parts parts, ValueRange sums);
+  /// Codes of a wide step, words, as vectors of f32 in the order of activations.
+  Values floatsOf(Value words);
+  /// What makes weights of codes: vectors of f32.
+  struct Line {
+    Value slope, offset;
+  };
+  /// Codes of a step, vectors of f32, as weights times the activations.
+  Values addProducts(mlir::ArrayRef<Value> codes, const Line &line, Parts parts, ValueRange sums);
 
   KernelBuilder &b;
   const LinearPlan &plan;

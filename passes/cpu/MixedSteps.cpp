@@ -18,7 +18,7 @@ SmallVector<MixedSteps::Widths> MixedSteps::widths() const {
   // fields of seven and eight bits are too long for one permutation.
   if (plan.isInteger())
     return {{1, 4}, {5, maxWidth}};
-  if (MixedActivations::order(plan) == MixedDecoder::Order::Interleaved)
+  if (plan.isDeinterleaved)
     return {{1, 4}, {5, maxWidth - 1}, {maxWidth, maxWidth}};
   return {{1, 4}, {5, 6}, {7, maxWidth}};
 }
@@ -26,8 +26,8 @@ SmallVector<MixedSteps::Widths> MixedSteps::widths() const {
 void MixedSteps::begin(Widths some, Value width) {
   range = some;
   Type element = plan.isInteger() ? Type(b.getI8Type()) : b.getF32Type();
-  narrow = decoder.narrow(arith::IndexCastOp::create(b, b.getI64Type(), width), range.last, element,
-                          MixedActivations::order(plan));
+  narrow =
+      decoder.narrow(arith::IndexCastOp::create(b, b.getI64Type(), width), range.last, element, plan.isDeinterleaved);
 }
 
 SmallVector<Value> MixedSteps::groupsFrom(Value list, Value entry, int64_t steps) {
@@ -54,8 +54,7 @@ Value MixedSteps::gather(int64_t plane, int64_t first, int64_t count, ArrayRef<V
   SmallVector<Value> pieces;
   for (int64_t code = first; code < first + count; code += length) {
     Value column = b.add(b.mul(groups[code / size], size), b.add(inGroup, code % size));
-    pieces.push_back(activations ? activations->load(column, length)
-                                 : frame.activations(plane, b.index(0), b.index(0), column, length));
+    pieces.push_back(frame.activations(plane, b.index(0), b.index(0), column, length));
   }
   return frame.joined(pieces);
 }

@@ -3,7 +3,8 @@
 #ifndef BQ_PASSES_CPU_MIXEDSTEPS_H
 #define BQ_PASSES_CPU_MIXEDSTEPS_H
 
-#include "passes/cpu/MixedActivations.h"
+#include "passes/cpu/MixedDecoder.h"
+#include "passes/cpu/MixedLinear.h"
 
 #include <optional>
 
@@ -21,10 +22,8 @@ public:
     explicit Form(const LinearPlan &plan);
   };
 
-  /// `activations`: of floats; null with integers.
-  MixedSteps(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, MixedDecoder &decoder,
-             const MixedActivations *activations)
-      : b(b), plan(plan), form(plan), frame(frame), decoder(decoder), activations(activations) {}
+  MixedSteps(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, MixedDecoder &decoder)
+      : b(b), plan(plan), form(plan), frame(frame), decoder(decoder) {}
 
   /// Widths that one piece of code decodes.
   struct Widths {
@@ -55,7 +54,6 @@ private:
   const Form form;
   MixedFrame &frame;
   MixedDecoder &decoder;
-  const MixedActivations *activations;
   Widths range{};
   std::optional<MixedDecoder::Narrow> narrow;
 };

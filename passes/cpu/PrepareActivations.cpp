@@ -199,16 +199,16 @@ private:
           Value rounded = b.truncateFloat(v, b.getBF16Type());
           v = b.extendFloat(rounded);
           if (plan.form == LinearPlan::Form::BF16) {
-            // Pairs as the weights have them in a 32-bit lane: 0 and 2, 1 and 3. Mixed ones have neighbours, but in
-            // panels.
+            // Pairs as the weights have them in a 32-bit lane: 0 and 2, 1 and 3.
             SmallVector<int64_t> order;
             for (int64_t lane = 0; lane < width; ++lane)
-              order.push_back(plan.format.isMixed() && !plan.isPanel ? lane
-                                                                     : lane / 4 * 4 + (lane % 4) / 2 + lane % 2 * 2);
+              order.push_back(lane / 4 * 4 + (lane % 4) / 2 + lane % 2 * 2);
             b.store(vector::ShuffleOp::create(b, rounded, rounded, order), data, {b.index(0), segment, r, i});
           }
         }
-        if (plan.form == LinearPlan::Form::F32)
+        if (plan.isDeinterleaved)
+          storeDeinterleaved(v, segment, r, i);
+        else if (plan.form == LinearPlan::Form::F32)
           b.store(v, data, {b.index(0), segment, r, i});
         return b.addF(carried, v);
       });
@@ -216,6 +216,14 @@ private:
         b.storeScalar(vector::ReductionOp::create(b, vector::CombiningKind::ADD, total, arith::FastMathFlags::reassoc),
                       sums, {segment, r});
     });
+  }
+
+  /// Columns of a segment from `first` on, as LinearPlan::isDeinterleaved says.
+  void storeDeinterleaved(Value columns, Value segment, Value r, Value first) {
+    Value at = b.sub(first, b.div(b.rem(first, deinterleavedColumns), 2));
+    auto parts = vector::DeinterleaveOp::create(b, columns);
+    b.store(parts.getRes1(), data, {b.index(0), segment, r, at});
+    b.store(parts.getRes2(), data, {b.index(0), segment, r, b.add(at, deinterleavedColumns / 2)});
   }
 
   /// The row as integers: `scale` gives what is rounded to them.

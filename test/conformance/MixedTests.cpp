@@ -135,8 +135,18 @@ std::vector<MixedCase> mixedCases(const Subject &subject, uint64_t seed) {
   // Whole groups have kernels of their own: of one row of activations, of several, and of any number, whose panels lie
   // across tasks.
   for (Compute compute : subject.computes)
-    for (auto [m, group] :
-         {std::pair(1, 8), {1, 16}, {1, 32}, {1, 64}, {1, 128}, {5, 32}, {20, 8}, {20, 24}, {20, 32}, {20, 64}})
+    for (auto [m, group] : {std::pair(1, 8),
+                            {1, 16},
+                            {1, 32},
+                            {1, 64},
+                            {1, 128},
+                            {2, 16},
+                            {3, 64},
+                            {5, 32},
+                            {20, 8},
+                            {20, 24},
+                            {20, 32},
+                            {20, 64}})
       for (int greatest : {8, 15}) {
         MixedCase c;
         c.m = m;
@@ -153,13 +163,13 @@ std::vector<MixedCase> mixedCases(const Subject &subject, uint64_t seed) {
       }
   // Rows of so many groups that activations are cut into two segments.
   for (Compute compute : subject.computes)
-    for (int m : {1, 3, 20}) {
+    for (auto [m, group] : {std::pair(1, 8), {3, 8}, {20, 8}, {1, 32}, {3, 32}}) {
       MixedCase c;
       c.m = m;
-      c.format = {Format::Kind::Mixed, 15, 8};
+      c.format = {Format::Kind::Mixed, 15, group};
       c.compute = compute;
       c.n = 17;
-      c.k = 2176;
+      c.k = 272 * group;
       c.greatest = 9;
       c.seed = caseSeed(seed, cases.size());
       cases.push_back(c);
