@@ -43,7 +43,10 @@ static void addBitSettings(CLI::App &command, TrainOptions &options) {
   command.add_option("--quantizer", options.quantizer, "none, or diffq: learn the bits of groups of weights")
       ->check(CLI::IsMember({"none", "diffq"}))
       ->capture_default_str();
-  command.add_option("--penalty", options.penalty, "What a MB of the model adds to the loss")->capture_default_str();
+  command
+      .add_option("--penalty", options.penalty,
+                  "What a MB of the model adds to the loss; with --target-size what steering begins with")
+      ->capture_default_str();
   command.add_option("--target-size", options.targetSize,
                      "MB of the packed state as a file, to reach by steering the penalty");
   command.add_option("--group-size", options.groupSize, "Weights that share a number of bits; 0: a whole parameter")
