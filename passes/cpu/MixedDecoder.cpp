@@ -150,23 +150,20 @@ SmallVector<Value> MixedDecoder::codesFrom(Value at, const Narrow &narrow) {
 }
 
 SmallVector<Value> MixedDecoder::spread(Value mantissas, Value places) {
-  // A shuffle that leaves the other bytes alone takes one instruction, as what lies in its place does.
+  // A shuffle that leaves the other bytes alone takes one instruction, as what lies in its place does. That comes last,
+  // when the register may be overwritten.
   Value last = b.splat(b.i32s(), 0x3f000000);
-  SmallVector<Value> result;
-  for (int64_t byte = 0; byte < 4; ++byte) {
-    Value lanes;
-    if (byte == floatPlace) {
-      lanes = b.bitOr(b.bitAnd(b.bitcast(b.i32s(), mantissas), 0xff << 8 * floatPlace), last);
-    } else {
-      SmallVector<int8_t> order;
-      for (int64_t i = 0; i < 64; ++i)
-        order.push_back(static_cast<int8_t>(i % 16 / 4 * 4 + byte));
-      Value from = arith::ConstantOp::create(b, DenseElementsAttr::get(b.bytes(), ArrayRef<int8_t>(order)));
-      Value moved = writeIntrinsic(b, "llvm.x86.avx512.pshuf.b.512", b.bytes(), {mantissas, from});
-      lanes = b.bitcast(b.i32s(), b.select(places, moved, b.bitcast(b.bytes(), last)));
-    }
-    result.push_back(b.bitcast(b.f32s(), lanes));
+  SmallVector<Value> result(4);
+  for (int64_t byte : {0, 1, 3}) {
+    SmallVector<int8_t> order;
+    for (int64_t i = 0; i < 64; ++i)
+      order.push_back(static_cast<int8_t>(i % 16 / 4 * 4 + byte));
+    Value from = arith::ConstantOp::create(b, DenseElementsAttr::get(b.bytes(), ArrayRef<int8_t>(order)));
+    Value moved = writeIntrinsic(b, "llvm.x86.avx512.pshuf.b.512", b.bytes(), {mantissas, from});
+    result[byte] = b.bitcast(b.f32s(), b.select(places, moved, b.bitcast(b.bytes(), last)));
   }
+  Value inPlace = b.bitAnd(b.bitcast(b.i32s(), mantissas), 0xff << 8 * floatPlace);
+  result[floatPlace] = b.bitcast(b.f32s(), b.bitOr(inPlace, last));
   return result;
 }
 
