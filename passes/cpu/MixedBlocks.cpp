@@ -220,9 +220,7 @@ private:
     state.push_back(b.index(0));
     Value next = bytesOf(b.add(width, 1)), power = arith::ShLIOp::create(b, i64(1), toI64(width));
     auto toFloat = [&](Value value) -> Value { return arith::UIToFPOp::create(b, b.getF32Type(), value); };
-    Value levels = toFloat(b.sub(power, i64(1))), one = b.f32(1.0f);
-    if (!plan.isInteger())
-      one = toFloat(power);
+    Value levels = toFloat(b.sub(power, i64(1))), one = plan.isInteger() ? b.f32(1.0f) : toFloat(power);
     for (int64_t plane = 0; plane < planes; ++plane)
       units.push_back(b.broadcast(floats(), b.divF(planes - plane == 2 ? b.f32(128.0f) : one, levels)));
     state = b.loop(b.index(0), count, 1, state, [&](Value i, ValueRange before) {

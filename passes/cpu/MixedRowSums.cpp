@@ -41,11 +41,14 @@ SmallVector<Value> MixedRowSums::addWidths(
 }
 
 SmallVector<Value>
-MixedRowSums::overSteps(int64_t step, Value count, Value begin, Value stepBytes, ValueRange initial,
+MixedRowSums::overSteps(int64_t step, Value width, Value count, ValueRange initial,
                         function_ref<SmallVector<Value>(Value at, ArrayRef<Value> parts, ValueRange carried)> body) {
   const int64_t parts = std::max<int64_t>(1, step / size);
+  Value position = b.loadScalar(frame.positions(), width), groupBits = toI64(b.mul(width, size));
+  b.storeScalar(b.addI(position, b.mulI(toI64(count), groupBits)), frame.positions(), width);
+  Value stepBytes = b.mul(width, step / 8);
   SmallVector<Value> state(initial);
-  state.push_back(begin);
+  state.push_back(toIndex(arith::ShRUIOp::create(b, position, i64(3))));
   auto advance = [&](ArrayRef<Value> parts, ValueRange before) {
     SmallVector<Value> next = body(before.back(), parts, before.drop_back());
     next.push_back(b.addI(before.back(), stepBytes));
@@ -88,15 +91,11 @@ Value MixedRowSums::floats(int64_t row, ArrayRef<Value> parts, int64_t first) {
   };
   Value high = some(0);
   if (!plan.isInteger())
-    return b.extendFloat(high);
+    return high;
   auto wide = [&](Value bytes) { return arith::ExtSIOp::create(b, b.i32s(), bytes); };
   if (plan.form == LinearPlan::Form::I8)
     return b.toFloat(wide(high));
   return b.toFloat(b.addI(b.shiftLeft(wide(high), 7), wide(some(1))));
-}
-
-Value MixedRowSums::beginOf(Value width) {
-  return toIndex(arith::ShRUIOp::create(b, b.loadScalar(frame.positions(), width), i64(3)));
 }
 
 Value MixedRowSums::power(Value bits, int64_t less) {
@@ -104,29 +103,23 @@ Value MixedRowSums::power(Value bits, int64_t less) {
   return arith::UIToFPOp::create(b, b.getF32Type(), power);
 }
 
-void MixedRowSums::goOn(Value width, Value count, Value groupBits) {
-  Value bits = b.mulI(toI64(count), groupBits);
-  b.storeScalar(b.addI(b.loadScalar(frame.positions(), width), bits), frame.positions(), width);
-}
-
 SmallVector<Value> MixedRowSums::multiplyIntegers(Value width, Value bits, Value count, ValueRange sums) {
   const int64_t planes = plan.activationPlanes();
-  Value begin = beginOf(width), levels = power(bits, 1);
-  goOn(width, count, b.mulI(bits, i64(size)));
+  Value levels = power(bits, 1);
   const MixedDecoder::Narrow decode = decoder.narrow(bits, maxNarrow, b.getI8Type());
-  SmallVector<Value> totals = overSteps(
-      narrowStep, count, begin, b.mul(width, narrowStep / 8), SmallVector<Value>(plan.rows * planes, b.zero(b.i32s())),
-      [&](Value at, ArrayRef<Value> parts, ValueRange now) {
-        Value codes = decoder.codesFrom(at, decode)[0];
-        SmallVector<Value> next;
-        for (int64_t row = 0; row < plan.rows; ++row)
-          for (int64_t plane = 0; plane < planes; ++plane) {
-            Value sum = now[row * planes + plane];
-            next.push_back(DotOp::create(b, sum.getType(), sum, codes, gather(plane, row, parts, narrowStep),
-                                         (1 << maxNarrow) - 1));
-          }
-        return next;
-      });
+  SmallVector<Value> totals =
+      overSteps(narrowStep, width, count, SmallVector<Value>(plan.rows * planes, b.zero(b.i32s())),
+                [&](Value at, ArrayRef<Value> parts, ValueRange now) {
+                  Value codes = decoder.codesFrom(at, decode)[0];
+                  SmallVector<Value> next;
+                  for (int64_t row = 0; row < plan.rows; ++row)
+                    for (int64_t plane = 0; plane < planes; ++plane) {
+                      Value sum = now[row * planes + plane];
+                      next.push_back(DotOp::create(b, sum.getType(), sum, codes, gather(plane, row, parts, narrowStep),
+                                                   (1 << maxNarrow) - 1));
+                    }
+                  return next;
+                });
   SmallVector<Value> result(sums);
   for (int64_t row = 0; row < plan.rows; ++row)
     for (int64_t plane = 0; plane < planes; ++plane) {
@@ -137,28 +130,22 @@ SmallVector<Value> MixedRowSums::multiplyIntegers(Value width, Value bits, Value
 }
 
 SmallVector<Value> MixedRowSums::multiplyFloats(Value width, Value bits, int64_t most, Value count, ValueRange sums) {
-  Value begin = beginOf(width);
-  goOn(width, count, b.mulI(bits, i64(size)));
   // Codes are 1 + level / 2^bits.
   Value unit = b.divF(b.mulF(frame.range(), power(bits, 0)), power(bits, 1));
   const Line line{b.broadcast(unit), b.broadcast(b.subF(frame.min(), unit))};
   const MixedDecoder::Narrow decode = decoder.narrow(bits, most, b.getF32Type(), plan.isDeinterleaved);
-  return overSteps(narrowStep, count, begin, b.mul(width, narrowStep / 8), sums,
-                   [&](Value at, ArrayRef<Value> parts, ValueRange now) {
-                     return addProducts(decoder.codesFrom(at, decode), line, parts, now);
-                   });
+  return overSteps(narrowStep, width, count, sums, [&](Value at, ArrayRef<Value> parts, ValueRange now) {
+    return addProducts(decoder.codesFrom(at, decode), line, parts, now);
+  });
 }
 
 SmallVector<Value> MixedRowSums::multiplyWide(Value width, Value bits, Value count, ValueRange sums) {
-  Value begin = beginOf(width);
-  goOn(width, count, b.mulI(bits, i64(size)));
   const Line line{b.broadcast(b.divF(isOfLevels ? b.f32(1.0f) : frame.range(), power(bits, 1))),
                   isOfLevels ? b.splat(0.0f) : b.broadcast(frame.min())};
   const MixedDecoder::Wide decode = decoder.wide(bits);
-  return overSteps(wideStep, count, begin, b.mul(width, wideStep / 8), sums,
-                   [&](Value at, ArrayRef<Value> parts, ValueRange now) {
-                     return addProducts(floatsOf(decoder.wideCodes(decode, at)), line, parts, now);
-                   });
+  return overSteps(wideStep, width, count, sums, [&](Value at, ArrayRef<Value> parts, ValueRange now) {
+    return addProducts(floatsOf(decoder.wideCodes(decode, at)), line, parts, now);
+  });
 }
 
 SmallVector<Value> MixedRowSums::floatsOf(Value words) {

@@ -38,19 +38,16 @@ private:
   Value toI64(Value index) { return mlir::arith::IndexCastOp::create(b, b.getI64Type(), index); }
   Value toIndex(Value value) { return mlir::arith::IndexCastOp::create(b, b.getIndexType(), value); }
 
-  /// Steps over the listed groups of one width: `body` gets where the codes of a step begin (a byte of the stream),
-  /// and the columns of its parts, which are equally long. `stepBytes`: of a step's codes, an index.
-  Values overSteps(int64_t step, Value count, Value begin, Value stepBytes, ValueRange initial,
+  /// Steps over the `count` listed groups of one width, behind which the next row goes on: `body` gets where the codes
+  /// of a step begin (a byte of the stream), and the columns of its parts, which are equally long.
+  Values overSteps(int64_t step, Value width, Value count, ValueRange initial,
                    mlir::function_ref<Values(Value at, Parts parts, ValueRange carried)> body);
   /// Activations of the parts, one after the other.
   Value gather(int64_t plane, int64_t row, Parts parts, int64_t step);
   /// 16 activations of a step as floats, from element `first` of it on.
   Value floats(int64_t row, Parts parts, int64_t first);
-  Value beginOf(Value width);
   /// 2^bits - less in f32.
   Value power(Value bits, int64_t less);
-  /// The next row goes on behind `count` groups of so many bits each.
-  void goOn(Value width, Value count, Value groupBits);
   /// `multiply` for each width from first to last that the segment has, an index and an i64.
   Values addWidths(int64_t first, int64_t last, ValueRange sums,
                    mlir::function_ref<Values(Value width, Value bits, Value count, ValueRange sums)> multiply);
