@@ -96,15 +96,17 @@ LogicalResult FakeQuantizeGradOp::verify() { return verifyFakeQuantize(*this); }
 
 bool DotOp::isInteger() { return getAccumulator().getType().getElementType().isInteger(); }
 
+bool DotOp::isOfWords() { return getWeights().getType().getElementType().isInteger(16); }
+
 LogicalResult DotOp::verify() {
   VectorType accumulator = getAccumulator().getType(), weights = getWeights().getType();
   // (C1)
   if (isInteger() != weights.getElementType().isInteger() ||
-      weights.getNumElements() != accumulator.getNumElements() * (isInteger() ? 4 : 2))
-    return emitOpError("expected four bytes for each i32 lane or two bf16 for each f32 lane, got ")
+      weights.getNumElements() != accumulator.getNumElements() * (weights.getElementType().isInteger(8) ? 4 : 2))
+    return emitOpError("expected four bytes or two words for each i32 lane or two bf16 for each f32 lane, got ")
            << weights << " for " << accumulator;
   // (C2)
-  if (isInteger() && (getMax() < 1 || getMax() > 255))
+  if (weights.getElementType().isInteger(8) && (getMax() < 1 || getMax() > 255))
     return emitOpError("expected 'max' between 1 and 255, got ") << getMax();
   return success();
 }

@@ -16,11 +16,18 @@ def BQ_DotOp : BQ_Op<"dot", [Pure, AllTypesMatch<["accumulator", "result"]>,
     result[i] = accumulator[i] + sum over j in 0..3 of weights[4 i + j] * activations[4 i + j]
     ```
 
+    With words (i16), two products a lane of signed numbers; sums wrap around:
+
+    ```
+    result[i] = accumulator[i] + weights[2 i] * activations[2 i] + weights[2 i + 1] * activations[2 i + 1]
+    ```
+
     With bf16, two products a lane, added in f32 in an order that is not specified; denormals may be taken as zero.
 
     Constraints:
 
-    - (C1) `accumulator` has i32 lanes for bytes and f32 lanes for bf16, and the operands four or two elements for each.
+    - (C1) `accumulator` has i32 lanes for bytes and words and f32 lanes for bf16, and the operands four bytes or two
+      others for each.
     - (C2) `max` is between 1 and 255 for bytes.
 
     Example:
@@ -33,15 +40,17 @@ def BQ_DotOp : BQ_Op<"dot", [Pure, AllTypesMatch<["accumulator", "result"]>,
   }];
   let arguments = (ins
     VectorOfRankAndType<[1], [I32, F32]>:$accumulator,
-    VectorOfRankAndType<[1], [I8, BF16]>:$weights,
-    VectorOfRankAndType<[1], [I8, BF16]>:$activations,
+    VectorOfRankAndType<[1], [I8, I16, BF16]>:$weights,
+    VectorOfRankAndType<[1], [I8, I16, BF16]>:$activations,
     DefaultValuedAttr<I64Attr, "255">:$max
   );
   let results = (outs VectorOfRankAndType<[1], [I32, F32]>:$result);
   let assemblyFormat = "$accumulator `,` $weights `,` $activations attr-dict `:` type($accumulator) `,` type($weights)";
   let extraClassDeclaration = [{
-    /// Whether the operands are bytes, else they are bf16.
+    /// Whether the operands are bytes or words, else they are bf16.
     bool isInteger();
+    /// Whether the operands are words.
+    bool isOfWords();
   }];
   let hasVerifier = 1;
 }

@@ -99,7 +99,8 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
 
   /// Elements of activations as prepared.
   Type panelType(KernelBuilder &b, const LinearPlan &plan) {
-    return plan.isInteger()                      ? Type(b.getI8Type())
+    return plan.hasWords()                       ? Type(b.getI16Type())
+           : plan.isInteger()                    ? Type(b.getI8Type())
            : plan.form == LinearPlan::Form::BF16 ? Type(b.getBF16Type())
                                                  : Type(b.getF32Type());
   }
@@ -169,7 +170,8 @@ struct LowerLinear : bq::impl::LowerLinearBase<LowerLinear> {
     buffers.table = argument(3);
     buffers.bias = argument(4);
     buffers.m = argument(11);
-    buffers.paddedRows = argument(12);
+    const bool isKnown = plan.format.isMixed() && !plan.hasPaddedRows;
+    buffers.paddedRows = isKnown ? b.index(plan.rows) : argument(12);
     buffers.begin = argument(13);
     buffers.end = argument(14);
     const int64_t segments = plan.layout.segments(), dynamic = ShapedType::kDynamic;

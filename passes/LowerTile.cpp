@@ -66,12 +66,13 @@ struct LowerDot : TargetPattern<DotOp> {
     }
     const bool hasDot =
         lanes == 16 ? target.has(CpuTarget::AVX512VNNI) : (lanes == 8 || lanes == 4) && target.has(CpuTarget::AVXVNNI);
+    const std::string name = op.isOfWords() ? "llvm.x86.avx512.vpdpwssd." : "llvm.x86.avx512.vpdpbusd.";
     if (hasDot)
-      rewriter.replaceOp(op, writeIntrinsic(b, "llvm.x86.avx512.vpdpbusd." + std::to_string(bits), type, operands));
+      rewriter.replaceOp(op, writeIntrinsic(b, name + std::to_string(bits), type, operands));
     else if ((lanes == 8 || lanes == 16) && lanes <= target.lanes())
       rewriter.replaceOp(op, byPairs(b, op, lanes));
     else
-      rewriter.replaceOp(op, byBytes(b, op));
+      rewriter.replaceOp(op, byElements(b, op));
     return success();
   }
 
@@ -81,6 +82,10 @@ struct LowerDot : TargetPattern<DotOp> {
     VectorType words = VectorType::get({2 * lanes}, b.getI16Type());
     StringRef multiplyWords = wide ? "llvm.x86.avx512.pmaddw.d.512" : "llvm.x86.avx2.pmadd.wd";
     Type type = op.getType();
+    if (op.isOfWords()) {
+      Value sums = writeIntrinsic(b, multiplyWords, type, {op.getWeights(), op.getActivations()});
+      return arith::AddIOp::create(b, op.getAccumulator(), sums);
+    }
     if (op.getMax() <= 127) {
       Value pairs = writeIntrinsic(b, wide ? "llvm.x86.avx512.pmaddubs.w.512" : "llvm.x86.avx2.pmadd.ub.sw", words,
                                    {op.getWeights(), op.getActivations()});
@@ -98,16 +103,21 @@ struct LowerDot : TargetPattern<DotOp> {
     return arith::AddIOp::create(b, arith::AddIOp::create(b, op.getAccumulator(), even), odd);
   }
 
-  Value byBytes(ImplicitLocOpBuilder &b, DotOp op) const {
+  Value byElements(ImplicitLocOpBuilder &b, DotOp op) const {
     Type type = op.getType();
+    const int64_t width = op.isOfWords() ? 16 : 8;
     Value weights = bitcast(b, type, op.getWeights()), activations = bitcast(b, type, op.getActivations());
     Value sum = op.getAccumulator();
-    for (int64_t byte = 0; byte < 4; ++byte) {
-      Value shifted = arith::ShRUIOp::create(b, weights, splat(b, type, 8 * byte));
-      Value weight = arith::AndIOp::create(b, shifted, splat(b, type, 0xff));
-      Value top = arith::ShLIOp::create(b, activations, splat(b, type, 24 - 8 * byte));
-      Value activation = arith::ShRSIOp::create(b, top, splat(b, type, 24));
-      sum = arith::AddIOp::create(b, sum, arith::MulIOp::create(b, weight, activation));
+    auto signedElement = [&](Value from, int64_t first) -> Value {
+      Value top = arith::ShLIOp::create(b, from, splat(b, type, 32 - width - first));
+      return arith::ShRSIOp::create(b, top, splat(b, type, 32 - width));
+    };
+    for (int64_t first = 0; first < 32; first += width) {
+      Value weight = op.isOfWords()
+                         ? signedElement(weights, first)
+                         : arith::AndIOp::create(b, arith::ShRUIOp::create(b, weights, splat(b, type, first)),
+                                                 splat(b, type, 0xff));
+      sum = arith::AddIOp::create(b, sum, arith::MulIOp::create(b, weight, signedElement(activations, first)));
     }
     return sum;
   }

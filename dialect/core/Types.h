@@ -20,7 +20,7 @@ enum class ZeroPointType { None, U8, F32 };
 
 /// How the sum of products is taken. Always the caller's choice, never changed silently.
 enum class Compute {
-  F32,  ///< activations as they are, f32 sum
+  F32,  ///< activations as they are, f32 sum; or in fixed point, per row, of 30 bits, which rounds no more than that
   BF16, ///< activations rounded to bf16, bf16 products, f32 sum
   I16,  ///< activations in fixed point, per row, 15 bits as two 8-bit planes; exact integer sums inside a segment
   I8,   ///< activations in fixed point, per row, symmetric, 8 bits; exact integer sums inside a segment

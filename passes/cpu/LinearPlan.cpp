@@ -3,6 +3,7 @@
 
 #include "passes/Schedules.h"
 #include "passes/cpu/DirectConv2d.h"
+#include "passes/cpu/MixedLinear.h"
 
 #include "mlir/IR/TypeUtilities.h"
 
@@ -52,9 +53,25 @@ LinearPlan LinearPlan::get(ProductLayer layer, const CpuTarget &target) {
     plan.form = Form::I8;
     break;
   }
+  if (plan.format.isMixed() && schedule.getAlgorithm() == "stream" && hasMixedBlocks(plan)) {
+    // Slices of a float as integers whose products and sums are exact: the scheme of Ozaki et al., "Error-free
+    // transformations of matrix multiplication by using fast routines of matrix multiplication", 2012.
+    if (plan.form == Form::F32)
+      plan.form = Form::TwoWords;
+    else if (plan.form == Form::I16)
+      plan.form = Form::Words;
+  }
   plan.isDeinterleaved = plan.format.isMixed() && schedule.getAlgorithm() == "stream" && plan.form == Form::F32 &&
                          plan.format.group % deinterleavedColumns == 0;
   return plan;
+}
+
+SmallVector<float> LinearPlan::planeUnits() const {
+  if (form == Form::I16)
+    return {128.0f, 1.0f};
+  if (form == Form::TwoWords)
+    return {0x1p16f * fixedPointUnit(), fixedPointUnit()};
+  return {1.0f};
 }
 
 int64_t LinearPlan::rowMultiple() const { return !hasPaddedRows ? 1 : isPanel ? panelRowMultiple : mixedRowMultiple; }

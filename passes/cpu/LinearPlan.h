@@ -8,8 +8,10 @@
 namespace bq {
 
 struct LinearPlan {
-  /// The form of the converted activations, and so of the products.
-  enum class Form { F32, BF16, I8, I16 };
+  /// The form of the converted activations, and so of the products. Fixed point of a row: bytes, or two planes of
+  /// them; words of as many bits as those two, or two planes of words, which have all bits of a float that is no less
+  /// than 1/64 of the row's greatest.
+  enum class Form { F32, BF16, I8, I16, Words, TwoWords };
 
   Format format;
   Layout layout;
@@ -37,17 +39,23 @@ struct LinearPlan {
   bool hasPatches() const { return patchHeight > 0; }
   /// Channels of an image, of those that one kernel sees.
   int64_t channels() const { return layout.k / (patchHeight * patchWidth); }
-  bool isInteger() const { return form == Form::I8 || form == Form::I16; }
+  bool isInteger() const { return form != Form::F32 && form != Form::BF16; }
+  bool hasWords() const { return form == Form::Words || form == Form::TwoWords; }
   /// Rows of the panel are a multiple of this.
   int64_t rowMultiple() const;
-  /// Activations are this many planes of bytes, most significant first; 1 for float forms.
-  int64_t activationPlanes() const { return form == Form::I16 ? 2 : 1; }
-  /// Activations in a 32-bit word of the panel.
-  int64_t perWord() const { return form == Form::F32 ? 1 : form == Form::BF16 ? 2 : 4; }
+  /// Activations are this many planes of bytes or words, most significant first; 1 for float forms.
+  int64_t activationPlanes() const { return form == Form::I16 || form == Form::TwoWords ? 2 : 1; }
+  /// Activations in 32 bits of the panel.
+  int64_t perWord() const { return form == Form::F32 ? 1 : form == Form::BF16 || hasWords() ? 2 : 4; }
   /// 32-bit words of one row's segment, in one plane.
   int64_t segmentWords() const { return layout.segmentSize / perWord(); }
-  /// Largest magnitude in fixed point: 127, or what two planes of 7 and 8 bits hold.
-  float fixedPointMax() const { return form == Form::I8 ? 127.0f : 127.0f * 128.0f; }
+  /// Largest magnitude in fixed point: 127, what two planes of 7 and 8 bits hold, or of two words, whose lower one is
+  /// signed, what leaves their sums a bit.
+  float fixedPointMax() const { return form == Form::I8 ? 127.0f : form == Form::TwoWords ? 0x1p30f : 127.0f * 128.0f; }
+  /// What sums count a unit of fixed point as. Two words: so that the row's scale is a power of two that floats have.
+  float fixedPointUnit() const { return form == Form::TwoWords ? 0x1p-29f : 1.0f; }
+  /// What one in each plane, the most significant first, is in sums.
+  llvm::SmallVector<float> planeUnits() const;
   /// Zero point that all codes of the format share (int stores value + 2^(bits-1)); 0 where there is none.
   int64_t staticZero() const { return format.kind == Format::Kind::Int ? int64_t(1) << (format.bits - 1) : 0; }
   /// Whether kernels read the sums of activations: for zero points, and for the least value of a mixed weight.
@@ -60,7 +68,9 @@ struct LinearPlan {
   mlir::Type dataWordType(mlir::Builder &b) const {
     return form == Form::F32 ? mlir::Type(b.getF32Type()) : b.getI32Type();
   }
-  mlir::Type sumType(mlir::Builder &b) const { return isInteger() ? mlir::Type(b.getI32Type()) : b.getF32Type(); }
+  mlir::Type sumType(mlir::Builder &b) const {
+    return isInteger() && form != Form::TwoWords ? mlir::Type(b.getI32Type()) : b.getF32Type();
+  }
 };
 
 /// Buffers of a kernel with the signature abi::LinearFn, as views of known shape.

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // One row of activations. Groups of a width are few in a row of the weight: a loop for each costs more for its end,
 // which no CPU foresees, than for its steps. Here a loop goes on over a block of rows and keeps the sums after every
-// step; the sum of a row is a difference of two of them. That is exact for integers. A lane of floats adds at most
-// blockRows * k / 16 products, so that all rounding is less than that of k products added one by one.
-#include "passes/cpu/MixedActivationSums.h"
+// step; the sum of a row is a difference of two of them, which is exact, as activations are integers.
 #include "passes/cpu/MixedRowSums.h"
 #include "passes/cpu/MixedSteps.h"
 
 #include <limits>
-#include <optional>
+#include <numeric>
 
 using namespace mlir;
 using namespace bq;
@@ -21,39 +19,45 @@ constexpr int64_t blockRows = 8;
 constexpr int64_t step = MixedSteps::codes, maxNarrow = MixedSteps::maxWidth;
 /// Bytes of codes that are asked for ahead.
 constexpr int64_t prefetched = 8192;
-/// Entries behind the list's last that a stride may read: of a step of groups of eight and the one before.
-constexpr int64_t listSlack = 16;
 
-int64_t roundUp(int64_t value) { return (value + 63) / 64 * 64; }
+int64_t divideUp(int64_t value, int64_t by) { return (value + by - 1) / by; }
 
+/// A unit is a step whose parts are groups of one row, the last of which may be none, or one group of several steps.
 /// Sums are taken in chains, so that one need not wait for the step before: a stride is a step of each. Scratch: what
-/// has been summed after each stride, of each plane or of both as one; sums of rows; where rows end in the list; of
-/// floats the sums of the activations of groups; the list.
+/// has been summed of each plane after each step; sums of rows; where rows end, in units; the list of groups; where
+/// units begin; what decodes. A row's sums of chains are added as integers in so many shares.
 struct Places {
-  MixedSteps::Form form;
-  int64_t groups, chains, planes, strides, sums, ends, activations, list, bytes;
+  int64_t parts, unitSteps, chains, rowUnits, shares, steps, sums, ends, list, positions, records, bytes;
 
-  explicit Places(const LinearPlan &plan) : form(plan) {
+  explicit Places(const LinearPlan &plan) : parts(MixedSteps::parts(plan)) {
     const int64_t size = plan.format.group;
-    groups = plan.layout.k / size;
-    chains = size <= step ? 2 : 1;
-    planes = hasOneSum(plan) ? 1 : plan.activationPlanes();
-    // One before the first, and one that is not full.
-    strides = (blockRows * plan.layout.k + step * chains - 1) / (step * chains) + 1;
-    sums = planes * strides * chains * form.vectors * 64;
+    unitSteps = std::max<int64_t>(1, size / step);
+    chains = 4;
+    while (chains % unitSteps && unitSteps % chains)
+      --chains;
+    rowUnits = divideUp(plan.layout.k / size, parts);
+    shares = 1;
+    while (shares < chains && (chains % shares || !fit(plan)))
+      ++shares;
+    // Before the first, and of a stride that is not full.
+    steps = blockRows * rowUnits * unitSteps + 2 * chains;
+    sums = plan.activationPlanes() * steps * 64;
     ends = sums + blockRows * 64;
-    activations = ends + blockRows * 8;
-    list = activations + (plan.isInteger() ? 0 : roundUp(MixedActivationSums::vectorGroups(plan) * 4));
-    bytes = roundUp(list + blockRows * groups + 2 * 64);
+    list = ends + blockRows * 8;
+    // A row's list is written in whole vectors.
+    positions = list + divideUp((blockRows * rowUnits * parts + 64 * 5), 64) * 64;
+    records = positions + divideUp((blockRows * rowUnits + 2 * 32) * 2, 64) * 64;
+    bytes = records + MixedSteps::recordBytes;
   }
 
-  /// Whether what a row adds to a lane fits an i32 with both planes of activations as one. What the rows before it have
-  /// added may not: differences are right where sums wrap around.
-  bool hasOneSum(const LinearPlan &plan) const {
-    const int64_t products = (plan.layout.k + form.lanes - 1) / form.lanes;
-    const auto greatest = static_cast<int64_t>(plan.fixedPointMax()) * ((1 << maxNarrow) - 1);
-    return plan.isInteger() && products <= std::numeric_limits<int32_t>::max() / greatest;
+  /// Whether what a row adds to a lane of all chains of a share fits an i32. What the rows before it have added may
+  /// not: differences are right where sums wrap around.
+  bool fit(const LinearPlan &plan) const {
+    const int64_t products = divideUp(rowUnits * unitSteps, chains) * (chains / shares) * MixedSteps::products;
+    return products * MixedSteps::greatest(plan) <= std::numeric_limits<int32_t>::max();
   }
+  /// Units of a stride; 0 where these have several strides.
+  int64_t strideUnits() const { return chains / unitSteps; }
 };
 
 class MixedBlocks {
@@ -61,19 +65,15 @@ public:
   MixedBlocks(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers)
       : b(b), plan(plan), size(plan.format.group), places(plan), frame(b, plan, buffers), decoder(b, buffers.codes),
         lists(b, plan, frame, decoder, places.bytes), wideSums(b, plan, frame, decoder, lists, /*isOfLevels=*/true),
-        partial(plan.isInteger() ? b.i32s() : b.f32s()), steps(b, plan, frame, decoder) {
-    after = frame.scratch(partial.getElementType(), places.planes * planeLanes());
+        steps(b, plan, frame, frame.scratch(b.getI8Type(), MixedSteps::recordBytes, places.records)) {
+    after = frame.scratch(b.getI32Type(), plan.activationPlanes() * planeLanes());
     sums = frame.scratch(b.getF32Type(), blockRows * 16, places.sums);
     ends = frame.scratch(b.getI64Type(), blockRows, places.ends);
-    list = frame.scratch(b.getI8Type(), places.bytes - places.list, places.list);
-    for (int64_t plane = 0; plane < places.planes; ++plane)
-      for (int64_t lane = 0; lane < strideLanes(); lane += 16)
-        b.store(b.zero(partial), after, b.index(plane * planeLanes() + lane));
-    if (!plan.isInteger()) {
-      Value memory = frame.scratch(b.getF32Type(), MixedActivationSums::vectorGroups(plan), places.activations);
-      activations.emplace(b, plan, frame, memory);
-      leastPart = b.mulF(frame.min(), activations->all());
-    }
+    list = frame.scratch(b.getI8Type(), places.positions - places.list, places.list);
+    positions = frame.scratch(b.getI16Type(), (places.records - places.positions) / 2, places.positions);
+    for (int64_t plane = 0; plane < plan.activationPlanes(); ++plane)
+      for (int64_t chain = 0; chain < places.chains; ++chain)
+        b.store(b.zero(b.i32s()), after, b.index(plane * planeLanes() + chain * 16));
   }
 
   void write() {
@@ -88,34 +88,38 @@ public:
 private:
   Value i64(int64_t value) { return arith::ConstantIntOp::create(b, b.getI64Type(), value); }
   Value toI64(Value index) { return arith::IndexCastOp::create(b, b.getI64Type(), index); }
+  Value toInt(Type type, Value index) { return arith::IndexCastOp::create(b, type, index); }
   Value toIndex(Value value) { return arith::IndexCastOp::create(b, b.getIndexType(), value); }
-  int64_t strideLanes() const { return places.chains * places.form.vectors * 16; }
-  int64_t planeLanes() const { return places.strides * strideLanes(); }
-  VectorType floats() { return b.vec(b.getF32Type(), places.form.lanes); }
+  int64_t planeLanes() const { return places.steps * 16; }
   Value reduce(Value sum) {
     return vector::ReductionOp::create(b, vector::CombiningKind::ADD, sum, arith::FastMathFlags::reassoc);
   }
 
+  /// What is listed: units, and grains of the stream. A grain is a bit of each of a group's codes.
+  struct Listed {
+    Value units, grains;
+    explicit Listed(ValueRange values) : units(values[0]), grains(values[1]) {}
+    Listed(Value units, Value grains) : units(units), grains(grains) {}
+    SmallVector<Value> values() const { return {units, grains}; }
+  };
+
   void writeBlock(Value firstRow, Value inTask, Value count) {
-    Value first = bytesOf(lists.firstWidth());
-    SmallVector<Value> state = {arith::ConstantIntOp::create(b, b.getI1Type(), 0), b.index(0)};
+    const Width first(*this, lists.firstWidth());
+    SmallVector<Value> state = {b.index(0), b.index(0), arith::ConstantIntOp::create(b, b.getI1Type(), 0)};
     state = b.loop(b.index(0), count, 1, state, [&](Value i, ValueRange before) {
       Value wide = lists.load(b.addI(firstRow, i), b.index(0), maxNarrow);
       lists.storeWidths(i);
       b.store(b.zero(b.f32s()), sums, b.mul(i, 16));
-      return SmallVector<Value>{arith::OrIOp::create(b, before[0], wide), listRow(i, first, before[1])};
+      SmallVector<Value> next = listRow(i, first, Listed(before)).values();
+      next.push_back(arith::OrIOp::create(b, before[2], wide));
+      return next;
     });
-    Value isWide = state[0];
-    b.loop(lists.firstWidth(), b.min(lists.endWidth(), b.index(maxNarrow + 1)), 1, ValueRange{state[1]},
-           [&](Value width, ValueRange total) { return SmallVector<Value>{addWidth(width, total[0], count)}; });
+    Value isWide = state.pop_back_val();
+    b.loop(lists.firstWidth(), b.min(lists.endWidth(), b.index(maxNarrow + 1)), 1, state,
+           [&](Value width, ValueRange listed) { return addWidth(width, Listed(listed), count).values(); });
     b.loop(b.index(0), count, 1, [&](Value i) {
-      Value parts = b.load(b.f32s(), sums, b.mul(i, 16));
-      if (activations)
-        parts = activations->withoutExcess(parts, i, decoder, lists);
-      Value sum = b.addF(reduce(parts), sumWide(i, isWide));
-      if (activations)
-        sum = b.fma(sum, frame.range(), leastPart);
-      frame.keep(0, b.add(inTask, i), sum);
+      Value sum = reduce(b.load(b.f32s(), sums, b.mul(i, 16)));
+      frame.keep(0, b.add(inTask, i), b.addF(sum, sumWide(i, isWide)));
     });
   }
 
@@ -131,119 +135,170 @@ private:
     return branch.getResult(0);
   }
 
-  Value bytesOf(Value width) { return b.broadcast(b.bytes(), arith::TruncIOp::create(b, b.getI8Type(), toI64(width))); }
+  /// What lists groups of a width.
+  struct Width {
+    Value bits;       ///< An index.
+    Value everywhere; ///< In every byte.
+    Value begins;     ///< i16 [32], grains from one of so many units on.
+    Value grains;     ///< i16 [32], grains of so many units, in every lane.
 
-  /// Lists the groups of a width (in every byte) in row `i`, whose widths are loaded, from `at` on; where they end.
-  Value listRow(Value i, Value width, Value at) {
-    Value end = lists.append(width, list, at);
-    b.storeScalar(toI64(end), ends, i);
-    return end;
+    Width(MixedBlocks &blocks, Value width) : bits(width) {
+      KernelBuilder &b = blocks.b;
+      everywhere = b.broadcast(b.bytes(), blocks.toInt(b.getI8Type(), width));
+      SmallVector<int16_t> numbers(32);
+      std::iota(numbers.begin(), numbers.end(), 0);
+      Value unit = b.broadcast(b.words(), blocks.toInt(b.getI16Type(), b.mul(width, blocks.places.parts)));
+      begins =
+          b.mulI(unit, arith::ConstantOp::create(b, DenseElementsAttr::get(b.words(), ArrayRef<int16_t>(numbers))));
+      grains = b.shiftLeft(unit, 5);
+    }
+  };
+
+  /// Lists the groups of a width in row `i`, whose widths are loaded, behind what is listed.
+  Listed listRow(Value i, const Width &width, Listed listed) {
+    const int64_t parts = places.parts;
+    Value first = b.mul(listed.units, parts), end = lists.append(width.everywhere, list, first);
+    if (parts > 1)
+      b.store(b.splat(b.vec(b.getI8Type(), parts), noGroup()), list, end);
+    Value units = b.div(b.add(b.sub(end, first), parts - 1), parts), next = b.add(listed.units, units);
+    Value begins = b.addI(width.begins, b.broadcast(b.words(), toInt(b.getI16Type(), listed.grains)));
+    b.loop(listed.units, next, 32, ValueRange{begins}, [&](Value unit, ValueRange before) {
+      b.store(before[0], positions, unit);
+      return SmallVector<Value>{b.addI(before[0], width.grains)};
+    });
+    b.storeScalar(toI64(next), ends, i);
+    return {next, b.addI(listed.grains, arith::MulIOp::create(b, b.sub(end, first), width.bits))};
   }
 
-  /// Adds the groups of a width, `total` of which are listed; then the next width's are, and how many is returned.
-  Value addWidth(Value width, Value total, Value count) {
+  /// The number of a group of zeros.
+  int64_t noGroup() const { return plan.layout.k / size; }
+
+  /// Adds the groups of a width, which are listed; then the next width's are, which is returned.
+  Listed addWidth(Value width, Listed listed, Value count) {
     // Strides that are not full read groups of zeros.
-    b.store(b.splat(b.vec(b.getI8Type(), listSlack), places.groups), list, total);
-    Value begin = b.loadScalar(frame.positions(), width), bits = b.mulI(toI64(total), i64(size));
-    b.storeScalar(b.addI(begin, b.mulI(bits, toI64(width))), frame.positions(), width);
-    sumSteps(steps.widths(), width, total, toIndex(arith::ShRUIOp::create(b, begin, i64(3))));
+    b.store(b.splat(b.bytes(), noGroup()), list, b.mul(listed.units, places.parts));
+    b.store(b.zero(b.words()), positions, listed.units);
+    Value begin = b.loadScalar(frame.positions(), width);
+    b.storeScalar(b.addI(begin, b.mulI(toI64(listed.grains), i64(size))), frame.positions(), width);
+    // A view that begins there: no step then adds that.
+    Value codes = memref::ViewOp::create(b, MemRefType::get({ShapedType::kDynamic}, b.getI8Type()), decoder.stream(),
+                                         toIndex(arith::ShRUIOp::create(b, begin, i64(3))),
+                                         ValueRange{b.index(std::numeric_limits<int32_t>::max())});
+    sumSteps(steps.widths(), width, listed.units, codes);
     return addRows(width, count);
   }
 
   /// The code for `width`, which is one of these.
-  void sumSteps(ArrayRef<MixedSteps::Widths> widths, Value width, Value total, Value byte) {
+  void sumSteps(ArrayRef<MixedSteps::Widths> widths, Value width, Value units, Value codes) {
     if (widths.size() == 1) {
-      steps.begin(widths[0], width);
-      return sumSteps(widths[0].last, b.mul(width, step / 8), total, byte);
+      steps.begin(widths[0], width, codes);
+      return sumSteps(widths[0].last, b.mul(width, step / 8), units, codes);
     }
     Value isFirst = arith::CmpIOp::create(b, arith::CmpIPredicate::ule, width, b.index(widths[0].last));
     auto branch = scf::IfOp::create(b, isFirst, /*withElseRegion=*/true);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(branch.thenBlock());
-    sumSteps(widths.take_front(1), width, total, byte);
+    sumSteps(widths.take_front(1), width, units, codes);
     b.setInsertionPointToStart(branch.elseBlock());
-    sumSteps(widths.drop_front(1), width, total, byte);
+    sumSteps(widths.drop_front(1), width, units, codes);
   }
 
-  /// One stride after the other over all groups that are listed, the first of which begins at `byte`; a step has
-  /// `stepBytes`, of a width that is at most this.
-  void sumSteps(int64_t width, Value stepBytes, Value total, Value byte) {
-    const int64_t planes = plan.activationPlanes(), chains = places.chains, parts = places.form.parts;
-    const int64_t vectors = places.form.vectors, planeVectors = chains * vectors;
-    // Sums of planes and chains, the byte of the stream, the place of the next sums.
-    SmallVector<Value> state(planes * planeVectors, b.zero(partial));
-    state.append({byte, b.index(strideLanes())});
-    auto stride = [&](ArrayRef<Value> groups, Value inGroup, ValueRange before) {
+  /// One stride after the other over all units that are listed, of `codes`; a step has `stepBytes`, of a width that is
+  /// at most this.
+  void sumSteps(int64_t width, Value stepBytes, Value units, Value codes) {
+    const int64_t planes = plan.activationPlanes(), chains = places.chains, strideUnits = places.strideUnits();
+    // Sums of chains and their planes, the place of the next.
+    SmallVector<Value> state(chains * planes, b.zero(b.i32s()));
+    state.push_back(b.index(chains * 16));
+    // A stride, of whose first step `prefetch` is known, and each step of which `begin` and `groups` are loaded for: no
+    // earlier, as there are more of them than registers.
+    auto stride = [&](function_ref<Value(int64_t chain)> begin, function_ref<SmallVector<Value>(int64_t chain)> groups,
+                      Value inGroup, ValueRange before) {
       SmallVector<Value> next(before);
-      MutableArrayRef<Value> sums = MutableArrayRef<Value>(next).drop_back(2);
-      Value &byte = next[sums.size()], &to = next[sums.size() + 1];
-      prefetch(byte, step / 8 * width * chains);
-      for (int64_t chain = 0; chain < chains; ++chain, byte = b.addI(byte, stepBytes)) {
-        const SmallVector<Value> decoded = steps.decode(byte);
-        for (int64_t plane = 0; plane < planes; ++plane)
-          steps.add(sums.slice(plane * planeVectors + chain * vectors, vectors), plane, decoded,
-                    groups.slice(chain * parts, parts), inGroup);
-      }
-      for (int64_t plane = 0; plane < places.planes; ++plane)
-        for (int64_t i = 0; i < planeVectors; ++i) {
-          Value sum = sums[plane * planeVectors + i];
-          if (places.planes < planes)
-            sum = b.addI(b.shiftLeft(sum, 7), sums[planeVectors + i]);
-          b.store(sum, after, b.add(to, plane * planeLanes() + i * 16));
+      Value to = before.back();
+      for (int64_t chain = 0; chain < chains; ++chain) {
+        Value byte = begin(chain);
+        if (chain == 0)
+          prefetch(codes, byte, step / 8 * width * chains);
+        const SmallVector<Value> decoded = steps.decode(byte), parts = groups(chain);
+        Value code = b.add(inGroup, chain % places.unitSteps * step);
+        for (int64_t plane = 0; plane < planes; ++plane) {
+          Value &sum = next[chain * planes + plane];
+          sum = steps.add(sum, plane, decoded, parts, code);
+          b.store(sum, after, b.add(to, plane * planeLanes() + chain * 16));
         }
-      to = b.add(to, strideLanes());
+      }
+      next.back() = b.add(to, chains * 16);
       return next;
     };
-    b.loop(b.index(0), total, chains * parts, state, [&](Value entry, ValueRange before) -> SmallVector<Value> {
-      const SmallVector<Value> groups = steps.groupsFrom(list, entry, chains);
-      if (size <= step)
-        return stride(groups, b.index(0), before);
-      return b.loop(b.index(0), b.index(size), step, before,
-                    [&](Value inGroup, ValueRange inner) { return stride(groups, inGroup, inner); });
+    b.loop(b.index(0), units, std::max<int64_t>(1, strideUnits), state, [&](Value unit, ValueRange before) {
+      auto unitBegin = [&](int64_t i) -> Value {
+        Value grains = arith::IndexCastUIOp::create(b, b.getIndexType(), b.loadScalar(positions, b.add(unit, i)));
+        return b.mul(grains, size / 8);
+      };
+      auto unitGroups = [&](int64_t i) { return steps.groupsFrom(list, b.mul(b.add(unit, i), places.parts)); };
+      if (strideUnits) {
+        Value last;
+        auto begin = [&](int64_t chain) {
+          return last = chain % places.unitSteps ? b.addI(last, stepBytes) : unitBegin(chain / places.unitSteps);
+        };
+        return stride(begin, [&](int64_t chain) { return unitGroups(chain / places.unitSteps); }, b.index(0), before);
+      }
+      const SmallVector<Value> groups = unitGroups(0);
+      SmallVector<Value> carried(before);
+      carried.push_back(unitBegin(0));
+      carried = b.loop(b.index(0), b.index(size), step * chains, carried, [&](Value inGroup, ValueRange inner) {
+        Value last = inner.back();
+        auto begin = [&](int64_t chain) { return last = chain ? b.addI(last, stepBytes) : last; };
+        SmallVector<Value> next = stride(begin, [&](int64_t) { return groups; }, inGroup, inner.drop_back());
+        next.push_back(b.addI(last, stepBytes));
+        return next;
+      });
+      carried.pop_back();
+      return carried;
     });
   }
 
   /// What comes after this block of rows, which is far away from what is read before it.
-  void prefetch(Value byte, int64_t bytes) {
+  void prefetch(Value codes, Value byte, int64_t bytes) {
     for (int64_t line = 0; line < bytes; line += 64)
-      memref::PrefetchOp::create(b, decoder.stream(), ValueRange{b.add(byte, prefetched + line)}, /*isWrite=*/false,
+      memref::PrefetchOp::create(b, codes, ValueRange{b.add(byte, prefetched + line)}, /*isWrite=*/false,
                                  /*localityHint=*/2, /*isDataCache=*/true);
   }
 
   /// What a width adds to each row: sums at its end less those at its beginning. To list the next width's groups at
   /// once keeps more of a CPU's units busy.
-  Value addRows(Value width, Value count) {
-    const int64_t planes = places.planes, perGroup = std::max<int64_t>(1, size / step);
-    const int64_t classes = places.form.parts * places.chains;
-    const VectorType some = b.vec(partial.getElementType(), places.form.lanes);
-    SmallVector<Value> state(planes, b.zero(some)), units;
-    state.push_back(b.index(0));
-    Value next = bytesOf(b.add(width, 1)), power = arith::ShLIOp::create(b, i64(1), toI64(width));
-    auto toFloat = [&](Value value) -> Value { return arith::UIToFPOp::create(b, b.getF32Type(), value); };
-    Value levels = toFloat(b.sub(power, i64(1))), one = plan.isInteger() ? b.f32(1.0f) : toFloat(power);
-    for (int64_t plane = 0; plane < planes; ++plane)
-      units.push_back(b.broadcast(floats(), b.divF(planes - plane == 2 ? b.f32(128.0f) : one, levels)));
+  Listed addRows(Value width, Value count) {
+    const int64_t planes = plan.activationPlanes();
+    const int64_t inShare = places.chains / places.shares, wholes = planes * places.shares;
+    SmallVector<Value> state(wholes, b.zero(b.i32s())), units;
+    state.append({b.index(0), b.index(0)});
+    const Width next(*this, b.add(width, 1));
+    Value power = b.sub(arith::ShLIOp::create(b, i64(1), toI64(width)), i64(1));
+    Value levels = arith::UIToFPOp::create(b, b.getF32Type(), power);
+    for (float unit : plan.planeUnits())
+      units.push_back(b.broadcast(b.divF(b.f32(unit), levels)));
     state = b.loop(b.index(0), count, 1, state, [&](Value i, ValueRange before) {
-      Value end = toIndex(b.loadScalar(ends, i)), row = b.mul(i, 16), sum = b.load(floats(), sums, row);
+      // The last sum of each chain before the end.
+      Value end = b.mul(toIndex(b.loadScalar(ends, i)), places.unitSteps * 16);
+      Value row = b.mul(i, 16), sum = b.load(b.f32s(), sums, row);
       SmallVector<Value> now;
-      for (int64_t plane = 0; plane < planes; ++plane) {
-        // The parts of a stride are groups: of the last one those before the end.
+      for (int64_t share = 0; share < wholes; ++share) {
+        const int64_t plane = share / places.shares, first = share % places.shares * inShare;
         Value whole;
-        for (int64_t part = 0; part < classes; ++part) {
-          Value strides = b.mul(b.div(b.add(end, classes - 1 - part), classes), perGroup * strideLanes());
-          Value own = b.load(some, after, b.add(strides, plane * planeLanes() + part * places.form.lanes));
-          whole = !whole ? own : plan.isInteger() ? b.addI(whole, own) : b.addF(whole, own);
+        for (int64_t chain = first; chain < first + inShare; ++chain) {
+          Value own = b.load(b.i32s(), after, b.add(end, plane * planeLanes() + chain * 16));
+          whole = whole ? b.addI(whole, own) : own;
         }
         now.push_back(whole);
-        Value added = plan.isInteger() ? b.toFloat(b.subI(whole, before[plane])) : b.subF(whole, before[plane]);
-        sum = b.fma(added, units[plane], sum);
+        sum = b.fma(b.toFloat(b.subI(whole, before[share])), units[plane], sum);
       }
       b.store(sum, sums, row);
       lists.loadWidths(i);
-      now.push_back(listRow(i, next, before.back()));
+      now.append(listRow(i, next, Listed(before.drop_front(wholes))).values());
       return now;
     });
-    return state.back();
+    return Listed(ValueRange(state).drop_front(wholes));
   }
 
   KernelBuilder &b;
@@ -254,14 +309,12 @@ private:
   MixedDecoder decoder;
   MixedLists lists;
   MixedRowSums wideSums;
-  const VectorType partial; ///< Sums of a step: i32, or f32.
   MixedSteps steps;
-  std::optional<MixedActivationSums> activations; ///< With floats.
-  Value leastPart;                                ///< With floats what the least value adds to each row.
-  Value after;                                    ///< Of partial's type, its vectors after each stride.
-  Value sums;                                     ///< f32, a vector for each row of the block
-  Value ends;                                     ///< i64, entries of the list before the end of each row
-  Value list;                                     ///< i8
+  Value after;     ///< i32, a vector of each plane after each step
+  Value sums;      ///< f32, a vector for each row of the block
+  Value ends;      ///< i64, units before the end of each row
+  Value list;      ///< i8
+  Value positions; ///< i16, grains from the block's first of the width on
 };
 
 } // namespace
@@ -269,7 +322,7 @@ private:
 bool bq::hasMixedBlocks(const LinearPlan &plan) {
   const int64_t size = plan.format.group;
   return plan.rows == 1 && plan.layout.segments() == 1 && abi::MixedIndex::hasWholeSteps(size) &&
-         plan.layout.k % size == 0;
+         plan.layout.k % size == 0 && Places(plan).fit(plan);
 }
 
 void bq::writeMixedBlocks(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers) {

@@ -37,6 +37,15 @@ int64_t quadOf(Byte byte) {
 
 Value MixedDecoder::i64(int64_t value) { return arith::ConstantIntOp::create(b, b.getI64Type(), value); }
 
+Value MixedDecoder::load(Value at, int64_t count) {
+  Value some = b.load(b.vec(b.getI8Type(), count), codes, at);
+  if (count == 64)
+    return some;
+  SmallVector<int64_t> order(64, vector::ShuffleOp::kPoisonIndex);
+  std::iota(order.begin(), order.begin() + count, 0);
+  return vector::ShuffleOp::create(b, some, some, order);
+}
+
 Value MixedDecoder::permute(Value data, Value order) {
   return writeIntrinsic(b, "llvm.x86.avx512.permvar.qi.512", data.getType(), {data, order});
 }
@@ -67,7 +76,7 @@ MixedDecoder::Narrow MixedDecoder::narrow(Value width, int64_t most, Type elemen
   Narrow narrow{lanes,
                 ordersOf(lanes, width, toBytes(b.shiftRight(begins, 3))),
                 shiftsOf(lanes, width, toBytes(b.bitAnd(begins, 7))),
-                8 * most <= 32 ? 32 : 64,
+                bytesOf(most),
                 {},
                 {},
                 {}};
@@ -124,12 +133,7 @@ SmallVector<Value> MixedDecoder::shiftsOf(const Lanes &lanes, Value width, Value
 }
 
 SmallVector<Value> MixedDecoder::codesFrom(Value at, const Narrow &narrow) {
-  Value some = b.load(b.vec(b.getI8Type(), narrow.loaded), codes, at);
-  if (narrow.loaded < 64) {
-    SmallVector<int64_t> order(64, vector::ShuffleOp::kPoisonIndex);
-    std::iota(order.begin(), order.begin() + narrow.loaded, 0);
-    some = vector::ShuffleOp::create(b, some, some, order);
-  }
+  Value some = load(at, narrow.loaded);
   if (narrow.lanes.areSpread) {
     Value bytes = b.extractBits(permute(some, narrow.orders[0]), narrow.shifts[0]);
     return spread(b.bitOr(arith::AndIOp::create(b, bytes, narrow.mask), narrow.others), narrow.places);
@@ -167,8 +171,29 @@ SmallVector<Value> MixedDecoder::spread(Value mantissas, Value places) {
   return result;
 }
 
-Value MixedDecoder::lookup(Value table, Value numbers) {
-  return writeIntrinsic(b, "llvm.x86.avx512.permvar.sf.512", table.getType(), {table, numbers});
+MixedDecoder::Words MixedDecoder::words(Value width, int64_t most) {
+  // A quad has four codes of each half, in half of its bytes: they begin in the middle of a byte where the width and
+  // the quad are odd.
+  Value quad =
+      arith::ConstantOp::create(b, DenseElementsAttr::get(quads(), ArrayRef<int64_t>({0, 1, 2, 3, 4, 5, 6, 7})));
+  Value halves = b.mulI(quad, quadsOf(width));
+  Value bytes = b.mulI(b.shiftRight(halves, 1), b.splat(quads(), everyByte));
+  Value inQuad = b.addI(b.mulI(width, i64(quadOf([](int64_t i) { return i / 4 * 4; }))),
+                        i64(quadOf([](int64_t i) { return i % 4; })));
+  // The lower byte of a word begins with its code, the upper one ends with its.
+  Value begin = b.mulI(b.shiftLeft(b.bitAnd(halves, 1), 2), b.splat(quads(), everyByte));
+  Value ofCodes = b.addI(b.mulI(width, i64(quadOf([](int64_t i) { return i / 2 + i % 2; }))),
+                         i64(quadOf([](int64_t i) { return i % 2 * (32 - 8); })));
+  auto word = [&](Value value) { return b.broadcast(b.words(), arith::TruncIOp::create(b, b.getI16Type(), value)); };
+  return {b.bitcast(b.bytes(), b.addI(bytes, quadsOf(inQuad))), b.bitcast(b.bytes(), b.addI(begin, quadsOf(ofCodes))),
+          word(b.sub(arith::ShLIOp::create(b, i64(1), width), i64(1))), word(b.sub(i64(16), width)), bytesOf(most)};
+}
+
+std::pair<Value, Value> MixedDecoder::wordsFrom(Value at, const Words &words) {
+  Value both = b.bitcast(b.words(), b.extractBits(permute(load(at, words.loaded), words.order), words.shifts));
+  // With one number for all lanes LLVM would choose a shift that takes two instructions.
+  Value others = writeIntrinsic(b, "llvm.x86.avx512.psrlv.w.512", b.words(), {both, words.unused});
+  return {arith::AndIOp::create(b, both, words.mask), others};
 }
 
 MixedDecoder::Wide MixedDecoder::wide(Value width) {

@@ -12,10 +12,13 @@ namespace bq {
 /// time, whatever the fields take.
 class MixedDecoder {
 public:
-  /// `codes`: i8 [?], the stream.
+  /// `codes`: i8 [?], the stream, or null where nothing is loaded.
   MixedDecoder(KernelBuilder &b, mlir::Value codes) : b(b), codes(codes) {}
 
   mlir::Value stream() const { return codes; }
+
+  /// What is loaded for 64 codes of up to `most` bits: a load that crosses the end of a cache line takes twice as long.
+  static int64_t bytesOf(int64_t most) { return 8 * most <= 32 ? 32 : 64; }
 
   /// How 64 codes of up to 8 bits become vectors of elements. A quad has codes in runs, one behind the other in a slot:
   /// as many as its lanes for each of `stride` vectors, which get them in turn. Slots of several runs are beside each
@@ -44,8 +47,16 @@ public:
   /// Those from byte `at` on, in that order: vectors of the element type.
   mlir::SmallVector<mlir::Value> codesFrom(mlir::Value at, const Narrow &narrow);
 
-  /// Elements of a table of 16 floats; `numbers`: i32, 0 to 15.
-  mlir::Value lookup(mlir::Value table, mlir::Value numbers);
+  /// What decodes 64 codes of a width of 1 to 8 that is known when the kernel runs to words. The byte of a code of the
+  /// first 32 and that of one of the others are a word: masked it is the one, shifted the other.
+  struct Words {
+    mlir::Value order, shifts, mask, unused; ///< Bits of a word that are none of the code's.
+    int64_t loaded;                          ///< Bytes.
+  };
+  /// `width`: i64, 1 to `most`.
+  Words words(mlir::Value width, int64_t most);
+  /// Those from byte `at` on: the first 32, and the others.
+  std::pair<mlir::Value, mlir::Value> wordsFrom(mlir::Value at, const Words &words);
 
   /// What decodes 32 codes of a width of 9 to 15 that is known when the kernel runs.
   struct Wide {
@@ -75,7 +86,8 @@ private:
   mlir::SmallVector<mlir::Value> ordersOf(const Lanes &lanes, mlir::Value width, mlir::Value firstBytes);
   mlir::SmallVector<mlir::Value> shiftsOf(const Lanes &lanes, mlir::Value width, mlir::Value firstBits);
   mlir::Value quadsOf(mlir::Value scalar) { return b.broadcast(quads(), scalar); }
-  mlir::Value load(mlir::Value at) { return b.load(b.bytes(), codes, at); }
+  /// 64 bytes of the stream, of which those behind the first `count` may be anything.
+  mlir::Value load(mlir::Value at, int64_t count = 64);
   /// Bytes of `data` by the byte indices of `order`.
   mlir::Value permute(mlir::Value data, mlir::Value order);
   /// Vectors of f32 from bytes whose upper bit is set and whose others are the first of a mantissa: of each lane's four

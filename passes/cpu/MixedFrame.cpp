@@ -103,7 +103,7 @@ void MixedFrame::writeTasks(function_ref<void(Value firstRow, Value rows, Value 
 Value MixedFrame::leastPart(Value m) {
   auto addSegment = [&](Value segment, ValueRange before) {
     Value part = b.loadScalar(buffers.sums, {segment, m});
-    if (plan.isInteger())
+    if (part.getType().isInteger())
       part = arith::SIToFPOp::create(b, b.getF32Type(), part);
     return SmallVector<Value>{b.addF(before[0], part)};
   };

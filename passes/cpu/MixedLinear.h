@@ -70,7 +70,7 @@ public:
   mlir::Value fieldBits() const { return field; }
   /// The part of the scratch for the algorithm's own use, from `offset` bytes on.
   mlir::Value scratch(mlir::Type element, mlir::ArrayRef<int64_t> shape, int64_t offset = 0);
-  /// `count` activations (f32, or bytes of a plane) of row `x` from `column` of a segment on.
+  /// `count` activations (f32, or bytes or words of a plane) of row `x` from `column` of a segment on.
   mlir::Value activations(int64_t plane, mlir::Value segment, mlir::Value x, mlir::Value column, int64_t count);
   /// Vectors of one length, a power of two of them, one after the other.
   mlir::Value joined(mlir::ArrayRef<mlir::Value> pieces);

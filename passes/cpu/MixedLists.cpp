@@ -47,11 +47,6 @@ void MixedLists::loadWidths(Value i) {
     widths.push_back(b.load(b.bytes(), kept, b.add(b.mul(i, vectors() * 64), v * 64)));
 }
 
-Value MixedLists::widthsFrom(Value i, int64_t first) {
-  Value some = b.load(b.vec(b.getI8Type(), 16), kept, b.add(b.mul(i, vectors() * 64), first));
-  return arith::ExtUIOp::create(b, b.i32s(), some);
-}
-
 Value MixedLists::append(Value width, Value target, Value at) {
   for (int64_t v = 0; v < vectors(); ++v) {
     Value mask = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, widths[v], width);

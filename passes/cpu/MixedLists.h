@@ -22,8 +22,6 @@ public:
   /// Keeps the widths that are loaded as those of row `i` of some, and the inverse.
   void storeWidths(mlir::Value i);
   void loadWidths(mlir::Value i);
-  /// Kept widths of row `i`, 16 from group `first` on, as i32; zeros behind the row's.
-  mlir::Value widthsFrom(mlir::Value i, int64_t first);
   /// Writes the numbers of the groups that have `width` (in every byte) to `target` from `at` on; where they end. Up to
   /// 64 bytes behind are written.
   mlir::Value append(mlir::Value width, mlir::Value target, mlir::Value at);

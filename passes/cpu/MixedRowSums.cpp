@@ -93,9 +93,9 @@ Value MixedRowSums::floats(int64_t row, ArrayRef<Value> parts, int64_t first) {
   if (!plan.isInteger())
     return high;
   auto wide = [&](Value bytes) { return arith::ExtSIOp::create(b, b.i32s(), bytes); };
-  if (plan.form == LinearPlan::Form::I8)
+  if (plan.activationPlanes() == 1)
     return b.toFloat(wide(high));
-  return b.toFloat(b.addI(b.shiftLeft(wide(high), 7), wide(some(1))));
+  return b.toFloat(b.addI(b.shiftLeft(wide(high), plan.hasWords() ? 16 : 7), wide(some(1))));
 }
 
 Value MixedRowSums::power(Value bits, int64_t less) {
@@ -123,7 +123,7 @@ SmallVector<Value> MixedRowSums::multiplyIntegers(Value width, Value bits, Value
   SmallVector<Value> result(sums);
   for (int64_t row = 0; row < plan.rows; ++row)
     for (int64_t plane = 0; plane < planes; ++plane) {
-      Value unit = b.broadcast(b.divF(b.f32(planes - plane == 2 ? 128.0f : 1.0f), levels));
+      Value unit = b.broadcast(b.divF(b.f32(plan.planeUnits()[plane]), levels));
       result[row] = b.fma(b.toFloat(totals[row * planes + plane]), unit, result[row]);
     }
   return result;
@@ -140,7 +140,7 @@ SmallVector<Value> MixedRowSums::multiplyFloats(Value width, Value bits, int64_t
 }
 
 SmallVector<Value> MixedRowSums::multiplyWide(Value width, Value bits, Value count, ValueRange sums) {
-  const Line line{b.broadcast(b.divF(isOfLevels ? b.f32(1.0f) : frame.range(), power(bits, 1))),
+  const Line line{b.broadcast(b.divF(isOfLevels ? b.f32(plan.fixedPointUnit()) : frame.range(), power(bits, 1))),
                   isOfLevels ? b.splat(0.0f) : b.broadcast(frame.min())};
   const MixedDecoder::Wide decode = decoder.wide(bits);
   return overSteps(wideStep, width, count, sums, [&](Value at, ArrayRef<Value> parts, ValueRange now) {

@@ -4,49 +4,59 @@
 using namespace mlir;
 using namespace bq;
 
-MixedSteps::Form::Form(const LinearPlan &plan) {
-  const int64_t size = plan.format.group;
-  parts = std::max<int64_t>(1, codes / size);
-  // Several activations go to a lane. Fewer lanes of floats would be fewer sums, but cost more to load than that saves.
-  lanes = plan.isInteger() || parts == 1 ? 16 / parts : std::min<int64_t>(16, size);
-  vectors = parts * lanes / 16;
+int64_t MixedSteps::greatest(const LinearPlan &plan) {
+  const bool isOne = plan.form != LinearPlan::Form::F32 && plan.form != LinearPlan::Form::TwoWords;
+  return ((1 << maxWidth) - 1) * (isOne ? static_cast<int64_t>(plan.fixedPointMax()) : 1 << 15);
 }
 
-SmallVector<MixedSteps::Widths> MixedSteps::widths() const {
-  // A load that crosses the end of a cache line takes twice as long: narrow widths are loaded in fewer bytes. With
-  // floats eight bits are one more than fits a byte beside the bit that is always there; in their natural order the
-  // fields of seven and eight bits are too long for one permutation.
-  if (plan.isInteger())
-    return {{1, 4}, {5, maxWidth}};
-  if (plan.isDeinterleaved)
-    return {{1, 4}, {5, maxWidth - 1}, {maxWidth, maxWidth}};
-  return {{1, 4}, {5, 6}, {7, maxWidth}};
-}
-
-void MixedSteps::begin(Widths some, Value width) {
-  range = some;
-  Type element = plan.isInteger() ? Type(b.getI8Type()) : b.getF32Type();
-  narrow =
-      decoder.narrow(arith::IndexCastOp::create(b, b.getI64Type(), width), range.last, element, plan.isDeinterleaved);
-}
-
-SmallVector<Value> MixedSteps::groupsFrom(Value list, Value entry, int64_t steps) {
-  // One load for as many numbers as a register holds.
-  const int64_t count = steps * form.parts, inWord = std::min<int64_t>(8, count);
-  const IntegerType word = b.getIntegerType(8 * inWord);
-  auto constant = [&](int64_t value) { return arith::ConstantIntOp::create(b, word, value); };
-  SmallVector<Value> groups;
-  for (int64_t first = 0; first < count; first += inWord) {
-    Value bytes = b.load(b.vec(b.getI8Type(), inWord), list, b.add(entry, first));
-    Value numbers = vector::ExtractOp::create(b, b.bitcast(b.vec(word, 1), bytes), int64_t(0));
-    for (int64_t i = 0; i < inWord; ++i) {
-      Value number = arith::ShRUIOp::create(b, numbers, constant(8 * i));
-      if (inWord > 1)
-        number = arith::AndIOp::create(b, number, constant(0xff));
-      groups.push_back(arith::IndexCastUIOp::create(b, b.getIndexType(), number));
+MixedSteps::MixedSteps(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, Value memory)
+    : b(b), plan(plan), frame(frame), memory(memory) {
+  MixedDecoder decoder(b, {});
+  b.loop(b.index(1), b.index(maxWidth + 1), 1, [&](Value width) {
+    Value bits = arith::IndexCastOp::create(b, b.getI64Type(), width);
+    SmallVector<Value> parts;
+    if (plan.hasWords()) {
+      const MixedDecoder::Words words = decoder.words(bits, maxWidth);
+      parts = {words.order, words.shifts, words.mask, words.unused};
+    } else {
+      const MixedDecoder::Narrow bytes = decoder.narrow(bits, maxWidth, b.getI8Type());
+      parts = {bytes.orders[0], bytes.shifts[0], bytes.mask};
     }
+    for (auto [i, part] : llvm::enumerate(parts))
+      b.store(b.bitcast(b.bytes(), part), memory, b.add(recordOf(width), 64 * i));
+  });
+}
+
+void MixedSteps::begin(Widths some, Value width, Value codes) {
+  range = some;
+  decoder.emplace(b, codes);
+  auto part = [&](int64_t i) { return b.load(b.bytes(), memory, b.add(recordOf(width), 64 * i)); };
+  if (plan.hasWords()) {
+    words = {part(0), part(1), b.bitcast(b.words(), part(2)), b.bitcast(b.words(), part(3)),
+             MixedDecoder::bytesOf(range.last)};
+  } else {
+    bytes = MixedDecoder::Narrow{MixedDecoder::Lanes(b.getI8Type(), range.last, /*isDeinterleaved=*/false),
+                                 {part(0)},
+                                 {part(1)},
+                                 MixedDecoder::bytesOf(range.last),
+                                 part(2),
+                                 {},
+                                 {}};
   }
+}
+
+SmallVector<Value> MixedSteps::groupsFrom(Value list, Value entry) {
+  SmallVector<Value> groups;
+  for (int64_t part = 0; part < parts(plan); ++part)
+    groups.push_back(arith::IndexCastUIOp::create(b, b.getIndexType(), b.loadScalar(list, b.add(entry, part))));
   return groups;
+}
+
+SmallVector<Value> MixedSteps::decode(Value at) {
+  if (!plan.hasWords())
+    return decoder->codesFrom(at, *bytes);
+  auto [first, others] = decoder->wordsFrom(at, *words);
+  return {first, others};
 }
 
 Value MixedSteps::gather(int64_t plane, int64_t first, int64_t count, ArrayRef<Value> groups, Value inGroup) {
@@ -59,20 +69,11 @@ Value MixedSteps::gather(int64_t plane, int64_t first, int64_t count, ArrayRef<V
   return frame.joined(pieces);
 }
 
-void MixedSteps::add(MutableArrayRef<Value> sums, int64_t plane, ArrayRef<Value> decoded, ArrayRef<Value> groups,
-                     Value inGroup) {
-  const int64_t inVector = 16 * plan.perWord(), vectors = codes / inVector;
-  // One sum would wait for itself: products are added first.
-  const bool areAdded = form.vectors == 1 && vectors > 1;
-  Value product;
-  for (int64_t vector = 0; vector < vectors; ++vector) {
+Value MixedSteps::add(Value sum, int64_t plane, ArrayRef<Value> decoded, ArrayRef<Value> groups, Value inGroup) {
+  const int64_t inVector = 16 * plan.perWord();
+  for (auto [vector, some] : llvm::enumerate(decoded)) {
     Value x = gather(plane, vector * inVector, inVector, groups, inGroup);
-    Value &to = areAdded ? product : sums[vector / (vectors / form.vectors)];
-    if (plan.isInteger())
-      to = DotOp::create(b, to.getType(), to, decoded[vector], x, (1 << range.last) - 1);
-    else
-      to = to ? b.fma(decoded[vector], x, to) : b.mulF(decoded[vector], x);
+    sum = DotOp::create(b, sum.getType(), sum, some, x, (1 << range.last) - 1);
   }
-  if (areAdded)
-    sums[0] = b.addF(sums[0], product);
+  return sum;
 }

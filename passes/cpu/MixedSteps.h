@@ -10,38 +10,41 @@
 
 namespace bq {
 
-/// Decodes steps and adds their products to sums. A step has parts, which are groups or less of them.
+/// Decodes steps and adds their products with integers to sums. A step has parts, which are groups or less of them.
 class MixedSteps {
 public:
   /// Codes of a step, and the greatest width that is done here.
   static constexpr int64_t codes = 64, maxWidth = 8;
 
-  /// How the sums of a step lie in `vectors` vectors of 16: each of its parts has `lanes` lanes of its own.
-  struct Form {
-    int64_t parts, lanes, vectors;
-    explicit Form(const LinearPlan &plan);
-  };
+  /// `memory`: i8 [recordBytes].
+  MixedSteps(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, mlir::Value memory);
 
-  MixedSteps(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, MixedDecoder &decoder)
-      : b(b), plan(plan), form(plan), frame(frame), decoder(decoder) {}
+  /// What decodes codes of each width is kept there: to make it takes as long as a few steps.
+  static constexpr int64_t widthBytes = 4 * 64, recordBytes = (maxWidth + 1) * widthBytes;
+
+  static int64_t parts(const LinearPlan &plan) { return std::max<int64_t>(1, codes / plan.format.group); }
+  /// Products that a step adds to each of sixteen lanes.
+  static constexpr int64_t products = codes / 16;
+  /// The greatest of these, of activations of a form, or of that which it becomes here.
+  static int64_t greatest(const LinearPlan &plan);
 
   /// Widths that one piece of code decodes.
   struct Widths {
     int64_t first, last;
   };
-  mlir::SmallVector<Widths> widths() const;
-  /// Of what follows, the widths, and the one of them (an index) that is there.
-  void begin(Widths some, mlir::Value width);
+  mlir::SmallVector<Widths> widths() const { return {{1, 4}, {5, maxWidth}}; }
+  /// Of what follows, the widths, and the one of them (an index) that is there. `codes`: i8 [?].
+  void begin(Widths some, mlir::Value width, mlir::Value codes);
 
-  /// The groups (indices) that the parts of so many steps lie in, which are listed from `entry` on. `list`: i8.
-  mlir::SmallVector<mlir::Value> groupsFrom(mlir::Value list, mlir::Value entry, int64_t steps);
+  /// The groups (indices) that the parts of a step lie in, which are listed from `entry` on. `list`: i8.
+  mlir::SmallVector<mlir::Value> groupsFrom(mlir::Value list, mlir::Value entry);
 
-  /// What the step from byte `at` of the stream on is multiplied as. Integers: its codes. Floats: 1 + code / 2^bits.
-  mlir::SmallVector<mlir::Value> decode(mlir::Value at) { return decoder.codesFrom(at, *narrow); }
-  /// Adds what has been decoded, times the activations of a plane, to sums: `vectors` of i32 or f32. The step begins at
-  /// the code `inGroup` of longer groups.
-  void add(mlir::MutableArrayRef<mlir::Value> sums, int64_t plane, mlir::ArrayRef<mlir::Value> decoded,
-           mlir::ArrayRef<mlir::Value> groups, mlir::Value inGroup);
+  /// What the step from byte `at` of the codes on is multiplied as.
+  mlir::SmallVector<mlir::Value> decode(mlir::Value at);
+  /// The sum (i32) and what has been decoded, times the activations of a plane. The step begins at the code `inGroup`
+  /// of longer groups.
+  mlir::Value add(mlir::Value sum, int64_t plane, mlir::ArrayRef<mlir::Value> decoded,
+                  mlir::ArrayRef<mlir::Value> groups, mlir::Value inGroup);
 
 private:
   using Value = mlir::Value;
@@ -49,13 +52,16 @@ private:
   /// Activations of the step's codes from `first` on, `count` of them.
   Value gather(int64_t plane, int64_t first, int64_t count, mlir::ArrayRef<Value> groups, Value inGroup);
 
+  Value recordOf(Value width) { return b.mul(width, widthBytes); }
+
   KernelBuilder &b;
   const LinearPlan &plan;
-  const Form form;
   MixedFrame &frame;
-  MixedDecoder &decoder;
+  Value memory;
+  std::optional<MixedDecoder> decoder;
   Widths range{};
-  std::optional<MixedDecoder::Narrow> narrow;
+  std::optional<MixedDecoder::Narrow> bytes; ///< One of both.
+  std::optional<MixedDecoder::Words> words;
 };
 
 } // namespace bq

@@ -74,6 +74,7 @@ public:
 private:
   VectorType f32x16() { return b.vec(b.getF32Type(), width); }
   VectorType i32x16() { return b.vec(b.getI32Type(), width); }
+  VectorType i16x16() { return b.vec(b.getI16Type(), width); }
   Value splatF(float value) { return arith::ConstantOp::create(b, DenseElementsAttr::get(f32x16(), value)); }
 
   void writeRow(Value r) {
@@ -82,8 +83,10 @@ private:
       writeFloats(r);
       return;
     }
-    // |x| as bits: their order is that of the values, with infinity and NaN above all.
-    Value isFinite = arith::CmpIOp::create(b, arith::CmpIPredicate::ult, bits, b.i32(0x7f800000));
+    // |x| as bits: their order is that of the values, with infinity and NaN above all, and what bf16 rounds to
+    // infinity.
+    const int64_t infinity = plan.roundToBF16 ? 0x7f7f8000 : 0x7f800000;
+    Value isFinite = arith::CmpIOp::create(b, arith::CmpIPredicate::ult, bits, b.i32(infinity));
     Value nan = b.f32(std::numeric_limits<float>::quiet_NaN());
     if (quantizer) {
       b.storeScalar(b.select(isFinite, quantizer->scale(), nan), scales, r);
@@ -95,11 +98,19 @@ private:
     Value isSmall = arith::CmpIOp::create(b, arith::CmpIPredicate::ult, bits, b.i32(llvm::bit_cast<int32_t>(0x1p-64f)));
     Value lift = b.select(isSmall, b.f32(0x1p64f), b.f32(1.0f)),
           unlift = b.select(isSmall, b.f32(0x1p-64f), b.f32(1.0f));
-    Value greatest = b.mulF(b.bitcast(b.getF32Type(), bits), lift);
-    Value units = b.f32(plan.fixedPointMax());
     Value isUsable = arith::AndIOp::create(b, isFinite, arith::XOrIOp::create(b, isZero, i1(true)));
-    Value inverse = b.select(isUsable, b.divF(units, greatest), b.f32(0.0f));
-    Value scale = b.mulF(b.divF(greatest, units), unlift);
+    Value inverse, scale;
+    if (plan.form == LinearPlan::Form::TwoWords) {
+      // The power of two below the greatest: nothing is rounded but what is below the units.
+      Value power = b.bitcast(b.getF32Type(), arith::AndIOp::create(b, bits, b.i32(0x7f800000)));
+      scale = arith::MaximumFOp::create(b, power, b.f32(0x1p-126f));
+      inverse = b.divF(b.f32(0.5f * plan.fixedPointMax()), b.mulF(scale, lift));
+    } else {
+      Value greatest = b.mulF(b.bitcast(b.getF32Type(), bits), lift), units = b.f32(plan.fixedPointMax());
+      inverse = b.divF(units, greatest);
+      scale = b.mulF(b.divF(greatest, units), unlift);
+    }
+    inverse = b.select(isUsable, inverse, b.f32(0.0f));
     b.storeScalar(b.select(isFinite, scale, nan), scales, r);
     Value finite = b.broadcast(b.vec(b.getI1Type(), width), isFinite);
     Value lifts = b.broadcast(f32x16(), lift), inverses = b.broadcast(f32x16(), inverse);
@@ -228,6 +239,8 @@ private:
 
   /// The row as integers: `scale` gives what is rounded to them.
   void writeFixedPoint(Value r, function_ref<Value(Value v)> scale) {
+    if (plan.form == LinearPlan::Form::TwoWords)
+      return writeTwoWords(r, scale);
     // Adding 1.5 * 2^23 rounds to nearest, ties to even, and leaves the integer in the low bits, above those of the
     // constant. A byte of it needs no more, and the sums start from what all the constants add.
     const int64_t constant = 0x4b400000, vectors = plan.layout.segmentSize / width;
@@ -241,8 +254,12 @@ private:
         Value units = b.bitcast(i32x16(), shifted);
         if (isByte) {
           b.store(arith::TruncIOp::create(b, bytes, units), data, {b.index(0), segment, r, i});
+          return b.addI(carried, units);
+        }
+        units = b.subI(units, b.splat(i32x16(), constant));
+        if (plan.hasWords()) {
+          b.store(arith::TruncIOp::create(b, i16x16(), units), data, {b.index(0), segment, r, i});
         } else {
-          units = b.subI(units, b.splat(i32x16(), constant));
           Value high = arith::ShRSIOp::create(b, b.addI(units, b.splat(i32x16(), 64)), b.splat(i32x16(), 7));
           Value low = b.subI(units, b.shiftLeft(high, 7));
           b.store(arith::TruncIOp::create(b, bytes, high), data, {b.index(0), segment, r, i});
@@ -251,6 +268,25 @@ private:
         return b.addI(carried, units);
       });
       b.storeScalar(vector::ReductionOp::create(b, vector::CombiningKind::ADD, total), sums, {segment, r});
+    });
+  }
+
+  void writeTwoWords(Value r, function_ref<Value(Value v)> scale) {
+    b.loop(b.index(0), b.index(plan.layout.segments()), 1, [&](Value segment) {
+      Value base = b.mul(segment, plan.layout.segmentSize);
+      Value total = overSegment(splatF(0.0f), [&](Value i, Value carried) {
+        Value v = b.load(f32x16(), row, b.add(base, i));
+        if (plan.roundToBF16)
+          v = b.extendFloat(b.truncateFloat(v, b.getBF16Type()));
+        Value units = b.roundToInt(scale(v));
+        Value high = b.addI(units, b.splat(i32x16(), 1 << 15));
+        high = arith::ShRSIOp::create(b, high, b.splat(i32x16(), 16));
+        b.store(arith::TruncIOp::create(b, i16x16(), high), data, {b.index(0), segment, r, i});
+        b.store(arith::TruncIOp::create(b, i16x16(), units), data, {b.index(1), segment, r, i});
+        return b.addF(carried, b.toFloat(units));
+      });
+      total = vector::ReductionOp::create(b, vector::CombiningKind::ADD, total, arith::FastMathFlags::reassoc);
+      b.storeScalar(b.mulF(total, b.f32(plan.fixedPointUnit())), sums, {segment, r});
     });
   }
 
@@ -263,7 +299,7 @@ private:
         b.loop(b.index(0), b.index(layout.segmentSize), width,
                [&](Value i) { b.store(zeros, data, {b.index(plane), segment, r, i}); });
       if (plan.readsSums())
-        b.storeScalar(plan.isInteger() ? b.i32(0) : b.f32(0.0f), sums, {segment, r});
+        b.storeScalar(plan.sumType(b).isInteger() ? b.i32(0) : b.f32(0.0f), sums, {segment, r});
     });
     if (plan.isInteger())
       b.storeScalar(b.f32(0.0f), scales, r);

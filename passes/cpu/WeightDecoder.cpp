@@ -69,6 +69,9 @@ void WeightDecoder::makeTable(const LinearBuffers &buffers) {
     case LinearPlan::Form::F32:
       table = b.bitcast(b.vec(b.getF32Type(), 16), loadBytes(offsetof(abi::WeightTable, f32), 64));
       return;
+    case LinearPlan::Form::Words:
+    case LinearPlan::Form::TwoWords:
+      llvm_unreachable("forms of a mixed weight, which has no table");
     }
   }
   if (plan.form == LinearPlan::Form::BF16) {

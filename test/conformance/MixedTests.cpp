@@ -31,7 +31,8 @@ std::vector<float> makeX(const MixedCase &c, Random &random) {
     const XKind kind = i % 3 == c.m / 2 % 3 ? c.x : XKind::Normal;
     const int64_t chosen = random.below(c.k);
     for (int64_t column = 0; column < c.k; ++column) {
-      float value = c.isGreatest ? 1.0f : random.unit();
+      // In fixed point of two words the lower one is the least, -2^15.
+      float value = c.isGreatest ? 1 + 0x1p-14f : random.unit();
       if (kind == XKind::Zero)
         value = 0;
       else if (kind == XKind::Spike)
@@ -175,9 +176,19 @@ std::vector<MixedCase> mixedCases(const Subject &subject, uint64_t seed) {
       cases.push_back(c);
     }
   // The greatest sums of products: in one of the two lanes of groups of 8 the 516 of the shorter row fit 32 bits, 520
-  // do not; in one of eight lanes the 518 of the shorter group do, 520 do not.
+  // do not; in one of eight lanes the 518 of the shorter group do, 520 do not. In one of sixteen lanes of all chains
+  // the 256 with a word of 4096 columns do, those of 4128 do in two shares; of 8256 the 528 with 15 bits do in two; in
+  // one chain the 256 of 16384 do, those of 16512 do not.
   for (Compute compute : subject.computes)
-    for (auto [group, k] : {std::pair(8, 1032), {8, 1040}, {4144, 4144}, {4160, 4160}}) {
+    for (auto [group, k] : {std::pair(8, 1032),
+                            {8, 1040},
+                            {4144, 4144},
+                            {4160, 4160},
+                            {32, 4096},
+                            {32, 4128},
+                            {64, 8256},
+                            {128, 16384},
+                            {128, 16512}}) {
       MixedCase c;
       c.format = {Format::Kind::Mixed, 15, group};
       c.compute = compute;

@@ -496,8 +496,16 @@ func.func @activate_without_activation(%x: tensor<?x64xf32>) {
 //===----------------------------------------------------------------------===//
 
 func.func @dot_c1_lanes(%a: vector<8xi32>, %w: vector<64xi8>) {
-  // expected-error@+1 {{'bq.dot' op expected four bytes for each i32 lane or two bf16 for each f32 lane, got 'vector<64xi8>' for 'vector<8xi32>'}}
+  // expected-error@+1 {{'bq.dot' op expected four bytes or two words for each i32 lane or two bf16 for each f32 lane, got 'vector<64xi8>' for 'vector<8xi32>'}}
   %r = bq.dot %a, %w, %w : vector<8xi32>, vector<64xi8>
+  return
+}
+
+// -----
+
+func.func @dot_c1_word_lanes(%a: vector<16xi32>, %w: vector<64xi16>) {
+  // expected-error@+1 {{got 'vector<64xi16>' for 'vector<16xi32>'}}
+  %r = bq.dot %a, %w, %w : vector<16xi32>, vector<64xi16>
   return
 }
 

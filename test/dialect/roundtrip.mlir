@@ -176,10 +176,13 @@ func.func @fake_quantize(%x: tensor<?x?xf16>, %s: tensor<?xf32>) -> (tensor<?x?x
 // CHECK: bq.dot %{{.*}}, %{{.*}}, %{{.*}} {max = 15 : i64} : vector<16xi32>, vector<64xi8>
 // CHECK: bq.dot %{{.*}}, %{{.*}}, %{{.*}} : vector<16xi32>, vector<64xi8>
 // CHECK: bq.dot %{{.*}}, %{{.*}}, %{{.*}} : vector<8xf32>, vector<16xbf16>
-func.func @dot(%a: vector<16xi32>, %w: vector<64xi8>, %x: vector<64xi8>, %c: vector<8xf32>, %v: vector<16xbf16>) {
+// CHECK: bq.dot %{{.*}}, %{{.*}}, %{{.*}} : vector<16xi32>, vector<32xi16>
+func.func @dot(%a: vector<16xi32>, %w: vector<64xi8>, %x: vector<64xi8>, %c: vector<8xf32>, %v: vector<16xbf16>,
+               %u: vector<32xi16>) {
   %0 = bq.dot %a, %w, %x {max = 15} : vector<16xi32>, vector<64xi8>
   %1 = bq.dot %0, %w, %x {max = 255} : vector<16xi32>, vector<64xi8>
   %2 = bq.dot %c, %v, %v : vector<8xf32>, vector<16xbf16>
+  %3 = bq.dot %a, %u, %u : vector<16xi32>, vector<32xi16>
   return
 }
 

@@ -35,41 +35,16 @@ func.func @whole_groups(%x: tensor<1x256xf32>, %w: !bq.weight<48x256, "mixed:g32
 
 // REMARK: stream: cpu 'haswell' has no VBMI
 
-// One row of floats: fields become floats without a conversion, and the sums of groups make up for what that adds. Of up
-// to four bits, and of up to seven, fields become bytes, three of a lane's four are shuffled to where a mantissa begins,
-// and one is there; fields of eight bits are brought to each vector of lanes. Twice, for two sums.
+// One row of floats: activations are two planes of words, in fixed point of the row, so that products are of integers.
+// Bytes of codes are brought to words, of which a mask leaves one half and a shift the other; with four steps at a time
+// there is a dot product for each half and plane, of up to four bits and of up to eight.
 // CHECK-LABEL: llvm.func @floats(
 // CHECK: llvm.x86.avx512.mask.compress
-// CHECK: llvm.x86.avx512.permvar.qi.512
-// CHECK-NEXT: llvm.x86.avx512.pmultishift.qb.512
-// CHECK-NOT: pmultishift
-// CHECK-COUNT-3: llvm.x86.avx512.pshuf.b.512
-// CHECK-NOT: pshuf.b
-// CHECK: llvm.intr.fma
-// CHECK: llvm.x86.avx512.permvar.qi.512
-// CHECK-NEXT: llvm.x86.avx512.pmultishift.qb.512
-// CHECK-NOT: pmultishift
-// CHECK-COUNT-3: llvm.x86.avx512.pshuf.b.512
-// CHECK-NOT: pshuf.b
-// CHECK: llvm.intr.fma
-// CHECK: llvm.x86.avx512.permvar.qi.512
-// CHECK-NEXT: llvm.x86.avx512.pmultishift.qb.512
-// CHECK-NOT: pmultishift
-// CHECK-COUNT-3: llvm.x86.avx512.pshuf.b.512
-// CHECK-NOT: pshuf.b
-// CHECK: llvm.intr.fma
-// CHECK: llvm.x86.avx512.permvar.qi.512
-// CHECK-NEXT: llvm.x86.avx512.pmultishift.qb.512
-// CHECK-NOT: pmultishift
-// CHECK-COUNT-3: llvm.x86.avx512.pshuf.b.512
-// CHECK-NOT: pshuf.b
-// CHECK: llvm.intr.fma
-// CHECK: llvm.x86.avx512.permvar.qi.512
-// CHECK-COUNT-4: llvm.x86.avx512.pmultishift.qb.512
-// CHECK: llvm.x86.avx512.permvar.qi.512
-// CHECK-COUNT-4: llvm.x86.avx512.pmultishift.qb.512
-// CHECK-NOT: vpdpbusd
-// CHECK: llvm.x86.avx512.permvar.sf.512
+// CHECK-COUNT-4: llvm.x86.avx512.psrlv.w.512
+// CHECK: llvm.x86.avx512.vpdpwssd.512
+// CHECK-COUNT-4: llvm.x86.avx512.psrlv.w.512
+// CHECK-NOT: psrlv.w
+// CHECK: llvm.return
 // GROUPS-LABEL: llvm.func @floats(
 // GROUPS: llvm.x86.avx2.pshuf.b
 // GROUPS-NOT: pmadd
@@ -84,15 +59,50 @@ func.func @floats(%x: tensor<1x256xf32>, %w: !bq.weight<48x256, "mixed:g32", f32
 
 // One row of bf16: activations are rounded to it, and products are those of floats.
 // CHECK-LABEL: llvm.func @halves(
-// CHECK-COUNT-3: llvm.x86.avx512.pshuf.b.512
-// CHECK: llvm.intr.fma
+// CHECK: llvm.x86.avx512.vpdpwssd.512
 // CHECK-NOT: dpbf16ps
+// CHECK: llvm.return
 // GROUPS-LABEL: llvm.func @halves(
 // GROUPS-NOT: dpbf16ps
 func.func @halves(%x: tensor<1x256xf32>, %w: !bq.weight<48x256, "mixed:g32", f32>) -> tensor<1x48xf32> {
   %y = bq.linear %x, %w {compute = #bq.compute<bf16>}
     : (tensor<1x256xf32>, !bq.weight<48x256, "mixed:g32", f32>) -> tensor<1x48xf32>
   return %y : tensor<1x48xf32>
+}
+
+// REMARK: stream: cpu 'haswell' has no VBMI
+
+// One row whose fixed point has fewer bits is one plane of words.
+// CHECK-LABEL: llvm.func @words(
+// CHECK-COUNT-16: llvm.x86.avx512.vpdpwssd.512
+// CHECK-NOT: vpdpwssd
+// CHECK: llvm.return
+func.func @words(%x: tensor<1x256xf32>, %w: !bq.weight<48x256, "mixed:g32", f32>) -> tensor<1x48xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<i16>}
+    : (tensor<1x256xf32>, !bq.weight<48x256, "mixed:g32", f32>) -> tensor<1x48xf32>
+  return %y : tensor<1x48xf32>
+}
+
+// REMARK: stream: cpu 'haswell' has no VBMI
+
+// Two rows of floats: fields of up to seven bits become bytes, three of a lane's four are shuffled to where a mantissa
+// begins, and one is there; fields of eight bits are brought to each vector of lanes.
+// CHECK-LABEL: llvm.func @two_rows(
+// CHECK: llvm.x86.avx512.mask.compress
+// CHECK: llvm.x86.avx512.permvar.qi.512
+// CHECK-NEXT: llvm.x86.avx512.pmultishift.qb.512
+// CHECK-NOT: pmultishift
+// CHECK-COUNT-3: llvm.x86.avx512.pshuf.b.512
+// CHECK-NOT: pshuf.b
+// CHECK: llvm.intr.fma
+// CHECK: llvm.x86.avx512.permvar.qi.512
+// CHECK-COUNT-4: llvm.x86.avx512.pmultishift.qb.512
+// CHECK-NOT: vpdp
+// CHECK: llvm.return
+func.func @two_rows(%x: tensor<2x256xf32>, %w: !bq.weight<48x256, "mixed:g32", f32>) -> tensor<2x48xf32> {
+  %y = bq.linear %x, %w {compute = #bq.compute<f32>}
+    : (tensor<2x256xf32>, !bq.weight<48x256, "mixed:g32", f32>) -> tensor<2x48xf32>
+  return %y : tensor<2x48xf32>
 }
 
 // REMARK: panel: chosen

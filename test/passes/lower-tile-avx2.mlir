@@ -31,6 +31,16 @@ func.func @dot_large(%a: vector<8xi32>, %w: vector<32xi8>, %x: vector<32xi8>) ->
   return %r : vector<8xi32>
 }
 
+// CHECK-LABEL: func.func @dot_words(
+// CHECK: %[[SUMS:.*]] = llvm.call_intrinsic "llvm.x86.avx2.pmadd.wd"(%arg1, %arg2)
+// CHECK: arith.addi %arg0, %[[SUMS]] : vector<8xi32>
+// VNNI-LABEL: func.func @dot_words(
+// VNNI-NEXT: llvm.call_intrinsic "llvm.x86.avx512.vpdpwssd.256"(%arg0, %arg1, %arg2)
+func.func @dot_words(%a: vector<8xi32>, %w: vector<16xi16>, %x: vector<16xi16>) -> vector<8xi32> {
+  %r = bq.dot %a, %w, %x : vector<8xi32>, vector<16xi16>
+  return %r : vector<8xi32>
+}
+
 // CHECK-LABEL: func.func @lookup_bytes(
 // CHECK: llvm.call_intrinsic "llvm.x86.avx2.pshuf.b"
 func.func @lookup_bytes(%t: vector<16xi8>, %i: vector<32xi8>) -> vector<32xi8> {

@@ -23,6 +23,18 @@ func.func @dot_long(%a: vector<8xi32>, %w: vector<32xi8>, %x: vector<32xi8>) -> 
   return %r : vector<8xi32>
 }
 
+// Words are two in a lane.
+
+// CHECK-LABEL: func.func @dot_words(
+// CHECK-NOT: llvm.call_intrinsic
+// CHECK-COUNT-2: arith.muli {{.*}} : vector<4xi32>
+// CHECK-NOT: arith.muli
+// CHECK: return
+func.func @dot_words(%a: vector<4xi32>, %w: vector<8xi16>, %x: vector<8xi16>) -> vector<4xi32> {
+  %r = bq.dot %a, %w, %x : vector<4xi32>, vector<8xi16>
+  return %r : vector<4xi32>
+}
+
 // CHECK-LABEL: func.func @lookup_long(
 // CHECK-NOT: llvm.call_intrinsic
 // CHECK-COUNT-15: arith.select {{.*}} : vector<32xi1>, vector<32xi8>

@@ -11,6 +11,14 @@ func.func @dot(%a: vector<16xi32>, %w: vector<64xi8>, %x: vector<64xi8>) -> vect
   return %r : vector<16xi32>
 }
 
+// CHECK-LABEL: func.func @dot_words(
+// CHECK-NEXT: llvm.call_intrinsic "llvm.x86.avx512.vpdpwssd.512"(%arg0, %arg1, %arg2) : (vector<16xi32>, vector<32xi16>, vector<32xi16>) -> vector<16xi32>
+// CHECK-NEXT: return
+func.func @dot_words(%a: vector<16xi32>, %w: vector<32xi16>, %x: vector<32xi16>) -> vector<16xi32> {
+  %r = bq.dot %a, %w, %x : vector<16xi32>, vector<32xi16>
+  return %r : vector<16xi32>
+}
+
 // CHECK-LABEL: func.func @dot_bf16(
 // CHECK-NEXT: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"(%arg0, %arg1, %arg2) : (vector<16xf32>, vector<32xbf16>, vector<32xbf16>) -> vector<16xf32>
 // CHECK-NEXT: return
