@@ -210,8 +210,8 @@ private:
     // Sums of chains and their planes, the place of the next.
     SmallVector<Value> state(chains * planes, b.zero(b.i32s()));
     state.push_back(b.index(chains * 16));
-    // A stride, of whose first step `prefetch` is known, and each step of which `begin` and `groups` are loaded for: no
-    // earlier, as there are more of them than registers.
+    // Where a step begins and its groups are loaded right before it: those of a stride are more than there are
+    // registers.
     auto stride = [&](function_ref<Value(int64_t chain)> begin, function_ref<SmallVector<Value>(int64_t chain)> groups,
                       Value inGroup, ValueRange before) {
       SmallVector<Value> next(before);
@@ -279,15 +279,14 @@ private:
     for (float unit : plan.planeUnits())
       units.push_back(b.broadcast(b.divF(b.f32(unit), levels)));
     state = b.loop(b.index(0), count, 1, state, [&](Value i, ValueRange before) {
-      // The last sum of each chain before the end.
-      Value end = b.mul(toIndex(b.loadScalar(ends, i)), places.unitSteps * 16);
+      Value end = b.mul(toIndex(b.loadScalar(ends, i)), places.unitSteps);
       Value row = b.mul(i, 16), sum = b.load(b.f32s(), sums, row);
       SmallVector<Value> now;
       for (int64_t share = 0; share < wholes; ++share) {
         const int64_t plane = share / places.shares, first = share % places.shares * inShare;
         Value whole;
         for (int64_t chain = first; chain < first + inShare; ++chain) {
-          Value own = b.load(b.i32s(), after, b.add(end, plane * planeLanes() + chain * 16));
+          Value own = b.load(b.i32s(), after, b.add(b.mul(lastBefore(end, chain), 16), plane * planeLanes()));
           whole = whole ? b.addI(whole, own) : own;
         }
         now.push_back(whole);
@@ -299,6 +298,15 @@ private:
       return now;
     });
     return Listed(ValueRange(state).drop_front(wholes));
+  }
+
+  /// The place of a chain's last sum before step `end`. Where all chains are added it does not matter which is which:
+  /// they are the places before that of `end`.
+  Value lastBefore(Value end, int64_t chain) {
+    const int64_t chains = places.chains;
+    if (places.shares == 1)
+      return b.add(end, chain);
+    return b.add(b.mul(b.div(b.add(end, chains - 1 - chain), chains), chains), chain);
   }
 
   KernelBuilder &b;
