@@ -5,6 +5,8 @@
 #include "passes/cpu/MixedRowSums.h"
 #include "passes/cpu/MixedSteps.h"
 
+#include "llvm/Support/MathExtras.h"
+
 #include <limits>
 #include <numeric>
 
@@ -20,8 +22,6 @@ constexpr int64_t step = MixedSteps::codes, maxNarrow = MixedSteps::maxWidth;
 /// Bytes of codes that are asked for ahead.
 constexpr int64_t prefetched = 8192;
 
-int64_t divideUp(int64_t value, int64_t by) { return (value + by - 1) / by; }
-
 /// A unit is a step whose parts are groups of one row, the last of which may be none, or one group of several steps.
 /// Sums are taken in chains, so that one need not wait for the step before: a stride is a step of each. Scratch: what
 /// has been summed of each plane after each step; sums of rows; where rows end, in units; the list of groups; where
@@ -35,7 +35,7 @@ struct Places {
     chains = 4;
     while (chains % unitSteps && unitSteps % chains)
       --chains;
-    rowUnits = divideUp(plan.layout.k / size, parts);
+    rowUnits = llvm::divideCeil(plan.layout.k / size, parts);
     shares = 1;
     while (shares < chains && (chains % shares || !fit(plan)))
       ++shares;
@@ -45,15 +45,15 @@ struct Places {
     ends = sums + blockRows * 64;
     list = ends + blockRows * 8;
     // A row's list is written in whole vectors.
-    positions = list + divideUp((blockRows * rowUnits * parts + 64 * 5), 64) * 64;
-    records = positions + divideUp((blockRows * rowUnits + 2 * 32) * 2, 64) * 64;
+    positions = list + llvm::alignTo(blockRows * rowUnits * parts + 64 * 5, 64);
+    records = positions + llvm::alignTo((blockRows * rowUnits + 2 * 32) * 2, 64);
     bytes = records + MixedSteps::recordBytes;
   }
 
   /// Whether what a row adds to a lane of all chains of a share fits an i32. What the rows before it have added may
   /// not: differences are right where sums wrap around.
   bool fit(const LinearPlan &plan) const {
-    const int64_t products = divideUp(rowUnits * unitSteps, chains) * (chains / shares) * MixedSteps::products;
+    const int64_t products = llvm::divideCeil(rowUnits * unitSteps, chains) * (chains / shares) * MixedSteps::products;
     return products * MixedSteps::greatest(plan) <= std::numeric_limits<int32_t>::max();
   }
   /// Units of a stride; 0 where these have several strides.
@@ -64,8 +64,8 @@ class MixedBlocks {
 public:
   MixedBlocks(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers)
       : b(b), plan(plan), size(plan.format.group), places(plan), frame(b, plan, buffers), decoder(b, buffers.codes),
-        lists(b, plan, frame, decoder, places.bytes), wideSums(b, plan, frame, decoder, lists, /*isOfLevels=*/true),
-        steps(b, plan, frame, frame.scratch(b.getI8Type(), MixedSteps::recordBytes, places.records)) {
+        lists(b, plan, frame, decoder, places.bytes), wideSums(b, plan, frame, decoder, lists),
+        steps(b, plan, frame, decoder, frame.scratch(b.getI8Type(), MixedSteps::recordBytes, places.records)) {
     after = frame.scratch(b.getI32Type(), plan.activationPlanes() * planeLanes());
     sums = frame.scratch(b.getF32Type(), blockRows * 16, places.sums);
     ends = frame.scratch(b.getI64Type(), blockRows, places.ends);

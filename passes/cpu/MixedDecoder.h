@@ -12,7 +12,7 @@ namespace bq {
 /// time, whatever the fields take.
 class MixedDecoder {
 public:
-  /// `codes`: i8 [?], the stream, or null where nothing is loaded.
+  /// `codes`: i8 [?], the stream.
   MixedDecoder(KernelBuilder &b, mlir::Value codes) : b(b), codes(codes) {}
 
   mlir::Value stream() const { return codes; }

@@ -140,8 +140,8 @@ SmallVector<Value> MixedRowSums::multiplyFloats(Value width, Value bits, int64_t
 }
 
 SmallVector<Value> MixedRowSums::multiplyWide(Value width, Value bits, Value count, ValueRange sums) {
-  const Line line{b.broadcast(b.divF(isOfLevels ? b.f32(plan.fixedPointUnit()) : frame.range(), power(bits, 1))),
-                  isOfLevels ? b.splat(0.0f) : b.broadcast(frame.min())};
+  const Line line{b.broadcast(b.divF(plan.isInteger() ? b.f32(plan.fixedPointUnit()) : frame.range(), power(bits, 1))),
+                  plan.isInteger() ? b.splat(0.0f) : b.broadcast(frame.min())};
   const MixedDecoder::Wide decode = decoder.wide(bits);
   return overSteps(wideStep, width, count, sums, [&](Value at, ArrayRef<Value> parts, ValueRange now) {
     return addProducts(floatsOf(decoder.wideCodes(decode, at)), line, parts, now);

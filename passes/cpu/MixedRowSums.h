@@ -16,12 +16,10 @@ public:
   /// Codes of a step: of up to maxNarrow bits, and of more.
   static constexpr int64_t narrowStep = 64, wideStep = 32;
 
-  /// All but the builder and the plan belong to the same kernel. `isOfLevels`: groups of more than maxNarrow bits are
-  /// summed as level / (2^bits - 1), as integers always are, and not as weights.
-  MixedRowSums(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, MixedDecoder &decoder, MixedLists &lists,
-               bool isOfLevels)
-      : b(b), plan(plan), size(plan.format.group), isOfLevels(isOfLevels), frame(frame), decoder(decoder),
-        lists(lists) {}
+  /// All but the builder and the plan belong to the same kernel. Products with integers are summed as
+  /// level / (2^bits - 1), those with floats as weights.
+  MixedRowSums(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, MixedDecoder &decoder, MixedLists &lists)
+      : b(b), plan(plan), size(plan.format.group), frame(frame), decoder(decoder), lists(lists) {}
 
   /// The sums and what the groups of up to maxNarrow bits, or of more, add to them, with activations of a segment from
   /// row `x` on.
@@ -67,7 +65,6 @@ private:
   KernelBuilder &b;
   const LinearPlan &plan;
   const int64_t size; ///< Of a group.
-  const bool isOfLevels;
   MixedFrame &frame;
   MixedDecoder &decoder;
   MixedLists &lists;

@@ -9,9 +9,8 @@ int64_t MixedSteps::greatest(const LinearPlan &plan) {
   return ((1 << maxWidth) - 1) * (isOne ? static_cast<int64_t>(plan.fixedPointMax()) : 1 << 15);
 }
 
-MixedSteps::MixedSteps(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, Value memory)
+MixedSteps::MixedSteps(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, MixedDecoder &decoder, Value memory)
     : b(b), plan(plan), frame(frame), memory(memory) {
-  MixedDecoder decoder(b, {});
   b.loop(b.index(1), b.index(maxWidth + 1), 1, [&](Value width) {
     Value bits = arith::IndexCastOp::create(b, b.getI64Type(), width);
     SmallVector<Value> parts;
@@ -29,7 +28,7 @@ MixedSteps::MixedSteps(KernelBuilder &b, const LinearPlan &plan, MixedFrame &fra
 
 void MixedSteps::begin(Widths some, Value width, Value codes) {
   range = some;
-  decoder.emplace(b, codes);
+  ofCodes.emplace(b, codes);
   auto part = [&](int64_t i) { return b.load(b.bytes(), memory, b.add(recordOf(width), 64 * i)); };
   if (plan.hasWords()) {
     words = {part(0), part(1), b.bitcast(b.words(), part(2)), b.bitcast(b.words(), part(3)),
@@ -54,8 +53,8 @@ SmallVector<Value> MixedSteps::groupsFrom(Value list, Value entry) {
 
 SmallVector<Value> MixedSteps::decode(Value at) {
   if (!plan.hasWords())
-    return decoder->codesFrom(at, *bytes);
-  auto [first, others] = decoder->wordsFrom(at, *words);
+    return ofCodes->codesFrom(at, *bytes);
+  auto [first, others] = ofCodes->wordsFrom(at, *words);
   return {first, others};
 }
 

@@ -16,8 +16,8 @@ public:
   /// Codes of a step, and the greatest width that is done here.
   static constexpr int64_t codes = 64, maxWidth = 8;
 
-  /// `memory`: i8 [recordBytes].
-  MixedSteps(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, mlir::Value memory);
+  /// `decoder` makes what decodes, kept in `memory`: i8 [recordBytes].
+  MixedSteps(KernelBuilder &b, const LinearPlan &plan, MixedFrame &frame, MixedDecoder &decoder, mlir::Value memory);
 
   /// What decodes codes of each width is kept there: to make it takes as long as a few steps.
   static constexpr int64_t widthBytes = 4 * 64, recordBytes = (maxWidth + 1) * widthBytes;
@@ -58,7 +58,7 @@ private:
   const LinearPlan &plan;
   MixedFrame &frame;
   Value memory;
-  std::optional<MixedDecoder> decoder;
+  std::optional<MixedDecoder> ofCodes;
   Widths range{};
   std::optional<MixedDecoder::Narrow> bytes; ///< One of both.
   std::optional<MixedDecoder::Words> words;

@@ -12,7 +12,7 @@ class MixedStream {
 public:
   MixedStream(KernelBuilder &b, const LinearPlan &plan, const LinearBuffers &buffers)
       : b(b), plan(plan), frame(b, plan, buffers), decoder(b, buffers.codes), lists(b, plan, frame, decoder),
-        rowSums(b, plan, frame, decoder, lists, plan.isInteger()) {}
+        rowSums(b, plan, frame, decoder, lists) {}
 
   void write() {
     frame.write([&](Value row, Value x) {
