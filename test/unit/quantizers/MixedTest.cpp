@@ -142,6 +142,17 @@ TEST(Mixed, LinearLayersRunOnTheCodes) {
   }
 }
 
+TEST(Mixed, LongRowsAreSummedStepByStepWithoutOverflow) {
+  // With steps of 64 codes taken by four sums in turn, 258 of a row: each fourth has activations, so that they meet one
+  // sum in every other row, and these rows have the greatest codes. Two of them are more than 32 bits hold.
+  const int64_t k = 258 * 64;
+  const Tensor x = at::arange(k).div(64, "floor").remainder(4).eq(0).to(at::kFloat).view({1, k});
+  const Tensor weight = at::arange(16).remainder(2).eq(0).to(at::kFloat).view({16, 1}).expand({16, k}).contiguous();
+  const auto packed = packedWeight(quantizeMixed(weight, at::full({weight.numel() / 128}, 8, at::kByte), 128));
+  const Tensor y = packed->linear(x, std::nullopt, Compute::I16), expected = at::linear(x, weight);
+  EXPECT_TRUE(at::allclose(y, expected, 0, x.sum().item<double>() * 0x1p-20)) << y << expected;
+}
+
 TEST(Mixed, GradientsReachTheInput) {
   const MixedWeight weight = randomMixed({12, 64}, 32);
   const Tensor x = at::randn({3, 64}).requires_grad_();
